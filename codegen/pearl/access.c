@@ -1,0 +1,414 @@
+/* access.c: stores, and accesses of tile objects as descriptor operands. An access is affine in the
+ * space variables of its operation, so a descriptor has one dim a variable; what is left of the index
+ * expressions is the operand's offset, in bytes, symbolic in loop variables and parameters. */
+#include "codegen/pearl/internal.h"
+#include <string.h>
+
+bool fail(Compiler *c, Span at, const char *fmt, ...)
+{
+	if (c->failed) return false;
+	va_list ap;
+	va_start(ap, fmt);
+	const char *text = arena_vprintf(c->arena, fmt, ap);
+	va_end(ap);
+	diag_error(c->d, at, "kernel `%s`: %s", c->kernel ? c->kernel->name : "?", text);
+	c->failed = true;
+	return false;
+}
+
+int64_t upper(Compiler *c, Dim d)
+{
+	int64_t lo, hi;
+	dim_range(&c->facts, d, &lo, &hi);
+	if (hi > ((int64_t)1 << 50)) {
+		fail(c, c->at, "`%s` has no upper bound that Pearl could plan memory by", dim_text(c->arena, d));
+		return 1;
+	}
+	return hi;
+}
+
+int64_t lower_bound(Compiler *c, Dim d)
+{
+	int64_t lo, hi;
+	dim_range(&c->facts, d, &lo, &hi);
+	return lo;
+}
+
+/* --- stores ------------------------------------------------------------------------------------- */
+
+Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint32_t rank, const int64_t *cap)
+{
+	Store *s = NEW(c->arena, Store);
+	s->name = name;
+	s->space = space;
+	s->dtype = t;
+	s->rank = rank;
+	s->ring = 1;
+	s->home = c->loop;
+	int64_t size = dtype_bytes(t, 1), run = size;
+	for (uint32_t i = rank; i-- > 0;) {
+		s->cap[i] = cap[i];
+		s->stride[i] = run;
+		run *= cap[i];
+		/* an ACC place is one strip: its last dim lies along a row */
+		if (space == SPACE_ACC && i == rank - 1) run = c->m->array_cols * 4;
+	}
+	s->bytes = run;
+	if (space == SPACE_ACC && rank == 0) s->bytes = c->m->array_cols * 4;
+	s->region = space == SPACE_ACC ? c->acc_region : space == SPACE_GSM ? c->gsm_region : c->spm_region;
+	vec_push(c->arena, &c->stores, s);
+	return s;
+}
+
+Binding *binding_of(Compiler *c, const TileObj *o)
+{
+	for (Binding *b = c->bind; b; b = b->next)
+		if (b->obj == o) return b;
+	return NULL;
+}
+
+Store *binding_store(Compiler *c, const TileObj *o)
+{
+	Binding *b = binding_of(c, o);
+	if (!b || !b->store) {
+		fail(c, o->span, "`%s` is used before it exists", o->name);
+		static const int64_t one = 1;
+		return store_new(c, o->name, SPACE_SPM, o->dtype, 1, &one);
+	}
+	return b->store;
+}
+
+Store *access_store(Compiler *c, const TileAccess *x) { return binding_store(c, x->obj); }
+
+TileObj *temp_obj(Compiler *c, PearlSpace space, DType t, uint32_t rank, const int64_t *cap)
+{
+	TileObj *o = NEW(c->arena, TileObj);
+	o->name = arena_printf(c->arena, "t%u", c->temps++);
+	o->kind = TB_PLACE;
+	o->dtype = t;
+	o->rank = rank;
+	o->span = c->at;
+	for (uint32_t i = 0; i < rank; i++) o->dims[i] = dim_const(c->p->dims, cap[i]);
+	Binding *b = NEW(c->arena, Binding);
+	b->obj = o;
+	b->store = store_new(c, o->name, space, t, rank, cap);
+	b->next = c->bind;
+	c->bind = b;
+	return o;
+}
+
+/* --- substitution ---------------------------------------------------------------------------------- */
+
+typedef struct Subst { const DimSym *sym; Dim to; } Subst;
+
+static Dim subst_one(void *ctx, DimSym *s)
+{
+	Subst *x = ctx;
+	return s == x->sym ? x->to : NULL;
+}
+
+static Dim replace(Compiler *c, Dim d, const DimSym *s, Dim to)
+{
+	if (!d || !dim_mentions(d, s)) return d;
+	Subst x = {s, to};
+	return dim_substitute(c->p->dims, d, subst_one, &x);
+}
+
+static void access_replace(Compiler *c, TileAccess *x, const DimSym *s, Dim to)
+{
+	for (uint32_t i = 0; i < x->obj->rank; i++) x->index[i] = replace(c, x->index[i], s, to);
+	if (x->rows) {
+		TileAccess *r = NEW(c->arena, TileAccess);
+		*r = *x->rows;
+		access_replace(c, r, s, to);
+		x->rows = r;
+	}
+}
+
+static void work_replace(Compiler *c, Work *w, const DimSym *s, Dim to)
+{
+	for (uint32_t i = 0; i < w->n_in; i++) access_replace(c, &w->in[i], s, to);
+	for (uint32_t i = 0; i < w->n_out; i++) access_replace(c, &w->out[i], s, to);
+	if (w->s)
+		for (uint32_t i = 0; i < w->s->n_space; i++) w->map[i] = replace(c, w->map[i], s, to);
+}
+
+typedef struct AliasSubst { Binding *b; const TileAccess *x; } AliasSubst;
+
+static Dim subst_alias(void *ctx, DimSym *s)
+{
+	AliasSubst *a = ctx;
+	for (uint32_t d = 0; d < a->b->obj->rank; d++)
+		if (a->b->alias_var[d] == s) return a->x->index[d];
+	return NULL;
+}
+
+TileAccess access_resolve(Compiler *c, const TileAccess *x)
+{
+	TileAccess y = *x;
+	for (;;) {
+		Binding *b = binding_of(c, y.obj);
+		if (!b || !b->alias) return y;
+		TileAccess z = *b->alias;
+		AliasSubst a = {b, &y};
+		for (uint32_t d = 0; d < z.obj->rank; d++)
+			if (z.index[d]) z.index[d] = dim_substitute(c->p->dims, z.index[d], subst_alias, &a);
+		y = z;
+	}
+}
+
+/* --- questions about accesses ----------------------------------------------------------------------- */
+
+bool access_mentions(const TileAccess *x, const DimSym *s)
+{
+	for (uint32_t i = 0; i < x->obj->rank; i++)
+		if (x->index[i] && dim_mentions(x->index[i], s)) return true;
+	return x->rows && access_mentions(x->rows, s);
+}
+
+uint32_t access_mask(const Work *w, const TileAccess *x)
+{
+	uint32_t mask = 0;
+	for (uint32_t v = 0; v < w->n_space; v++)
+		if (access_mentions(x, w->space[v].sym)) mask |= 1u << v;
+	return mask;
+}
+
+int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym *s)
+{
+	Dim coef, rest;
+	int64_t v = 0;
+	if (!x->index[dim] || !dim_mentions(x->index[dim], s)) return 0;
+	if (!dim_linear_in(c->p->dims, x->index[dim], s, &coef, &rest) || !dim_is_const(coef, &v))
+		fail(c, c->at, "index `%s` of `%s` is not affine with a constant factor in `%s`",
+		     dim_text(c->arena, x->index[dim]), x->obj->name, s->name);
+	return v;
+}
+
+/* Index expression `dim` of x with all space variables at 0. */
+static Dim index_rest(Compiler *c, const Work *w, const TileAccess *x, uint32_t dim)
+{
+	Dim d = x->index[dim];
+	for (uint32_t v = 0; d && v < w->n_space; v++) d = replace(c, d, w->space[v].sym, dim_const(c->p->dims, 0));
+	return d;
+}
+
+/* --- operands ------------------------------------------------------------------------------------------ */
+
+Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n, bool reads, bool writes)
+{
+	Store *s = access_store(c, x);
+	Operand o = {.store = s, .dtype = s->dtype, .rank = n, .reads = reads, .writes = writes};
+	Dim offset = dim_const(c->p->dims, 0);
+	for (uint32_t d = 0; d < x->obj->rank; d++)
+		if (x->index[d]) offset = dim_add(c->p->dims, offset, dim_mulc(c->p->dims, index_rest(c, w, x, d), s->stride[d]));
+	o.offset = offset;
+	if (n > PEARL_RANK) {
+		fail(c, c->at, "an access of `%s` needs %u dimensions, a descriptor has %d", x->obj->name, n, PEARL_RANK);
+		n = o.rank = PEARL_RANK;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		const TileVar *v = &w->space[order[i]];
+		o.dim[i] = v->extent;
+		for (uint32_t d = 0; d < x->obj->rank; d++)
+			o.stride[i] += access_coef(c, x, d, v->sym) * s->stride[d];
+	}
+	return o;
+}
+
+/* --- the program form ------------------------------------------------------------------------------------ */
+
+Node *node_add(Compiler *c, NodeKind kind)
+{
+	Node *n = NEW(c->arena, Node);
+	n->kind = kind;
+	if (c->list->last) c->list->last->next = n;
+	else c->list->first = n;
+	c->list->last = n;
+	return n;
+}
+
+Insn *emit(Compiler *c, PearlOpcode op)
+{
+	Node *n = node_add(c, NODE_INSN);
+	n->insn = NEW(c->arena, Insn);
+	n->insn->op = op;
+	return n->insn;
+}
+
+Node *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par)
+{
+	Node *node = node_add(c, NODE_LOOP);
+	LoopInfo *l = NEW(c->arena, LoopInfo);
+	*l = (LoopInfo){.var = var, .len = len, .lo = lo, .n = n, .tile = tile, .par = par, .outer = c->loop, .depth = c->loop ? c->loop->depth + 1 : 0};
+	node->loop = l;
+	c->loop = l;
+	return node;
+}
+
+void loop_close(Compiler *c, Node *loop, NodeList *saved)
+{
+	c->loop = loop->loop->outer;
+	c->list = saved;
+}
+
+void work_of(Work *w, const TileStmt *s)
+{
+	memset(w, 0, sizeof *w);
+	w->s = s;
+	memcpy(w->space, s->space, sizeof w->space);
+	w->n_space = s->n_space;
+	memcpy(w->in, s->in, sizeof w->in);
+	memcpy(w->out, s->out, sizeof w->out);
+	w->n_in = s->n_in;
+	w->n_out = s->n_out;
+	w->accumulate = s->accumulate;
+}
+
+static void work_maps(Compiler *c, Work *w)
+{
+	if (!w->s) return;
+	for (uint32_t i = 0; i < w->s->n_space; i++)
+		if (!w->map[i]) w->map[i] = dim_sym(c->p->dims, w->s->space[i].sym);
+}
+
+static Dim subst_map(void *ctx, DimSym *s)
+{
+	const Work *w = ctx;
+	for (uint32_t i = 0; i < w->s->n_space; i++)
+		if (w->s->space[i].sym == s) return w->map[i];
+	return NULL;
+}
+
+Dim work_dim(Compiler *c, const Work *w, Dim d)
+{
+	Work copy = *w;
+	return dim_substitute(c->p->dims, d, subst_map, &copy);
+}
+
+Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size)
+{
+	work_maps(c, w);
+	Dim extent = w->space[v].extent;
+	int64_t most = upper(c, extent);
+	if (most <= size) return (Chunk){NULL, NULL};
+	DimPool *p = c->p->dims;
+	DimSym *off = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "c%u", c->temps)), SYM_LOOP, dim_const(p, 0), dim_const(p, most - 1), c->at);
+	DimSym *len = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "n%u", c->temps++)), SYM_LEN, dim_const(p, 1), dim_const(p, size), c->at);
+	Chunk k = {.saved = c->list};
+	k.node = loop_open(c, off, len, dim_const(p, 0), extent, size, false);
+	c->list = &k.node->body;
+	int64_t n;
+	bool exact = dim_is_const(extent, &n) && n % size == 0;
+	w->space[v].extent = exact ? dim_const(p, size) : dim_sym(p, len);
+	work_replace(c, w, w->space[v].sym, dim_add(p, dim_sym(p, off), dim_sym(p, w->space[v].sym)));
+	if (size == 1) work_drop(c, w, v);
+	return k;
+}
+
+void chunk_close(Compiler *c, Chunk k)
+{
+	if (k.node) loop_close(c, k.node, k.saved);
+}
+
+void work_drop(Compiler *c, Work *w, uint32_t v)
+{
+	work_maps(c, w);
+	work_replace(c, w, w->space[v].sym, dim_const(c->p->dims, 0));
+	for (uint32_t i = v; i + 1 < w->n_space; i++) w->space[i] = w->space[i + 1];
+	w->n_space--;
+}
+
+/* --- staging --------------------------------------------------------------------------------------------- */
+
+/* The dense box that x touches: a work that copies it, with out[0] left open; the access of the box
+ * in terms of w's variables in *inside. */
+static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, TileAccess *inside, int64_t *cap, uint32_t *rank)
+{
+	DimPool *p = c->p->dims;
+	memset(copy, 0, sizeof *copy);
+	memset(inside, 0, sizeof *inside);
+	*rank = 0;
+	copy->n_in = copy->n_out = 1;
+	copy->in[0] = *x;
+	for (uint32_t d = 0; d < x->obj->rank; d++) {
+		Dim extent = dim_const(p, 1), at = dim_const(p, 0), low = dim_const(p, 0);
+		bool any = false;
+		const TileAccess *from = x;
+		uint32_t fd = d;
+		if (x->rows && d == x->rows_dim) {
+			/* the position in the list of rows is what the box counts; one variable */
+			for (uint32_t v = 0; v < w->n_space; v++)
+				if (access_mentions(x->rows, w->space[v].sym)) {
+					extent = w->space[v].extent;
+					at = dim_sym(p, w->space[v].sym);
+					any = true;
+				}
+		} else {
+			for (uint32_t v = 0; v < w->n_space; v++) {
+				int64_t k = access_coef(c, from, fd, w->space[v].sym);
+				if (!k) continue;
+				any = true;
+				Dim span = dim_addc(p, w->space[v].extent, -1);
+				extent = dim_add(p, extent, dim_mulc(p, span, k < 0 ? -k : k));
+				at = dim_add(p, at, dim_mulc(p, dim_sym(p, w->space[v].sym), k));
+				if (k < 0) low = dim_add(p, low, dim_mulc(p, span, k));
+			}
+			copy->in[0].index[d] = dim_add(p, index_rest(c, w, x, d), low);
+		}
+		if (!any) continue;
+		DimSym *t = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "b%u", *rank)), SYM_LOOP, dim_const(p, 0), extent, c->at);
+		copy->space[*rank] = (TileVar){t, extent};
+		cap[*rank] = upper(c, extent);
+		inside->index[*rank] = dim_sub(p, at, low);
+		copy->out[0].index[*rank] = dim_sym(p, t);
+		if (x->rows && d == x->rows_dim) {
+			TileAccess *r = NEW(c->arena, TileAccess);
+			*r = *x->rows;
+			for (uint32_t v = 0; v < w->n_space; v++) access_replace(c, r, w->space[v].sym, dim_sym(p, t));
+			copy->in[0].rows = r;
+		} else
+			copy->in[0].index[d] = dim_add(p, copy->in[0].index[d], dim_sym(p, t));
+		(*rank)++;
+	}
+	if (*rank == 0) {
+		cap[0] = 1;
+		*rank = 1;
+		DimSym *t = dim_sym_new(p, intern_str(c->p->names, "b"), SYM_LOOP, dim_const(p, 0), dim_const(p, 0), c->at);
+		copy->space[0] = (TileVar){t, dim_const(p, 1)};
+		inside->index[0] = copy->out[0].index[0] = dim_const(p, 0);
+	}
+	copy->n_space = *rank;
+}
+
+int64_t stage_bytes(Compiler *c, const Work *w, const TileAccess *x, DType as)
+{
+	TileAccess y = access_resolve(c, x);
+	Store *s = access_store(c, &y);
+	if (as == NUM_DTYPES) as = s->dtype;
+	if (s->space == SPACE_SPM && s->dtype == as) return 0;
+	Work copy;
+	TileAccess inside;
+	int64_t cap[TILE_RANK], bytes = dtype_bytes(as, 1);
+	uint32_t rank;
+	box_of(c, w, &y, &copy, &inside, cap, &rank);
+	for (uint32_t i = 0; i < rank; i++) bytes *= cap[i];
+	return bytes;
+}
+
+void stage_in(Compiler *c, const Work *w, TileAccess *x, DType as)
+{
+	TileAccess y = access_resolve(c, x);
+	*x = y;
+	Store *s = access_store(c, &y);
+	if (as == NUM_DTYPES) as = s->dtype;
+	if (s->space == SPACE_SPM && s->dtype == as) return;
+	Work copy;
+	TileAccess inside;
+	int64_t cap[TILE_RANK];
+	uint32_t rank;
+	box_of(c, w, &y, &copy, &inside, cap, &rank);
+	inside.obj = copy.out[0].obj = temp_obj(c, SPACE_SPM, as, rank, cap);
+	move_in(c, &copy);
+	*x = inside;
+}

@@ -1,0 +1,190 @@
+/* The compiler's own program form between tile IR and instructions: a tree of loops, choices and
+ * instructions whose operands name stores (parts of a memory) with symbolic sizes and offsets.
+ * lower.c and its helpers build it, schedule.c assigns stages and rings, allocate.c addresses and
+ * tokens, emit.c writes the instructions. */
+#ifndef NACRE_CODEGEN_PEARL_INTERNAL_H
+#define NACRE_CODEGEN_PEARL_INTERNAL_H
+#include "codegen/pearl/pearl.h"
+
+/* A part of a memory: a program buffer in HBM, a place, a temporary. Strides in bytes. */
+typedef struct Store {
+	const char *name;
+	PearlSpace space;
+	DType dtype;
+	uint32_t rank;
+	int64_t cap[TILE_RANK], stride[TILE_RANK];
+	int64_t bytes;          /* of one slot; ACC: whole rows */
+	uint32_t ring;          /* slots, at least 1 */
+	int64_t base;           /* SPM, ACC, GSM: after allocation; HBM: 0 (relative to its region) */
+	uint32_t region;
+	Dim offset;             /* bytes added to every access (leading indices of a launch); NULL: none */
+	struct Store *group;    /* lies inside another store at group_at (softmax state), or NULL */
+	int64_t group_at;
+	struct LoopInfo *home;  /* innermost loop around the declaration */
+	uint32_t first, last;   /* positions where it lives */
+	bool touched, fixed;
+	uint32_t mark;          /* for passes */
+} Store;
+
+typedef struct LoopInfo {
+	DimSym *var, *len;      /* len NULL: not asked for */
+	Dim lo;                 /* var = lo + off */
+	Dim n;                  /* iterations cover 0..n */
+	int64_t tile;
+	bool par;
+	uint32_t stages;        /* 0 or 1: none */
+	bool scheduled;         /* the body is ordered and staged by schedule.c */
+	int64_t interval;       /* clocks an iteration, as planned */
+	struct LoopInfo *outer;
+	uint32_t depth;
+} LoopInfo;
+
+typedef struct Operand {
+	Store *store;           /* NULL: absent */
+	DType dtype;
+	uint32_t rank;
+	Dim dim[PEARL_RANK];
+	int64_t stride[PEARL_RANK];
+	Dim offset;             /* bytes; NULL: 0 */
+	bool reads, writes;
+	struct { bool on; uint8_t dim; Dim start, limit; } window[2];
+	uint32_t n_window;
+} Operand;
+
+enum { NO_TOKEN = 0xff };
+typedef struct Insn {
+	PearlOpcode op;
+	Operand arg[4];
+	int64_t field[PEARL_FIELDS];
+	struct { uint8_t field; Dim value; } reg[3]; /* fields that name a register holding a value */
+	uint32_t n_reg;
+	DimSym *defines;        /* LDI */
+	uint32_t stage;
+	int64_t order;          /* within a staged body */
+	uint32_t serial;        /* place in the iteration before scheduling */
+	uint8_t wait[2], signal[2]; /* token number + 1 */
+	uint8_t n_wait, n_signal;
+} Insn;
+
+typedef enum NodeKind { NODE_INSN, NODE_LOOP, NODE_IF, NODE_BAR, NODE_MARK } NodeKind;
+typedef struct Node Node;
+typedef struct NodeList { Node *first, *last; } NodeList;
+struct Node {
+	NodeKind kind;
+	Node *next;
+	Insn *insn;
+	LoopInfo *loop;
+	NodeList body, orelse;  /* loop: body; if: both */
+	TileCond cond;          /* if */
+	uint32_t number;        /* mark */
+	uint32_t first, last;   /* positions in program order */
+};
+
+/* The binding of a tile object while its kernel is lowered. */
+typedef struct Binding {
+	Store *store;           /* NULL when aliased or not yet made */
+	TileAccess *alias;      /* the place is only a name for this access: index[d] + place index of dim alias_dim... */
+	struct Binding *next;
+	const TileObj *obj;
+	DimSym **alias_var;     /* space variable of the bring that indexes each dim of the place */
+} Binding;
+
+typedef struct Compiler {
+	Diags *d;
+	TileProgram *p;
+	const PearlMachine *m;
+	Arena *arena;
+	PearlProgram *q;
+	Store **buf;            /* of each program buffer */
+	uint32_t spm_region, acc_region, gsm_region;
+
+	/* the kernel in hand */
+	TileKernel *kernel;
+	Binding *bind;          /* list */
+	VEC(Store *) stores;    /* places and temporaries of the kernel */
+	NodeList *list;         /* where instructions go */
+	LoopInfo *loop;         /* innermost loop around */
+	uint32_t par_depth;     /* par loops around */
+	bool has_par, no_stages;
+	bool failed;
+	uint32_t temps;
+	int64_t spm_budget;     /* bytes that temporaries of one operation should not exceed */
+	int64_t gsm_used, acc_used;
+	DimFacts facts;
+	Span at;
+} Compiler;
+
+/* A working copy of an operation: the same as the statement, its space narrowed by chunk loops. */
+typedef struct Work {
+	const TileStmt *s;
+	TileVar space[TILE_SPACE];
+	uint32_t n_space;
+	TileAccess in[TILE_INS], out[TILE_OUTS];
+	uint32_t n_in, n_out;
+	bool accumulate;
+	Dim map[TILE_SPACE];    /* of each space variable of s: its value in terms of what is here */
+} Work;
+
+/* --- access.c: sizes, stores, descriptors ------------------------------------------------------- */
+int64_t upper(Compiler *c, Dim d);   /* greatest value; reports and returns 1 when unbounded */
+int64_t lower_bound(Compiler *c, Dim d);
+Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint32_t rank, const int64_t *cap);
+Store *binding_store(Compiler *c, const TileObj *o);
+Binding *binding_of(Compiler *c, const TileObj *o);
+bool access_mentions(const TileAccess *x, const DimSym *s);
+uint32_t access_mask(const Work *w, const TileAccess *x); /* bit v: mentions space variable v */
+int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym *s);
+/* Descriptor operand of access x over the space variables of `order` (n of them), one descriptor dim
+ * each; variables that x does not mention get stride 0. */
+Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n, bool reads, bool writes);
+Operand operand_store(Compiler *c, Store *s, const Work *w, const uint32_t *order, uint32_t n, bool reads, bool writes);
+Operand operand_flat(Compiler *c, Store *s, Dim count, bool reads, bool writes);
+Insn *emit(Compiler *c, PearlOpcode op);
+Node *node_add(Compiler *c, NodeKind kind);
+Node *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par);
+void loop_close(Compiler *c, Node *loop, NodeList *saved);
+/* Narrow space variable v of w to chunks of `size`: opens a loop and rewrites w. */
+typedef struct Chunk { Node *node; NodeList *saved; } Chunk;
+Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size);
+void chunk_close(Compiler *c, Chunk k);
+void work_drop(Compiler *c, Work *w, uint32_t v); /* v has extent 1 and value 0 */
+Dim work_dim(Compiler *c, const Work *w, Dim d); /* of the statement's variables, in terms of w's */
+void work_of(Work *w, const TileStmt *s);
+/* Makes x an access of SPM (reading the memory buffer or accumulators into a temporary if need be);
+ * as: wanted type, or NUM_DTYPES for its own. */
+void stage_in(Compiler *c, const Work *w, TileAccess *x, DType as);
+int64_t stage_bytes(Compiler *c, const Work *w, const TileAccess *x, DType as);
+Store *access_store(Compiler *c, const TileAccess *x);
+TileAccess access_resolve(Compiler *c, const TileAccess *x); /* through aliases */
+TileObj *temp_obj(Compiler *c, PearlSpace space, DType t, uint32_t rank, const int64_t *cap);
+bool fail(Compiler *c, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+static inline int64_t round_up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
+
+/* --- lower.c: statements ------------------------------------------------------------------------ */
+void lower_block(Compiler *c, const TileBlock *b);
+void lower_entry(Compiler *c, const TileEntry *e, uint32_t number);
+/* --- move.c: bring, put of plain copies ----------------------------------------------------------- */
+void lower_bring(Compiler *c, const TileStmt *s);
+void move_in(Compiler *c, Work *w);  /* out[0] (SPM) = in[0] */
+void store_out(Compiler *c, const Work *w, TileAccess from, const TileAccess *to, bool add);
+/* --- region.c, vector.c: map, put, reduce and the other vector operations --------------------------- */
+void lower_map(Compiler *c, const TileStmt *s);
+void lower_reduce(Compiler *c, const TileStmt *s);
+void lower_ordered(Compiler *c, const TileStmt *s); /* scan, topk, sort */
+bool mask_matches(Compiler *c, const TileStmt *choice);
+void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *limit, const TileStmt *mask);
+/* Evaluates the region; the results go to w->out (places). */
+void region_lower(Compiler *c, Work *w, const Region *r);
+bool region_is_identity(const Region *r);
+/* --- contract.c --------------------------------------------------------------------------------------- */
+void lower_contract(Compiler *c, const TileStmt *s);
+/* --- schedule.c ----------------------------------------------------------------------------------------- */
+void schedule_kernel(Compiler *c, NodeList *body);
+/* --- allocate.c, tokens.c --------------------------------------------------------------------------------- */
+bool allocate_kernel(Compiler *c, NodeList *body);
+void tokens_kernel(Compiler *c, NodeList *body);
+PearlQueue insn_queue(const Insn *i);
+/* --- emit.c ------------------------------------------------------------------------------------------------- */
+void emit_kernel(Compiler *c, NodeList *body);
+void emit_loop_begin(Compiler *c, LoopInfo *loop);
+#endif

@@ -1,0 +1,26 @@
+/* codegen/pearl: tile programs to Pearl programs. One SPMD stream for all cores; every entry of
+ * the tile program becomes an entry. doc/pearl-backend.md says how. */
+#ifndef NACRE_CODEGEN_PEARL_H
+#define NACRE_CODEGEN_PEARL_H
+#include "ir/tile/tile.h"
+#include "isa/isa.h"
+
+/* --- target.c: compilation, the HBM map ----------------------------------------------------------- */
+/* Compiles every entry of p for machine m. `interface` may be NULL: one is made from p (a tensor a
+ * buffer, a parameter a dim). The result's interface holds the HBM address and byte strides of each
+ * tensor: memory is laid out by bounds (every dim at the upper end of its range), row-major.
+ * NULL after errors. Remarks tell what was placed in another form than the program says. */
+PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m, const Interface *interface, Arena *a);
+/* The element type that a buffer has in HBM: i4 is expanded to f32. */
+DType pearl_buffer_dtype(const TileObj *buf);
+
+/* Host side. `host` is the buffer as the tile program describes it: its encoding, over its actual
+ * dims (params in the program's order). hbm is an image of all HBM that the program uses (from
+ * address 0, pearl_hbm_bytes long); strides come from the interface of q. False: an unbound dim. */
+uint64_t pearl_hbm_bytes(const PearlProgram *q);
+/* Calls write(ctx, address, bytes, n) for each dense run of the buffer (rows of its last dimension). */
+typedef bool PearlWrite(void *ctx, uint64_t address, const void *from, uint64_t bytes);
+typedef bool PearlRead(void *ctx, uint64_t address, void *to, uint64_t bytes);
+bool pearl_place_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf, const int64_t *params, const void *host, PearlWrite *write, void *ctx);
+bool pearl_fetch_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf, const int64_t *params, void *host, PearlRead *read, void *ctx);
+#endif

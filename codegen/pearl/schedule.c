@@ -1,0 +1,198 @@
+/* schedule.c: modulo scheduling (Rau, Iterative Modulo Scheduling, 1994; without backtracking: the
+ * interval grows instead). A loop that asks for stages and is straight-line gets a start time for
+ * each instruction; time / interval is its stage, the rest its order. Stores declared in the loop
+ * get rings long enough that no slot is written while it may still be read. A loop that cannot be
+ * scheduled stays as it is. */
+#include "codegen/pearl/internal.h"
+#include <string.h>
+
+enum { MOST_INSNS = 64, MOST_RING = 6 };
+
+typedef struct Slot { Node *node; Insn *insn; int64_t cost, delay, time; } Slot;
+
+static int64_t elements(Compiler *c, const Operand *o)
+{
+	int64_t n = 1;
+	for (uint32_t d = 0; d < o->rank; d++) n *= upper(c, o->dim[d]);
+	return n;
+}
+
+/* Clocks that the queue is taken, and those until the result is there (PEARL.md, Time). */
+static void cost_of(Compiler *c, Slot *s)
+{
+	const Insn *i = s->insn;
+	const PearlMachine *m = c->m;
+	int64_t n = elements(c, &i->arg[0]);
+	switch (insn_queue(i)) {
+	case Q_L: s->cost = n * dtype_bytes(i->arg[0].dtype, 1) / m->link_in + 4, s->delay = s->cost + 200; break;
+	case Q_W: s->cost = n * dtype_bytes(i->arg[1].dtype, 1) / m->link_out + 4, s->delay = s->cost + 150; break;
+	case Q_D: s->cost = n / m->array_cols + 12, s->delay = s->cost + 12; break;
+	case Q_M: {
+		int64_t rows = upper(c, i->arg[0].dim[0]) * upper(c, i->arg[0].dim[1]), k = 1;
+		for (uint32_t d = 2; d < 5; d++) k *= upper(c, i->arg[1].dim[d]);
+		s->cost = rows * ((k + m->array_rows - 1) / m->array_rows) * (i->arg[1].dtype == DT_F32 ? 4 : 1);
+		s->delay = s->cost + m->array_rows + m->array_cols;
+		break;
+	}
+	default:
+		if (i->op == I_V_SMX || i->op == I_V_RED) n = elements(c, &i->arg[1]) * (i->op == I_V_SMX ? 3 : 1);
+		s->cost = n / m->vector_lanes + 12;
+		s->delay = s->cost + 12;
+	}
+	if (s->cost < 4) s->cost = 4;
+}
+
+static const Store *root(const Operand *o) { return o->store->group ? o->store->group : o->store; }
+
+static bool ringed(const LoopInfo *l, const Store *s) { return s->home == l && (s->space == SPACE_SPM || s->space == SPACE_ACC); }
+
+/* Whether x before y in one iteration must keep their order: kinds of touch of one store. */
+static bool depends(const Insn *x, const Insn *y)
+{
+	for (uint32_t a = 0; a < 4; a++)
+		for (uint32_t b = 0; b < 4; b++) {
+			const Operand *p = &x->arg[a], *q = &y->arg[b];
+			if (!p->store || !q->store || !(p->writes || q->writes)) continue;
+			if (root(p) == root(q) || (p->store->space == SPACE_HBM && q->store->space == SPACE_HBM && p->store->region == q->store->region)) return true;
+		}
+	return false;
+}
+
+/* The same across iterations, for stores that outlive an iteration. */
+static bool carries(const LoopInfo *l, const Insn *x, const Insn *y)
+{
+	for (uint32_t a = 0; a < 4; a++)
+		for (uint32_t b = 0; b < 4; b++) {
+			const Operand *p = &x->arg[a], *q = &y->arg[b];
+			if (!p->store || !q->store || !(p->writes || q->writes)) continue;
+			if (root(p) == root(q) && !ringed(l, root(p))) return true;
+			if (p->store->space == SPACE_HBM && q->store->space == SPACE_HBM && p->store->region == q->store->region) return true;
+		}
+	return false;
+}
+
+static bool free_at(const Slot *s, uint32_t n, uint32_t me, int64_t time, int64_t interval)
+{
+	int64_t begin = time % interval;
+	for (uint32_t k = 0; k < n; k++) {
+		if (k == me || insn_queue(s[k].insn) != insn_queue(s[me].insn) || s[k].time < 0) continue;
+		int64_t other = s[k].time % interval, gap = (other - begin + interval) % interval, back = (begin - other + interval) % interval;
+		if (gap < s[me].cost || back < s[k].cost) return false;
+	}
+	return true;
+}
+
+static bool try_interval(Compiler *c, const LoopInfo *l, Slot *s, uint32_t n, int64_t interval)
+{
+	for (uint32_t k = 0; k < n; k++) s[k].time = -1;
+	for (uint32_t k = 0; k < n; k++) {
+		int64_t t = 0;
+		for (uint32_t j = 0; j < k; j++)
+			if (depends(s[j].insn, s[k].insn)) {
+				int64_t after = s[j].time + (insn_queue(s[j].insn) == insn_queue(s[k].insn) ? s[j].cost : s[j].delay);
+				if (after > t) t = after;
+			}
+		int64_t end = t + interval;
+		while (t < end && !free_at(s, n, k, t, interval)) t++;
+		if (t == end || t / interval >= PEARL_STAGES) return false;
+		s[k].time = t;
+	}
+	for (uint32_t b = 0; b < n; b++)
+		for (uint32_t a = 0; a <= b; a++) {
+			if (!carries(l, s[b].insn, s[a].insn) || a == b) continue;
+			bool same = insn_queue(s[a].insn) == insn_queue(s[b].insn);
+			if (s[a].time + interval < s[b].time + (same ? s[b].cost : s[b].delay)) return false;
+		}
+	(void)c;
+	return true;
+}
+
+/* Slots of each store of the loop. */
+static bool size_rings(Compiler *c, const LoopInfo *l, const Slot *s, uint32_t n, int64_t interval)
+{
+	for (uint32_t i = 0; i < c->stores.n; i++) {
+		Store *st = c->stores.at[i];
+		if (!ringed(l, st) || st->group) continue;
+		int64_t begin = INT64_MAX, end = 0;
+		for (uint32_t k = 0; k < n; k++)
+			for (uint32_t a = 0; a < 4; a++) {
+				const Operand *o = &s[k].insn->arg[a];
+				if (!o->store || root(o) != st) continue;
+				if (s[k].time < begin) begin = s[k].time;
+				if (s[k].time + s[k].delay > end) end = s[k].time + s[k].delay;
+				/* the base of a ring descriptor cannot move with anything but loops */
+				int64_t fixed;
+				if (o->offset && !dim_is_const(o->offset, &fixed)) return false;
+			}
+		if (begin == INT64_MAX) continue;
+		int64_t ring = (end - begin + interval - 1) / interval;
+		if (ring > MOST_RING) return false;
+		st->ring = ring < 1 ? 1 : (uint32_t)ring;
+	}
+	return true;
+}
+
+static bool schedule_loop(Compiler *c, Node *node)
+{
+	Slot s[MOST_INSNS];
+	uint32_t n = 0;
+	int64_t busy[NUM_QUEUES] = {0}, interval = 0;
+	for (Node *k = node->body.first; k; k = k->next) {
+		if (k->kind != NODE_INSN || n == MOST_INSNS || insn_queue(k->insn) == Q_S) return false;
+		s[n] = (Slot){.node = k, .insn = k->insn};
+		k->insn->serial = n;
+		cost_of(c, &s[n]);
+		busy[insn_queue(k->insn)] += s[n].cost;
+		n++;
+	}
+	if (n < 2) return false;
+	for (uint32_t q = 0; q < NUM_QUEUES; q++)
+		if (busy[q] > interval) interval = busy[q];
+	bool found = false;
+	for (int attempt = 0; attempt < 12 && !found; attempt++, interval += interval / 8 + 1) {
+		found = try_interval(c, node->loop, s, n, interval) && size_rings(c, node->loop, s, n, interval);
+		if (found) break;
+	}
+	if (!found) {
+		for (uint32_t i = 0; i < c->stores.n; i++)
+			if (c->stores.at[i]->home == node->loop) c->stores.at[i]->ring = 1;
+		return false;
+	}
+	uint32_t stages = 0;
+	for (uint32_t k = 0; k < n; k++) {
+		s[k].insn->stage = (uint32_t)(s[k].time / interval);
+		s[k].insn->order = s[k].time % interval;
+		if (s[k].insn->stage + 1 > stages) stages = s[k].insn->stage + 1;
+	}
+	/* program order within the body: by time of issue */
+	node->body = (NodeList){0};
+	bool used[MOST_INSNS] = {0};
+	for (uint32_t done = 0; done < n; done++) {
+		uint32_t best = n;
+		for (uint32_t k = 0; k < n; k++)
+			if (!used[k] && (best == n || s[k].insn->order < s[best].insn->order)) best = k;
+		used[best] = true;
+		s[best].node->next = NULL;
+		if (node->body.last) node->body.last->next = s[best].node;
+		else node->body.first = s[best].node;
+		node->body.last = s[best].node;
+	}
+	node->loop->stages = stages;
+	node->loop->interval = interval;
+	node->loop->scheduled = true;
+	return true;
+}
+
+static void schedule_list(Compiler *c, NodeList *l)
+{
+	for (Node *n = l->first; n; n = n->next) {
+		schedule_list(c, &n->body);
+		schedule_list(c, &n->orelse);
+		if (n->kind != NODE_LOOP) continue;
+		bool wanted = n->loop->stages > 1;
+		n->loop->stages = 0;
+		if (wanted && !c->no_stages) schedule_loop(c, n);
+	}
+}
+
+void schedule_kernel(Compiler *c, NodeList *body) { schedule_list(c, body); }

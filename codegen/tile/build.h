@@ -1,0 +1,116 @@
+/* Kernel builders: from a kernel of the graph IR and the traits of a target to tile IR. One file a
+ * class of kernel; access.c composes the movements inside a kernel into index expressions, so that
+ * transposes, reshapes, slices, gathers and padding cost no copies; program.c builds the whole
+ * program: launches, layer loops, state, buffers, and the prepacking of constants. */
+#ifndef NACRE_CODEGEN_TILE_H
+#define NACRE_CODEGEN_TILE_H
+#include "ir/ir.h"
+#include "ir/target.h"
+#include "ir/tile/tile.h"
+#include "support/interface.h"
+
+/* --- program.c --- */
+/* The tile program of a module whose entries consist of kernels (pass form_kernels). NULL after
+ * errors. Shares the module's dims, names and arena. */
+TileProgram *tile_build(Module *m, Diags *d, const TileTraits *traits);
+
+/* --- interface.c --- */
+/* What the program asks of its caller; tensor numbers are buffer numbers. */
+Interface *interface_build(const Module *m, const TileProgram *p, const char *target, Diags *d);
+
+/* --- inside this folder --- */
+
+typedef struct Packed Packed; /* a weight in panels, made once and shared by entries */
+typedef struct Build {
+	Module *m;
+	Diags *d;
+	const TileTraits *t;
+	TileProgram *p;
+	TileEntry *entry;      /* now being built */
+	VEC(Packed *) packed;
+	uint32_t serial;       /* for names */
+	bool failed;
+} Build;
+
+/* A kernel in construction. */
+typedef struct Kernel {
+	Build *b;
+	Node *node;            /* OP_KERNEL */
+	Graph *g;              /* its region */
+	TileKernel *k;
+	TileArg *args;         /* grows with k->bufs */
+	TileObj **formal;      /* for each region argument, NULL until used */
+	uint32_t *lead;        /* for each region argument: leading dims fixed by the launch */
+	TileArg *actual;       /* for each region argument: the program buffer */
+	TileObj *out[2];       /* formals of the results */
+	/* values already in places: reading `node` at exactly `index` gives place[at] */
+	struct Bound { const Node *node; Dim index[MAX_RANK]; TileAccess at; } bound[8];
+	uint32_t n_bound;
+} Kernel;
+
+/* access.c: dims */
+Dim dim_c(const Build *b, int64_t v);
+int64_t dim_most(const Build *b, Dim d);  /* upper bound; reports an error when there is none */
+/* How a tensor lies in memory: every dim up to the last symbolic one merged into the first, so that
+ * only the outermost extent depends on the call. keep: leading dims left alone (stacked states). */
+uint32_t memory_dims(const Build *b, const Type *t, uint32_t keep, Dim *out);
+void memory_index(const Build *b, const Type *t, uint32_t keep, const Dim *index, Dim *out);
+/* The last dim of a merged run: index expressions of a reshape. */
+void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *index, Dim *out);
+
+/* access.c: reading values inside a kernel */
+typedef struct RegionMaker { Kernel *k; TileStmt *s; VEC(RegionNode) nodes; bool failed; } RegionMaker;
+RegionMaker region_begin(Kernel *k, TileStmt *s);
+/* The value of n at index as a region node; adds inputs to the statement. */
+uint16_t region_value(RegionMaker *r, Node *n, const Dim *index);
+uint16_t region_access(RegionMaker *r, const TileAccess *a);
+uint16_t region_const(RegionMaker *r, DType t, double v);
+uint16_t region_dim(RegionMaker *r, Dim d);
+uint16_t region_call(RegionMaker *r, Scalar f, uint16_t a, uint16_t b, uint16_t c);
+uint16_t region_cast(RegionMaker *r, DType t, uint16_t a);
+void region_end(RegionMaker *r, uint32_t n_out, const uint16_t *out);
+/* n at index when it is reached by movements only; false (and an error) otherwise. */
+bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out);
+bool is_access(const Node *n); /* would access_value succeed */
+void bind(Kernel *k, const Node *n, const Dim *index, uint32_t rank, TileAccess at);
+/* Where the result `r` of the kernel goes when `n`, an operation in it, has `index`: follows the
+ * movements after it. */
+bool result_access(Kernel *k, uint32_t r, const Node *n, const Dim *index, TileAccess *out);
+
+/* access.c: statements */
+TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Dim hi, int64_t by, bool with_len);
+Dim loop_at(const Build *b, const TileStmt *loop_stmt);  /* the offset as an expression */
+Dim loop_len(const Build *b, const TileStmt *loop_stmt); /* the length */
+TileObj *place(Kernel *k, TileBlock *in, const char *name, DType t, TileLevel level, uint32_t rank, const int64_t *cap);
+Dim space(Kernel *k, TileStmt *s, const char *name, Dim extent); /* a new space variable */
+TileAccess access_of(TileObj *o, uint32_t rank, const Dim *index);
+TileAccess access1(TileObj *o, Dim i);
+TileAccess access2(TileObj *o, Dim i, Dim j);
+bool kernel_fail(Kernel *k, const char *why);
+TileObj *kernel_formal(Kernel *k, TileKind kind, const char *name, DType t, uint32_t rank, const Dim *dims, TileArg actual);
+
+/* one for each class */
+bool build_map(Kernel *k);
+bool build_concat(Kernel *k);
+bool build_update(Kernel *k);
+bool build_rows(Kernel *k);
+bool build_contraction(Kernel *k);
+bool build_conv(Kernel *k);
+bool build_pool(Kernel *k);
+bool build_attention(Kernel *k);
+bool build_lines(Kernel *k);
+Node *kernel_anchor(Kernel *k, Op op); /* the first node of that operation, or NULL */
+
+/* pack.c: weights in the order in which contractions read them */
+typedef enum PackForm {
+	PACK_MATRIX, /* w [K, N] (k_first) or [N, K] -> [K, N] in panels */
+	PACK_CONV    /* w [ky, kx, C, N] -> [ky, kx*C, N] in panels */
+} PackForm;
+/* A formal of kernel k that holds the packed form (dims: its logical shape) of the value w, reached
+ * by movements from a weight; made by a prepack kernel, once for all entries. NULL: not packed. */
+TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first);
+/* program.c */
+TileArg actual_of(const Kernel *k, const Node *arg);
+void kernel_launch(Build *b, TileEntry *e, TileStep ***tail, TileKernel *k, TileArg *args);
+
+#endif

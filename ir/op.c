@@ -1,0 +1,90 @@
+/* The operation table made from ops.def, and the types of values. */
+#include "ir/ir.h"
+
+#include <string.h>
+
+#define ATTR(name, kind, required) {#name, ATTR_##kind, required},
+#define REQUIRED true
+#define OPTIONAL false
+const OpInfo op_info[NUM_OPS] = {
+#define OP(id, mnemonic, kind, lo, hi, rule, traits, attrs, summary)                                 \
+	[OP_##id] = {mnemonic, summary, KIND_##kind, lo, hi, traits, infer_##rule,                       \
+	             (const AttrInfo[]){attrs{NULL, ATTR_INT, false}}},
+#include "ir/ops.def"
+};
+#undef ATTR
+#undef REQUIRED
+#undef OPTIONAL
+
+bool op_from_name(const char *mnemonic, Op *out)
+{
+	for (uint32_t i = 0; i < NUM_OPS; i++) {
+		if (strcmp(op_info[i].mnemonic, mnemonic) == 0) {
+			*out = (Op)i;
+			return true;
+		}
+	}
+	return false;
+}
+
+Type type_scalar(DType t)
+{
+	return (Type){.dtype = t};
+}
+
+Type type_tensor(DType t, uint32_t rank, const Dim *dims)
+{
+	Type type = {.dtype = t, .rank = rank};
+	for (uint32_t i = 0; i < rank; i++) type.dim[i] = dims[i];
+	return type;
+}
+
+bool type_equal(const Type *a, const Type *b)
+{
+	if (a->is_tuple != b->is_tuple) return false;
+	if (a->is_tuple) {
+		if (a->n != b->n) return false;
+		for (uint32_t i = 0; i < a->n; i++)
+			if (!type_equal(&a->element[i], &b->element[i])) return false;
+		return true;
+	}
+	if (a->dtype != b->dtype || a->rank != b->rank) return false;
+	for (uint32_t i = 0; i < a->rank; i++)
+		if (a->dim[i] != b->dim[i]) return false;
+	return true;
+}
+
+void type_print(Text *t, const Type *type)
+{
+	if (type->is_tuple) {
+		text_puts(t, "(");
+		for (uint32_t i = 0; i < type->n; i++) {
+			if (i) text_puts(t, ", ");
+			type_print(t, &type->element[i]);
+		}
+		text_puts(t, ")");
+		return;
+	}
+	text_puts(t, dtype_name(type->dtype));
+	if (!type->rank) return;
+	text_puts(t, "[");
+	for (uint32_t i = 0; i < type->rank; i++) {
+		if (i) text_puts(t, ", ");
+		dim_print(t, type->dim[i]);
+	}
+	text_puts(t, "]");
+}
+
+const char *type_text(Arena *a, const Type *type)
+{
+	Text t = text_new(a);
+	type_print(&t, type);
+	return t.at ? t.at : "";
+}
+
+Dim type_count(DimPool *p, const Type *type)
+{
+	Dim n = dim_const(p, 1);
+	for (uint32_t i = 0; i < type->rank; i++) n = dim_mul(p, n, type->dim[i]);
+	return n;
+}

@@ -1,0 +1,26 @@
+/* What passes and kernel builders may know of a target: one const struct each. The list of targets
+ * is in tools/targets.c; codegen never includes another target's folder. */
+#ifndef NACRE_IR_TARGET_H
+#define NACRE_IR_TARGET_H
+#include "ir/ir.h"
+#include "ir/tile/tile.h"
+
+/* Shapes of tiles that suit the target: kernel builders are parametrised by it. */
+typedef struct TileTraits {
+	bool packs_weights;      /* contraction weights as panels of nr columns */
+	uint32_t kg[NUM_DTYPES]; /* elements of k that a panel holds side by side, by operand type */
+	uint32_t mr, nr;         /* register or array tile of a contraction: rows, columns */
+	uint32_t mb;             /* rows a task takes of a contraction */
+	uint32_t attn_q, attn_k; /* attention block: queries, keys */
+	uint32_t lanes;          /* fp32 vector lanes */
+	int64_t near_bytes;      /* fast memory that a task may fill with places */
+	uint32_t stages;         /* hint for loops that stream operands; 0: none */
+	uint32_t row_block;      /* rows a task takes in row-wise kernels */
+} TileTraits;
+
+typedef struct Target {
+	const char *name, *summary;
+	const char *const *pipeline;     /* names of passes in order, NULL-terminated */
+	TileTraits traits;
+} Target;
+#endif

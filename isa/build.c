@@ -1,0 +1,46 @@
+/* Making programs in memory: what code generation and the assembler use. */
+#include "isa/isa.h"
+
+PearlProgram *pearl_program_new(Arena *a, const PearlMachine *m)
+{
+	PearlProgram *p = NEW(a, PearlProgram);
+	p->arena = a;
+	p->machine = *m;
+	Interface *i = NEW(a, Interface);
+	i->model = "";
+	i->target = "pearl";
+	i->version = NACRE_VERSION;
+	i->prepack = -1;
+	p->interface = i;
+	return p;
+}
+
+PearlInsn *pearl_emit(PearlProgram *p, PearlOpcode op)
+{
+	PearlInsn insn = {.op = op};
+	for (uint32_t k = 0; k < 4; k++) insn.desc[k] = PEARL_NONE;
+	vec_push(p->arena, &p->code, insn);
+	return &p->code.at[p->code.n - 1];
+}
+
+uint32_t pearl_add_desc(PearlProgram *p, const PearlDesc *d)
+{
+	PearlDesc copy = *d;
+	if (!copy.name) copy.name = "";
+	vec_push(p->arena, &p->descs, copy);
+	return (uint32_t)(p->descs.n - 1);
+}
+
+uint32_t pearl_add_token(PearlProgram *p, const char *name, PearlQueue from, PearlQueue to,
+                         uint8_t initial, uint8_t capacity)
+{
+	PearlToken token = {name, (uint8_t)from, (uint8_t)to, initial, capacity};
+	vec_push(p->arena, &p->tokens, token);
+	return (uint32_t)(p->tokens.n - 1);
+}
+
+uint32_t pearl_add_region(PearlProgram *p, const PearlRegion *r)
+{
+	vec_push(p->arena, &p->regions, *r);
+	return (uint32_t)(p->regions.n - 1);
+}

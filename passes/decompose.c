@@ -1,0 +1,181 @@
+/* Surface composites spelled out: each rule is the definition in ops.def by smaller operations. */
+#include "passes/passes.h"
+
+#include <math.h>
+
+static Node *reduce(Rewrite *w, Node *x, const char *how, uint32_t n_axes, const int64_t *axes, bool keep)
+{
+	Node *r = node_new(w->c->m, OP_REDUCE, 1, &x, w->at->span);
+	attr_str(r, "reduce", intern_str(w->c->m->names, how));
+	attr_ints(w->c->m, r, "axes", n_axes, axes);
+	attr_int(r, "keep", keep);
+	return rewrite_finish(w, r);
+}
+
+static Node *decompose_mean(Rewrite *w, Node *n)
+{
+	Module *m = w->c->m;
+	const Attr *axes = node_attr(n, "axes");
+	Dim count = dim_const(m->dims, 1);
+	int64_t known;
+	for (uint32_t i = 0; i < axes->n; i++) count = dim_mul(m->dims, count, n->in[0]->type.dim[axes->ints[i]]);
+	Node *sum = reduce(w, n->in[0], "sum", axes->n, axes->ints, node_attr(n, "keep")->i);
+	if (dim_is_const(count, &known)) return rewrite_node(w, OP_MUL, 2, (Node *[]){sum, rewrite_const(w, DT_F32, 1.0 / (double)known)});
+	Node *d = node_new(m, OP_DIM, 0, NULL, n->span);
+	attr_dim(d, "value", count);
+	d->type = type_scalar(DT_I32);
+	d = rewrite_finish(w, d);
+	Node *f = node_new(m, OP_CAST, 1, &d, n->span);
+	attr_int(f, "dtype", DT_F32);
+	f = rewrite_finish(w, f);
+	return rewrite_node(w, OP_DIV, 2, (Node *[]){sum, f});
+}
+
+static Node *decompose_clamp(Rewrite *w, Node *n)
+{
+	DType t = dtype_widened(n->type.dtype);
+	Node *lo = rewrite_node(w, OP_MAX, 2, (Node *[]){n->in[0], rewrite_const(w, t, node_attr(n, "lo")->f)});
+	return rewrite_node(w, OP_MIN, 2, (Node *[]){lo, rewrite_const(w, t, node_attr(n, "hi")->f)});
+}
+
+static Node *decompose_batch_norm(Rewrite *w, Node *n)
+{
+	Module *m = w->c->m;
+	Node *v[5];
+	Dim shape[MAX_RANK];
+	int64_t axis = node_attr(n, "axis")->i;
+	uint32_t rank = n->type.rank - (uint32_t)axis;
+	shape[0] = n->type.dim[axis];
+	for (uint32_t i = 1; i < rank; i++) shape[i] = dim_const(m->dims, 1);
+	Node *eps = rewrite_const(w, DT_F32, node_attr(n, "eps")->f);
+	Node *var = rewrite_node(w, OP_ADD, 2, (Node *[]){n->in[4], eps});
+	Node *scale = rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[1], rewrite_node(w, OP_RSQRT, 1, &var)});
+	Node *shift = rewrite_node(w, OP_SUB, 2, (Node *[]){n->in[2], rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[3], scale})});
+	v[0] = rewrite_reshape(w, scale, rank, shape);
+	v[1] = rewrite_reshape(w, shift, rank, shape);
+	return rewrite_node(w, OP_ADD, 2, (Node *[]){rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[0], v[0]}), v[1]});
+}
+
+static Node *decompose_log_softmax(Rewrite *w, Node *n)
+{
+	int64_t axis = node_attr(n, "axis")->i;
+	Node *x = n->in[0];
+	Node *y = rewrite_node(w, OP_SUB, 2, (Node *[]){x, reduce(w, x, "max", 1, &axis, true)});
+	Node *sum = reduce(w, rewrite_node(w, OP_EXP, 1, &y), "sum", 1, &axis, true);
+	return rewrite_node(w, OP_SUB, 2, (Node *[]){y, rewrite_node(w, OP_LOG, 1, &sum)});
+}
+
+static Node *decompose_softplus(Rewrite *w, Node *n)
+{
+	Node *x = n->in[0];
+	Node *a = rewrite_node(w, OP_ABS, 1, &x);
+	Node *e = rewrite_node(w, OP_NEG, 1, &a);
+	e = rewrite_node(w, OP_EXP, 1, &e);
+	e = rewrite_node(w, OP_ADD, 2, (Node *[]){e, rewrite_const(w, DT_F32, 1)});
+	return rewrite_node(w, OP_ADD, 2, (Node *[]){rewrite_node(w, OP_RELU, 1, &x), rewrite_node(w, OP_LOG, 1, &e)});
+}
+
+/* Cosines or sines of every position that can occur, computed in double: [positions, width / 2]. */
+static Node *rope_table(Rewrite *w, int64_t positions, int64_t half, double base, bool sine)
+{
+	Module *m = w->c->m;
+	Tensor *t = NEW(m->arena, Tensor);
+	t->dtype = DT_F32;
+	t->count = positions * half;
+	float *to = NEW_ARRAY(m->arena, float, t->count + 1);
+	for (int64_t p = 0; p < positions; p++)
+		for (int64_t i = 0; i < half; i++) {
+			double angle = (double)p * pow(base, -(double)i / (double)half);
+			to[p * half + i] = (float)(sine ? sin(angle) : cos(angle));
+		}
+	t->data = to;
+	Node *n = node_new(m, OP_CONST, 0, NULL, w->at->span);
+	attr_tensor(n, "value", t);
+	n->type = type_tensor(DT_F32, 2, (Dim[]){dim_const(m->dims, positions), dim_const(m->dims, half)});
+	return rewrite_finish(w, n);
+}
+
+static Node *slice(Rewrite *w, Node *x, uint32_t axis, Dim start, Dim size)
+{
+	Module *m = w->c->m;
+	Dim starts[MAX_RANK], sizes[MAX_RANK];
+	for (uint32_t i = 0; i < x->type.rank; i++) {
+		starts[i] = dim_const(m->dims, 0);
+		sizes[i] = x->type.dim[i];
+	}
+	starts[axis] = start;
+	sizes[axis] = size;
+	Node *n = node_new(m, OP_SLICE, 1, &x, w->at->span);
+	attr_dims(m, n, "start", x->type.rank, starts);
+	attr_dims(m, n, "size", x->type.rank, sizes);
+	return rewrite_finish(w, n);
+}
+
+static Node *concat(Rewrite *w, Node *a, Node *b, uint32_t axis)
+{
+	Node *n = node_new(w->c->m, OP_CONCAT, 2, (Node *[]){a, b}, w->at->span);
+	attr_int(n, "axis", axis);
+	return rewrite_finish(w, n);
+}
+
+static Node *decompose_rope(Rewrite *w, Node *n)
+{
+	enum { MOST_POSITIONS = 1 << 20 };
+	Module *m = w->c->m;
+	Node *x = n->in[0], *part[2], *table[2];
+	uint32_t rank = x->type.rank;
+	int64_t width, lo, hi;
+	bool half = node_attr(n, "half")->i;
+	Dim pos = node_attr(n, "pos")->d, length = x->type.dim[rank - 2];
+	if (!dim_is_const(x->type.dim[rank - 1], &width) || width % 2) {
+		diag_error(w->c->d, n->span, "rope needs an even width known at compile time, not %s", dim_text(m->arena, x->type.dim[rank - 1]));
+		w->c->failed = true;
+		return NULL;
+	}
+	dim_range(&m->facts, dim_add(m->dims, pos, length), &lo, &hi);
+	if (hi < 1 || hi > MOST_POSITIONS) {
+		diag_error(w->c->d, n->span, "rope needs positions bounded by %d: `%s` has no such bound", MOST_POSITIONS, dim_text(m->arena, dim_add(m->dims, pos, length)));
+		w->c->failed = true;
+		return NULL;
+	}
+	Dim h = dim_const(m->dims, width / 2), zero = dim_const(m->dims, 0), one = dim_const(m->dims, 1);
+	Dim pairs[MAX_RANK + 1];
+	for (uint32_t i = 0; i + 1 < rank; i++) pairs[i] = x->type.dim[i];
+	pairs[rank - 1] = h;
+	pairs[rank] = dim_const(m->dims, 2);
+	if (!half && rank == MAX_RANK) return NULL;
+	Node *source = half ? x : rewrite_reshape(w, x, rank + 1, pairs);
+	uint32_t axis = half ? rank - 1 : rank;
+	part[0] = slice(w, source, axis, zero, half ? h : one);
+	part[1] = slice(w, source, axis, half ? h : one, half ? h : one);
+	for (int i = 0; i < 2; i++) {
+		if (!half) part[i] = rewrite_reshape(w, part[i], rank, pairs);
+		table[i] = slice(w, rope_table(w, hi, width / 2, node_attr(n, "base")->f, i), 0, pos, length);
+	}
+	Node *cc[2], *y[2];
+	for (int i = 0; i < 2; i++) {
+		cc[0] = rewrite_node(w, OP_MUL, 2, (Node *[]){part[i], table[0]});
+		cc[1] = rewrite_node(w, OP_MUL, 2, (Node *[]){part[1 - i], table[1]});
+		y[i] = rewrite_node(w, i ? OP_ADD : OP_SUB, 2, cc);
+	}
+	if (half) return concat(w, y[0], y[1], rank - 1);
+	Dim split[MAX_RANK + 1];
+	for (uint32_t i = 0; i < rank; i++) split[i] = pairs[i];
+	split[rank] = one;
+	for (int i = 0; i < 2; i++) y[i] = rewrite_reshape(w, y[i], rank + 1, split);
+	return rewrite_reshape(w, concat(w, y[0], y[1], rank), rank, x->type.dim);
+}
+
+static const Rule rules[] = {
+	{OP_MEAN, "mean", decompose_mean},
+	{OP_CLAMP, "clamp", decompose_clamp},
+	{OP_BATCH_NORM, "batch-norm", decompose_batch_norm},
+	{OP_LOG_SOFTMAX, "log-softmax", decompose_log_softmax},
+	{OP_SOFTPLUS, "softplus", decompose_softplus},
+	{OP_ROPE, "rope", decompose_rope},
+};
+
+void pass_decompose(PassContext *c)
+{
+	rewrite_run(c, rules, COUNT(rules));
+}

@@ -1,0 +1,270 @@
+/* Kernel forming. Every value is either materialised (it is the result of one kernel) or computed
+ * inside each kernel that uses it. An anchor is an operation that needs a kernel of its own kind;
+ * it takes along the elementwise operations after it (its epilogue) while each is used once, and
+ * the movements after those. Everything else that must exist in memory becomes a `map` kernel.
+ *
+ * Invariants after the pass: every node outside kernels is structure; a kernel's region holds at
+ * most one anchor (two products of one input when they are combined, as in SwiGLU); operands of
+ * products, convolutions and attention are reached by movements only. */
+#include "passes/passes.h"
+
+#include <string.h>
+
+enum { INLINE, MATERIAL, CLAIMED }; /* node->mark */
+
+typedef struct Former {
+	PassContext *c;
+	Node **anchor_of; /* by node id: the anchor that claimed it */
+	uint32_t ids;
+} Former;
+
+static bool is_leaf(const Node *n)
+{
+	return op_info[n->op].kind == KIND_STRUCTURE;
+}
+
+static const char *anchor_class(const Node *n)
+{
+	switch (n->op) {
+	case OP_EINSUM: return "contraction";
+	case OP_CONV: return "conv";
+	case OP_ATTENTION: return "attention";
+	case OP_POOL: return "pool";
+	case OP_SOFTMAX:
+	case OP_LAYER_NORM:
+	case OP_RMS_NORM:
+	case OP_REDUCE: return "rows";
+	case OP_SCAN:
+	case OP_TOPK:
+	case OP_SORT: return "lines";
+	case OP_UPDATE: return "update";
+	case OP_CONCAT: return "concat";
+	default: return NULL;
+	}
+}
+
+static bool is_movement(const Node *n)
+{
+	return op_info[n->op].kind == KIND_MOVEMENT && !anchor_class(n);
+}
+
+/* Computed from positions and constants alone: cheaper to repeat than to keep. */
+static bool is_free(const Node *n)
+{
+	if (n->op == OP_CONST) return node_attr_const(n, "value")->tensor->count == 1;
+	if (n->op == OP_DIM || n->op == OP_IOTA) return true;
+	if (is_leaf(n) || anchor_class(n)) return false;
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if (!is_free(n->in[i])) return false;
+	return n->n_in > 0;
+}
+
+/* The value must be in memory: looks through movements, which are done by addressing. */
+static void need_buffer(Node *n)
+{
+	while (is_movement(n) && n->op != OP_IOTA && n->op != OP_GATHER && n->op != OP_PAD) n = n->in[0];
+	if (!is_leaf(n) || n->op == OP_CONST) n->mark = MATERIAL;
+}
+
+static void need_result(Node *n)
+{
+	if (!is_leaf(n)) n->mark = MATERIAL;
+}
+
+static void mark_operands(Node *n)
+{
+	switch (n->op) {
+	case OP_EINSUM:
+	case OP_CONV:
+	case OP_ATTENTION:
+	case OP_POOL:
+	case OP_SCAN:
+	case OP_TOPK:
+	case OP_SORT:
+	case OP_PAD:
+		for (uint32_t i = 0; i < n->n_in; i++) need_buffer(n->in[i]);
+		break;
+	case OP_GATHER:
+		need_buffer(n->in[0]);
+		need_buffer(n->in[1]);
+		break;
+	case OP_UPDATE: need_buffer(n->in[0]); break;
+	case OP_LOOP:
+	case OP_TUPLE:
+		for (uint32_t i = 0; i < n->n_in; i++) need_result(n->in[i]);
+		break;
+	default: break;
+	}
+}
+
+static void mark_graph(Graph *g)
+{
+	for (Node *n = g->first; n; n = n->next) n->mark = anchor_class(n) ? MATERIAL : INLINE;
+	for (Node *n = g->first; n; n = n->next) {
+		if (n->region && n->op == OP_LOOP) mark_graph(n->region);
+		mark_operands(n);
+		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && node_users(n).n > 1) n->mark = MATERIAL;
+		/* used inside a loop but computed outside */
+		Users u = node_users(n);
+		for (uint32_t i = 0; i < u.n; i++)
+			if (u.at[i]->owner != g && !is_leaf(n) && !is_free(n)) n->mark = MATERIAL;
+	}
+	for (size_t i = 0; i < g->results.n; i++) need_result(g->results.at[i]);
+}
+
+static bool same_shape(const Node *a, const Node *b)
+{
+	if (a->type.rank != b->type.rank) return false;
+	for (uint32_t i = 0; i < a->type.rank; i++)
+		if (a->type.dim[i] != b->type.dim[i]) return false;
+	return true;
+}
+
+/* The last node that the anchor's kernel computes. */
+static void claim_epilogue(Former *f, Node *anchor)
+{
+	const char *class = anchor_class(anchor);
+	bool elementwise = strcmp(class, "contraction") == 0 || strcmp(class, "conv") == 0 || anchor->op == OP_REDUCE;
+	bool movement = elementwise || strcmp(class, "rows") == 0 || strcmp(class, "attention") == 0;
+	Node *root = anchor;
+	bool moved = false;
+	for (;;) {
+		Users users = node_users(root);
+		if (node_is_result(root) || users.n != 1) break;
+		Node *u = users.at[0];
+		if (u->owner != root->owner || u->op == OP_KERNEL || (root != anchor && root->mark == MATERIAL)) break;
+		if (f->anchor_of[u->id]) break;
+		if (op_info[u->op].kind == KIND_ELEMENTWISE) {
+			if (!elementwise || moved || !same_shape(u, root)) break;
+		} else if (u->op == OP_RESHAPE || u->op == OP_TRANSPOSE) {
+			/* only worth it when the moved value must exist anyway */
+			if (!movement || u->mark != MATERIAL) break;
+			moved = true;
+		} else {
+			break;
+		}
+		f->anchor_of[u->id] = anchor;
+		root->mark = INLINE;
+		root = u;
+	}
+	root->mark = MATERIAL;
+	f->anchor_of[root->id] = anchor;
+}
+
+/* A second product of the same input that ends in an operation of the first's epilogue joins it. */
+static bool joins(Former *f, Node *n)
+{
+	Users users = node_users(n);
+	if (n->op != OP_EINSUM || node_is_result(n) || users.n != 1 || op_info[users.at[0]->op].kind != KIND_ELEMENTWISE) return false;
+	Node *first = f->anchor_of[users.at[0]->id];
+	return first && first != n && first->op == OP_EINSUM && first->in[0] == n->in[0] && same_shape(first, n) && strcmp(node_attr(first, "spec")->s, node_attr(n, "spec")->s) == 0 && same_shape(users.at[0], n);
+}
+
+/* --- building --- */
+
+typedef struct Cloner {
+	Former *f;
+	Node *kernel;
+	VEC(Node *) from, to; /* what was cloned */
+	VEC(Node *) operands;
+} Cloner;
+
+static Node *clone(Cloner *k, Node *n, const Node *root)
+{
+	PassContext *c = k->f->c;
+	Graph *g = k->kernel->region;
+	for (size_t i = 0; i < k->from.n; i++)
+		if (k->from.at[i] == n) return k->to.at[i];
+	Node *copy;
+	bool inside = n == root || n->op == OP_DIM || (n->op == OP_CONST && is_free(n)) || (!is_leaf(n) && n->mark != MATERIAL && (n->owner == root->owner || is_free(n)));
+	if (!inside) {
+		copy = node_new(c->m, OP_ARG, 0, NULL, n->span);
+		attr_int(copy, "number", (int64_t)k->operands.n);
+		copy->type = n->type;
+		vec_push(c->m->arena, &k->operands, n);
+		vec_push(c->m->arena, &g->args, copy);
+	} else {
+		Node **in = NEW_ARRAY(c->scratch, Node *, n->n_in + 1);
+		for (uint32_t i = 0; i < n->n_in; i++) in[i] = clone(k, n->in[i], root);
+		copy = node_new(c->m, n->op, n->n_in, in, n->span);
+		copy->attr = n->attr;
+		copy->type = n->type;
+		copy->name = n->name;
+	}
+	graph_insert_before(g, NULL, copy);
+	vec_push(c->scratch, &k->from, n);
+	vec_push(c->scratch, &k->to, copy);
+	return copy;
+}
+
+static const char *describe(Arena *a, const Graph *g)
+{
+	Text t = text_new(a);
+	for (const Node *n = g->first; n; n = n->next) {
+		OpKind kind = op_info[n->op].kind;
+		if (kind == KIND_STRUCTURE || (kind == KIND_MOVEMENT && !anchor_class(n) && n->op != OP_GATHER)) continue;
+		text_printf(&t, "%s%s", t.n ? " + " : "", op_info[n->op].mnemonic);
+	}
+	return t.n ? t.at : "move";
+}
+
+static void build_kernel(Former *f, Node *root)
+{
+	PassContext *c = f->c;
+	Node *anchor = f->anchor_of[root->id];
+	Cloner k = {.f = f, .kernel = node_new(c->m, OP_KERNEL, 0, NULL, root->span)};
+	Graph *g = graph_new(c->m, k.kernel);
+	Node *result = clone(&k, root, root);
+	if (root->type.is_tuple) {
+		for (uint32_t i = 0; i < root->type.n; i++) {
+			Node *part = node_new(c->m, OP_GET, 1, &result, root->span);
+			attr_int(part, "number", i);
+			part->type = root->type.element[i];
+			graph_insert_before(g, NULL, part);
+			vec_push(c->m->arena, &g->results, part);
+		}
+	} else {
+		vec_push(c->m->arena, &g->results, result);
+	}
+	k.kernel->in = k.operands.at;
+	k.kernel->n_in = (uint32_t)k.operands.n;
+	k.kernel->type = root->type;
+	k.kernel->name = root->name;
+	attr_str(k.kernel, "class", intern_str(c->m->names, anchor ? anchor_class(anchor) : "map"));
+	attr_str(k.kernel, "note", intern_str(c->m->names, describe(c->scratch, g)));
+	graph_insert_before(root->owner, root, k.kernel);
+	node_replace(root, k.kernel);
+	k.kernel->mark = MATERIAL;
+	graph_remove(root);
+	c->changed = true;
+}
+
+static void form_graph(Former *f, Graph *g)
+{
+	for (Node *n = g->first; n; n = n->next) {
+		if (!anchor_class(n)) continue;
+		if (joins(f, n)) {
+			n->mark = INLINE;
+			continue;
+		}
+		claim_epilogue(f, n);
+	}
+	for (Node *n = g->first, *next; n; n = next) {
+		next = n->next;
+		if (n->op == OP_LOOP) form_graph(f, n->region);
+		if (n->mark == MATERIAL && !is_leaf(n)) build_kernel(f, n);
+	}
+}
+
+void pass_form_kernels(PassContext *c)
+{
+	for (size_t i = 0; i < c->m->entries.n; i++) {
+		Entry *e = c->m->entries.at[i];
+		Former f = {.c = c, .ids = c->m->next_id};
+		f.anchor_of = NEW_ARRAY(c->scratch, Node *, c->m->next_id + 1);
+		users_compute(c->scratch, e);
+		mark_graph(e->graph);
+		form_graph(&f, e->graph);
+	}
+	pass_dce(c);
+}
