@@ -97,7 +97,7 @@ typedef struct Weight {
 	const char *name;        /* path in the model, e.g. "h.attn.wq" */
 	Type type;               /* with a first axis for each array of layers it is stacked over */
 	uint32_t n_keys;         /* 1, or the product of the stacked axes, row-major */
-	const char *const *keys; /* in the weight file */
+	const char *const *keys; /* in the weight file; alternatives separated by '|' */
 	bool buffer;             /* running statistics */
 	Span span;
 } Weight;

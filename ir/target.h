@@ -23,4 +23,6 @@ typedef struct Target {
 	const char *const *pipeline;     /* names of passes in order, NULL-terminated */
 	TileTraits traits;
 } Target;
+/* Targets depend on the machine (vector width, accelerator profile), so each backend fills one in:
+ * cpu_target (codegen/cpu/cpu.h), pearl_target (codegen/pearl/pearl.h). */
 #endif

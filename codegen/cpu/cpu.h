@@ -7,6 +7,7 @@
  * emits, loads and links. */
 #ifndef NACRE_CODEGEN_CPU_H
 #define NACRE_CODEGEN_CPU_H
+#include "ir/target.h"
 #include "ir/tile/tile.h"
 #include "runtime/nacre_abi.h"
 
@@ -19,6 +20,8 @@ typedef struct CpuOptions {
 	Text *llvm_ir, *assembly;  /* filled when not NULL */
 } CpuOptions;
 
+/* The target of passes and kernel builders for these options (NULL: this machine). */
+bool cpu_target(Diags *d, const CpuOptions *options, Target *out);
 /* True when this machine has every feature of the comma-separated list (NacreArtefact.features).
  * *missing gets the first it lacks. Unknown names count as missing. */
 bool cpu_features_present(const char *features, const char **missing);

@@ -2,10 +2,13 @@
  * the tile program becomes an entry. doc/pearl-backend.md says how. */
 #ifndef NACRE_CODEGEN_PEARL_H
 #define NACRE_CODEGEN_PEARL_H
+#include "ir/target.h"
 #include "ir/tile/tile.h"
 #include "isa/isa.h"
 
 /* --- target.c: compilation, the HBM map ----------------------------------------------------------- */
+/* The target of passes and kernel builders for machine m. */
+void pearl_target(const PearlMachine *m, Target *out);
 /* Compiles every entry of p for machine m. `interface` may be NULL: one is made from p (a tensor a
  * buffer, a parameter a dim). The result's interface holds the HBM address and byte strides of each
  * tensor: memory is laid out by bounds (every dim at the upper end of its range), row-major.
