@@ -6,7 +6,11 @@
 #include <string.h>
 #include <time.h>
 
-typedef struct KernelCode { const TileKernel *kernel; Value function; bool *read, *written; } KernelCode;
+typedef struct KernelCode {
+	const TileKernel *kernel;
+	Value function;
+	bool *read, *written;
+} KernelCode;
 typedef struct Program {
 	Gen g;
 	KernelCode *code;
@@ -17,14 +21,16 @@ typedef struct Program {
 
 /* --- kernels --- */
 
-static void note_formal(void *ctx, const TileStmt *s, const TileAccess *a, bool write) {
+static void note_formal(void *ctx, const TileStmt *s, const TileAccess *a, bool write)
+{
 	(void)s;
 	KernelCode *k = ctx;
 	if (a->obj->kind == TB_PLACE) return;
 	(write ? k->written : k->read)[a->obj->id] = true;
 }
 
-static void compile_kernels(Program *p) {
+static void compile_kernels(Program *p)
+{
 	TileProgram *t = p->g.program;
 	p->n_code = t->kernels.n;
 	p->code = NEW_ARRAY(p->g.arena, KernelCode, p->n_code + 1);
@@ -41,7 +47,8 @@ static void compile_kernels(Program *p) {
 
 /* --- entries --- */
 
-static Value argument(Program *p, const TileArg *a) {
+static Value argument(Program *p, const TileArg *a)
+{
 	Gen *g = &p->g;
 	Value bufs = load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, bufs)), 8);
 	Value base = load(g, g->ptr, ptr_addc(g, bufs, 8 * (int64_t)a->buf->id), 8);
@@ -50,11 +57,13 @@ static Value argument(Program *p, const TileArg *a) {
 	Value dims[TILE_RANK];
 	for (uint32_t d = 0; d < a->buf->rank; d++) dims[d] = index_value(g, a->buf->dims[d]);
 	home_strides(g, &h, a->buf->rank, dims, &a->buf->enc);
-	for (uint32_t d = 0; d < a->n_lead; d++) base = ptr_add(g, base, imul(g, index_value(g, a->lead[d]), h.stride[d]));
+	for (uint32_t d = 0; d < a->n_lead; d++)
+		base = ptr_add(g, base, imul(g, index_value(g, a->lead[d]), h.stride[d]));
 	return base;
 }
 
-static void flush(Program *p) {
+static void flush(Program *p)
+{
 	if (p->any) emit_barrier(&p->g);
 	size_t n = p->g.program->bufs.n;
 	memset(p->read, 0, n);
@@ -62,25 +71,34 @@ static void flush(Program *p) {
 	p->any = false;
 }
 
-static Value ticks(Gen *g) { return intrinsic(g, "llvm.readcyclecounter", NULL, 0, NULL); }
+static Value ticks(Gen *g)
+{
+	return intrinsic(g, "llvm.readcyclecounter", NULL, 0, NULL);
+}
 
 /* Adds to frame->profile, in thread 0, when there is one. */
-static void profile(Gen *g, Value wanted, Value began, uint32_t number) {
+static void profile(Gen *g, Value wanted, Value began, uint32_t number)
+{
 	If i;
 	if_begin(g, &i, wanted);
-	Value at = ptr_addc(g, load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, profile)), 8), 16 * (int64_t)number);
+	Value at = ptr_addc(g, load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, profile)), 8),
+	                    16 * (int64_t)number);
 	store(g, iadd(g, load(g, g->i64, at, 8), isub(g, ticks(g), began)), at, 8);
 	at = ptr_addc(g, at, 8);
 	store(g, iadd(g, load(g, g->i64, at, 8), const_i64(g, 1)), at, 8);
 	if_end(g, &i);
 }
 
-static void compile_launch(Program *p, const TileStep *s, Value profiled) {
+static void compile_launch(Program *p, const TileStep *s, Value profiled)
+{
 	Gen *g = &p->g;
 	KernelCode *k = NULL;
 	for (size_t i = 0; i < p->n_code; i++)
 		if (p->code[i].kernel == s->kernel) k = &p->code[i];
-	if (!k) { diag_error(g->diags, span_none(), "a launch of a kernel that the program does not have"); return; }
+	if (!k) {
+		diag_error(g->diags, span_none(), "a launch of a kernel that the program does not have");
+		return;
+	}
 	uint32_t n = (uint32_t)s->kernel->bufs.n;
 	bool conflict = false;
 	for (uint32_t i = 0; i < n; i++) {
@@ -103,10 +121,14 @@ static void compile_launch(Program *p, const TileStep *s, Value profiled) {
 	}
 }
 
-static void compile_steps(Program *p, const TileStep *s, Value profiled) {
+static void compile_steps(Program *p, const TileStep *s, Value profiled)
+{
 	Gen *g = &p->g;
 	for (; s; s = s->next) {
-		if (s->kind == STEP_LAUNCH) { compile_launch(p, s, profiled); continue; }
+		if (s->kind == STEP_LAUNCH) {
+			compile_launch(p, s, profiled);
+			continue;
+		}
 		flush(p); /* each turn begins and ends with nothing pending */
 		Loop l;
 		loop_begin(g, &l, const_i64(g, 0), index_value(g, s->count), const_i64(g, 1));
@@ -117,19 +139,25 @@ static void compile_steps(Program *p, const TileStep *s, Value profiled) {
 	}
 }
 
-static Value compile_entry(Program *p, const TileEntry *e) {
+static Value compile_entry(Program *p, const TileEntry *e)
+{
 	Gen *g = &p->g;
-	g->function = function_new(g, arena_printf(g->arena, "entry_%s_%u", e->name, g->counter++), &g->ptr, 1, false);
+	g->function = function_new(g, arena_printf(g->arena, "entry_%s_%u", e->name, g->counter++),
+	                           &g->ptr, 1, false);
 	g->frame = LLVMGetParam(g->function, 0);
 	memset(g->sym, 0, g->n_sym * sizeof *g->sym);
 	Value params = load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, params)), 8);
 	for (uint32_t i = 0; i < g->program->params.n; i++)
-		index_bind(g, g->program->params.at[i], load(g, g->i64, ptr_addc(g, params, 8 * (int64_t)i), 8), 0);
+		index_bind(g, g->program->params.at[i],
+		           load(g, g->i64, ptr_addc(g, params, 8 * (int64_t)i), 8), 0);
 	Value thread = load(g, g->i32, ptr_addc(g, g->frame, offsetof(NacreFrame, thread)), 4);
-	g->threads = LLVMBuildZExt(g->build, load(g, g->i32, ptr_addc(g, g->frame, offsetof(NacreFrame, threads)), 4), g->i64, "");
+	g->threads = LLVMBuildZExt(
+		g->build, load(g, g->i32, ptr_addc(g, g->frame, offsetof(NacreFrame, threads)), 4), g->i64,
+		"");
 	Value table = load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, profile)), 8);
-	Value profiled = LLVMBuildAnd(g->build, LLVMBuildIsNotNull(g->build, table, ""),
-		LLVMBuildICmp(g->build, LLVMIntEQ, thread, const_i32(g, 0, 1), ""), "");
+	Value profiled =
+		LLVMBuildAnd(g->build, LLVMBuildIsNotNull(g->build, table, ""),
+	                 LLVMBuildICmp(g->build, LLVMIntEQ, thread, const_i32(g, 0, 1), ""), "");
 	memset(p->read, 0, g->program->bufs.n);
 	memset(p->written, 0, g->program->bufs.n);
 	p->any = false;
@@ -140,7 +168,8 @@ static Value compile_entry(Program *p, const TileEntry *e) {
 
 /* --- the artefact --- */
 
-static Value data_global(Gen *g, const char *name, const void *data, size_t n, uint32_t align) {
+static Value data_global(Gen *g, const char *name, const void *data, size_t n, uint32_t align)
+{
 	Value bytes = LLVMConstStringInContext2(g->context, data, n, 1);
 	Value v = LLVMAddGlobal(g->module, LLVMTypeOf(bytes), name);
 	LLVMSetInitializer(v, bytes);
@@ -150,7 +179,8 @@ static Value data_global(Gen *g, const char *name, const void *data, size_t n, u
 	return v;
 }
 
-static void compile_artefact(Program *p, Value *entries, uint32_t n, const CpuArtefactData *data) {
+static void compile_artefact(Program *p, Value *entries, uint32_t n, const CpuArtefactData *data)
+{
 	Gen *g = &p->g;
 	CpuArtefactData none = {0};
 	if (!data) data = &none;
@@ -159,14 +189,20 @@ static void compile_artefact(Program *p, Value *entries, uint32_t n, const CpuAr
 	LLVMSetInitializer(table, LLVMConstArray2(g->ptr, entries, n));
 	LLVMSetLinkage(table, LLVMInternalLinkage);
 	const char *required = machine_required(g->arena, g->machine);
-	Value field[] = {
-		const_i32(g, NACRE_ABI_VERSION, 1), const_i32(g, n, 1), const_i64(g, (int64_t)data->interface_bytes),
-		data->interface_bytes ? data_global(g, "interface", data->interface_data, data->interface_bytes, 16) : null,
-		table, const_i64(g, (int64_t)g->scratch_peak + 64),
-		data->constants_bytes ? data_global(g, "constants", data->constants, data->constants_bytes, 64) : null,
-		const_i64(g, (int64_t)data->constants_bytes),
-		data_global(g, "cpu", g->machine->cpu, strlen(g->machine->cpu) + 1, 1),
-		data_global(g, "features", required, strlen(required) + 1, 1)};
+	Value field[] = {const_i32(g, NACRE_ABI_VERSION, 1),
+	                 const_i32(g, n, 1),
+	                 const_i64(g, (int64_t)data->interface_bytes),
+	                 data->interface_bytes ? data_global(g, "interface", data->interface_data,
+	                                                     data->interface_bytes, 16)
+	                                       : null,
+	                 table,
+	                 const_i64(g, (int64_t)g->scratch_peak + 64),
+	                 data->constants_bytes
+	                     ? data_global(g, "constants", data->constants, data->constants_bytes, 64)
+	                     : null,
+	                 const_i64(g, (int64_t)data->constants_bytes),
+	                 data_global(g, "cpu", g->machine->cpu, strlen(g->machine->cpu) + 1, 1),
+	                 data_global(g, "features", required, strlen(required) + 1, 1)};
 	Value artefact = LLVMConstStructInContext(g->context, field, COUNT(field), 0);
 	Value global = LLVMAddGlobal(g->module, LLVMTypeOf(artefact), "nacre_artefact");
 	LLVMSetInitializer(global, artefact);
@@ -175,7 +211,8 @@ static void compile_artefact(Program *p, Value *entries, uint32_t n, const CpuAr
 
 /* --- the compilation --- */
 
-static void gen_open(Gen *g, Diags *d, TileProgram *t, const Machine *m) {
+static void gen_open(Gen *g, Diags *d, TileProgram *t, const Machine *m)
+{
 	*g = (Gen){.arena = d->arena, .diags = d, .program = t, .machine = m};
 	g->context = LLVMContextCreate();
 	g->module = LLVMModuleCreateWithNameInContext(t->name ? t->name : "program", g->context);
@@ -198,19 +235,23 @@ static void gen_open(Gen *g, Diags *d, TileProgram *t, const Machine *m) {
 	g->sym_multiple = NEW_ARRAY(g->arena, int64_t, g->n_sym);
 }
 
-static void gen_close(Gen *g) {
+static void gen_close(Gen *g)
+{
 	LLVMDisposeBuilder(g->build);
 	LLVMDisposeModule(g->module);
 	LLVMContextDispose(g->context);
 }
 
-static double seconds(void) {
+static double seconds(void)
+{
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-CpuObject *cpu_compile(Diags *d, TileProgram *t, const CpuOptions *options, const CpuArtefactData *data) {
+CpuObject *cpu_compile(Diags *d, TileProgram *t, const CpuOptions *options,
+                       const CpuArtefactData *data)
+{
 	double began = seconds();
 	Machine m;
 	if (!machine_open(d, options, &m)) return NULL;

@@ -5,48 +5,73 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct SmallFloat { int exponent_bits, mantissa_bits, bias; bool infinity; } SmallFloat;
+typedef struct SmallFloat {
+	int exponent_bits, mantissa_bits, bias;
+	bool infinity;
+} SmallFloat;
 static const SmallFloat small_floats[NUM_DTYPES] = {
 	[DT_F16] = {5, 10, 15, true}, [DT_F8E4M3] = {4, 3, 7, false}, [DT_F8E5M2] = {5, 2, 15, true}};
 
-Type storage_type(Gen *g, DType t) {
+Type storage_type(Gen *g, DType t)
+{
 	switch (t) {
 	case DT_F32: return g->f32;
 	case DT_F64: return g->f64;
-	case DT_F16: case DT_BF16: return g->i16;
+	case DT_F16:
+	case DT_BF16: return g->i16;
 	case DT_I32: return g->i32;
 	case DT_I64: return g->i64;
 	default: return g->i8;
 	}
 }
 
-static Value shift_left(Gen *g, Value v, int by) { return LLVMBuildShl(g->build, v, const_int(element_type(v), by, lanes_of(v)), ""); }
-static Value shift_right(Gen *g, Value v, int by) { return LLVMBuildLShr(g->build, v, const_int(element_type(v), by, lanes_of(v)), ""); }
-static Value and_bits(Gen *g, Value v, int64_t mask) { return LLVMBuildAnd(g->build, v, const_int(element_type(v), mask, lanes_of(v)), ""); }
-static Value or_(Gen *g, Value a, Value b) { return LLVMBuildOr(g->build, a, b, ""); }
+static Value shift_left(Gen *g, Value v, int by)
+{
+	return LLVMBuildShl(g->build, v, const_int(element_type(v), by, lanes_of(v)), "");
+}
+static Value shift_right(Gen *g, Value v, int by)
+{
+	return LLVMBuildLShr(g->build, v, const_int(element_type(v), by, lanes_of(v)), "");
+}
+static Value and_bits(Gen *g, Value v, int64_t mask)
+{
+	return LLVMBuildAnd(g->build, v, const_int(element_type(v), mask, lanes_of(v)), "");
+}
+static Value or_(Gen *g, Value a, Value b)
+{
+	return LLVMBuildOr(g->build, a, b, "");
+}
 
-static Value resize(Gen *g, Value v, Type element, bool is_signed) {
+static Value resize(Gen *g, Value v, Type element, bool is_signed)
+{
 	return LLVMBuildIntCast2(g->build, v, vector_of(element, lanes_of(v)), is_signed, "");
 }
 
-static Value widen_small(Gen *g, SmallFloat s, Value raw) {
+static Value widen_small(Gen *g, SmallFloat s, Value raw)
+{
 	uint32_t n = lanes_of(raw);
 	Value x = resize(g, raw, g->i32, false);
 	int total = s.exponent_bits + s.mantissa_bits;
 	int64_t magnitude_mask = (1 << total) - 1;
-	Value sign = shift_left(g, and_bits(g, x, 1 << total), 31 - total), magnitude = and_bits(g, x, magnitude_mask);
+	Value sign = shift_left(g, and_bits(g, x, 1 << total), 31 - total),
+		  magnitude = and_bits(g, x, magnitude_mask);
 	Value f = bits(g, shift_left(g, magnitude, 23 - s.mantissa_bits), g->f32);
-	f = fmul(g, f, const_f32(g, ldexp(1.0, 127 - s.bias), n)); /* exact, subnormals included */
+	f = float_mul(g, f, const_f32(g, ldexp(1.0, 127 - s.bias), n)); /* exact, subnormals included */
 	Value u = bits(g, f, g->i32);
 	int64_t infinity = (int64_t)((1 << s.exponent_bits) - 1) << s.mantissa_bits;
 	Value limit = const_i32(g, s.infinity ? infinity : magnitude_mask, n);
-	Value special = s.infinity ? or_(g, shift_left(g, and_bits(g, magnitude, (1 << s.mantissa_bits) - 1), 23 - s.mantissa_bits), const_i32(g, 0x7f800000, n))
-	                           : const_i32(g, 0x7fc00000, n);
+	Value special = s.infinity
+	                    ? or_(g,
+	                          shift_left(g, and_bits(g, magnitude, (1 << s.mantissa_bits) - 1),
+	                                     23 - s.mantissa_bits),
+	                          const_i32(g, 0x7f800000, n))
+	                    : const_i32(g, 0x7fc00000, n);
 	u = choose(g, LLVMBuildICmp(g->build, LLVMIntUGE, magnitude, limit, ""), special, u);
 	return bits(g, or_(g, u, sign), g->f32);
 }
 
-static Value narrow_small(Gen *g, SmallFloat s, Value v, Type element) {
+static Value narrow_small(Gen *g, SmallFloat s, Value v, Type element)
+{
 	uint32_t n = lanes_of(v);
 	int total = s.exponent_bits + s.mantissa_bits, drop = 23 - s.mantissa_bits;
 	Value x = bits(g, v, g->i32), sign = and_bits(g, shift_right(g, x, 31 - total), 1 << total);
@@ -54,27 +79,36 @@ static Value narrow_small(Gen *g, SmallFloat s, Value v, Type element) {
 	/* normal: round in the integer domain, then move the exponent */
 	Value odd = and_bits(g, shift_right(g, a, drop), 1);
 	Value r = iadd(g, iadd(g, a, const_i32(g, (1 << (drop - 1)) - 1, n)), odd);
-	r = isub(g, shift_right(g, r, drop), const_i32(g, (int64_t)(127 - s.bias) << s.mantissa_bits, n));
+	r = isub(g, shift_right(g, r, drop),
+	         const_i32(g, (int64_t)(127 - s.bias) << s.mantissa_bits, n));
 	/* subnormal: adding a number whose unit is the smallest subnormal rounds to it */
 	double unit = ldexp(1.0, 1 - s.bias - s.mantissa_bits + 23);
 	float unit_f = (float)unit;
 	int32_t unit_bits;
 	memcpy(&unit_bits, &unit_f, 4);
-	Value tiny = isub(g, bits(g, fadd(g, bits(g, a, g->f32), const_f32(g, unit, n)), g->i32), const_i32(g, unit_bits, n));
-	r = choose(g, LLVMBuildICmp(g->build, LLVMIntULT, a, const_i32(g, (int64_t)(127 - s.bias + 1) << 23, n), ""), tiny, r);
+	Value tiny = isub(g, bits(g, float_add(g, bits(g, a, g->f32), const_f32(g, unit, n)), g->i32),
+	                  const_i32(g, unit_bits, n));
+	r = choose(g,
+	           LLVMBuildICmp(g->build, LLVMIntULT, a,
+	                         const_i32(g, (int64_t)(127 - s.bias + 1) << 23, n), ""),
+	           tiny, r);
 	/* overflow: to infinity, or to the largest finite number where there is none */
 	int64_t infinity = (int64_t)((1 << s.exponent_bits) - 1) << s.mantissa_bits;
 	int64_t largest = s.infinity ? infinity : (1 << total) - 2;
-	r = choose(g, LLVMBuildICmp(g->build, LLVMIntSGT, r, const_i32(g, largest, n), ""), const_i32(g, largest, n), r);
+	r = choose(g, LLVMBuildICmp(g->build, LLVMIntSGT, r, const_i32(g, largest, n), ""),
+	           const_i32(g, largest, n), r);
 	/* from 2^128 rounding cannot be trusted: infinity and nan */
 	Value is_inf = LLVMBuildICmp(g->build, LLVMIntEQ, a, const_i32(g, 0x7f800000, n), "");
 	r = choose(g, is_inf, const_i32(g, largest, n), r);
 	Value is_nan = LLVMBuildICmp(g->build, LLVMIntUGT, a, const_i32(g, 0x7f800000, n), "");
-	r = choose(g, is_nan, const_i32(g, s.infinity ? infinity | 1 << (s.mantissa_bits - 1) : (1 << total) - 1, n), r);
+	r = choose(
+		g, is_nan,
+		const_i32(g, s.infinity ? infinity | 1 << (s.mantissa_bits - 1) : (1 << total) - 1, n), r);
 	return resize(g, or_(g, r, sign), element, false);
 }
 
-static Value narrow_bf16(Gen *g, Value v) {
+static Value narrow_bf16(Gen *g, Value v)
+{
 	uint32_t n = lanes_of(v);
 	Value x = bits(g, v, g->i32), odd = and_bits(g, shift_right(g, x, 16), 1);
 	Value r = shift_right(g, iadd(g, iadd(g, x, const_i32(g, 0x7fff, n)), odd), 16);
@@ -83,25 +117,31 @@ static Value narrow_bf16(Gen *g, Value v) {
 	return resize(g, r, g->i16, false);
 }
 
-static Value clamp_int(Gen *g, Value v, int64_t lo, int64_t hi) {
+static Value clamp_int(Gen *g, Value v, int64_t lo, int64_t hi)
+{
 	uint32_t n = lanes_of(v);
 	return imin(g, imax(g, v, const_i32(g, lo, n)), const_i32(g, hi, n));
 }
 
-Value widen(Gen *g, DType t, Value raw) {
+Value widen(Gen *g, DType t, Value raw)
+{
 	uint32_t n = lanes_of(raw);
 	switch (t) {
-	case DT_F32: case DT_I32: return raw;
+	case DT_F32:
+	case DT_I32: return raw;
 	case DT_BF16: return bits(g, shift_left(g, resize(g, raw, g->i32, false), 16), g->f32);
 	case DT_F16:
 		if (g->machine->f16c)
-			return LLVMBuildFPExt(g->build, bits(g, raw, LLVMHalfTypeInContext(g->context)), vector_of(g->f32, n), "");
+			return LLVMBuildFPExt(g->build, bits(g, raw, LLVMHalfTypeInContext(g->context)),
+			                      vector_of(g->f32, n), "");
 		return widen_small(g, small_floats[t], raw);
-	case DT_F8E4M3: case DT_F8E5M2: return widen_small(g, small_floats[t], raw);
+	case DT_F8E4M3:
+	case DT_F8E5M2: return widen_small(g, small_floats[t], raw);
 	case DT_I8: return resize(g, raw, g->i32, true);
 	case DT_U8: return resize(g, raw, g->i32, false);
 	case DT_I4: /* the nibble in the low bits */
-		return LLVMBuildAShr(g->build, shift_left(g, resize(g, raw, g->i32, false), 28), const_i32(g, 28, n), "");
+		return LLVMBuildAShr(g->build, shift_left(g, resize(g, raw, g->i32, false), 28),
+		                     const_i32(g, 28, n), "");
 	case DT_I64: return resize(g, raw, g->i32, true);
 	case DT_BOOL: return LLVMBuildICmp(g->build, LLVMIntNE, raw, const_int(g->i8, 0, n), "");
 	case DT_F64: return LLVMBuildFPTrunc(g->build, raw, vector_of(g->f32, n), "");
@@ -109,19 +149,29 @@ Value widen(Gen *g, DType t, Value raw) {
 	}
 }
 
-Value narrow(Gen *g, DType t, Value v) {
+Value narrow(Gen *g, DType t, Value v)
+{
 	DType wide = dtype_widened(t);
-	if (element_type(v) == g->f32) v = convert(g, v, DT_F32, wide);
-	else if (element_type(v) == g->i1) v = convert(g, v, DT_BOOL, wide);
-	else v = convert(g, v, DT_I32, wide);
+	if (element_type(v) == g->f32)
+		v = convert(g, v, DT_F32, wide);
+	else if (element_type(v) == g->i1)
+		v = convert(g, v, DT_BOOL, wide);
+	else
+		v = convert(g, v, DT_I32, wide);
 	switch (t) {
-	case DT_F32: case DT_I32: return v;
+	case DT_F32:
+	case DT_I32: return v;
 	case DT_BF16: return narrow_bf16(g, v);
 	case DT_F16:
 		if (g->machine->f16c)
-			return bits(g, LLVMBuildFPTrunc(g->build, v, vector_of(LLVMHalfTypeInContext(g->context), lanes_of(v)), ""), g->i16);
+			return bits(g,
+			            LLVMBuildFPTrunc(g->build, v,
+			                             vector_of(LLVMHalfTypeInContext(g->context), lanes_of(v)),
+			                             ""),
+			            g->i16);
 		return narrow_small(g, small_floats[t], v, g->i16);
-	case DT_F8E4M3: case DT_F8E5M2: return narrow_small(g, small_floats[t], v, g->i8);
+	case DT_F8E4M3:
+	case DT_F8E5M2: return narrow_small(g, small_floats[t], v, g->i8);
 	case DT_I8: return resize(g, clamp_int(g, v, -128, 127), g->i8, false);
 	case DT_U8: return resize(g, clamp_int(g, v, 0, 255), g->i8, false);
 	case DT_I4: return resize(g, and_bits(g, clamp_int(g, v, -8, 7), 15), g->i8, false);
@@ -132,12 +182,14 @@ Value narrow(Gen *g, DType t, Value v) {
 	}
 }
 
-Value convert(Gen *g, Value v, DType from, DType to) {
+Value convert(Gen *g, Value v, DType from, DType to)
+{
 	uint32_t n = lanes_of(v);
 	if (from == to) return v;
 	if (to == DT_F32) {
 		Type t = vector_of(g->f32, n);
-		return from == DT_BOOL ? LLVMBuildUIToFP(g->build, v, t, "") : LLVMBuildSIToFP(g->build, v, t, "");
+		return from == DT_BOOL ? LLVMBuildUIToFP(g->build, v, t, "")
+		                       : LLVMBuildSIToFP(g->build, v, t, "");
 	}
 	if (to == DT_I32) {
 		if (from == DT_BOOL) return resize(g, v, g->i32, false);
@@ -153,7 +205,8 @@ Value convert(Gen *g, Value v, DType from, DType to) {
 	return LLVMBuildICmp(g->build, LLVMIntNE, v, const_i32(g, 0, n), "");
 }
 
-Value storage_const(Gen *g, DType t, double v, uint32_t n) {
+Value storage_const(Gen *g, DType t, double v, uint32_t n)
+{
 	uint8_t raw[8] = {0};
 	if (t == DT_I4) return const_int(g->i8, (int64_t)v & 15, n);
 	dtype_store(t, raw, 0, v);

@@ -7,9 +7,10 @@
  * emits, loads and links. */
 #ifndef NACRE_CODEGEN_CPU_H
 #define NACRE_CODEGEN_CPU_H
-#include "ir/target.h"
 #include "ir/tile/tile.h"
 #include "runtime/nacre_abi.h"
+
+typedef struct Target Target; /* ir/target.h: not included, since LLVM has types and values too */
 
 /* --- target.c ---------------------------------------------------------------------------------- */
 typedef struct CpuOptions {
@@ -20,7 +21,7 @@ typedef struct CpuOptions {
 	Text *llvm_ir, *assembly;  /* filled when not NULL */
 } CpuOptions;
 
-/* The target of passes and kernel builders for these options (NULL: this machine). */
+/* The target of passes and kernel builders for these options (NULL: this machine). In traits.c. */
 bool cpu_target(Diags *d, const CpuOptions *options, Target *out);
 /* True when this machine has every feature of the comma-separated list (NacreArtefact.features).
  * *missing gets the first it lacks. Unknown names count as missing. */
@@ -29,15 +30,18 @@ bool cpu_features_present(const char *features, const char **missing);
 /* --- compile.c --------------------------------------------------------------------------------- */
 typedef struct CpuObject CpuObject;
 typedef struct CpuArtefactData {
-	const uint8_t *interface_data; size_t interface_bytes; /* support/interface.h; may be NULL, 0 */
-	const uint8_t *constants; size_t constants_bytes;      /* embedded weights; may be NULL, 0 */
+	const uint8_t *interface_data;
+	size_t interface_bytes; /* support/interface.h; may be NULL, 0 */
+	const uint8_t *constants;
+	size_t constants_bytes; /* embedded weights; may be NULL, 0 */
 } CpuArtefactData;
 
 /* Compiles a verified program: every entry in order, the prepack entry last. The object exports
  * `nacre_artefact` (runtime/nacre_abi.h). Lives in the arena of d. NULL after errors, each of which
  * names what is not supported. data may be NULL. Memory of a buffer in a padded encoding must be
  * zeroed by whoever allocates it; buffers are aligned to 64 bytes. */
-CpuObject *cpu_compile(Diags *d, TileProgram *p, const CpuOptions *options, const CpuArtefactData *data);
+CpuObject *cpu_compile(Diags *d, TileProgram *p, const CpuOptions *options,
+                       const CpuArtefactData *data);
 
 /* --- object.c ---------------------------------------------------------------------------------- */
 const uint8_t *cpu_object_bytes(const CpuObject *o, size_t *n);

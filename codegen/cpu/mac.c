@@ -9,14 +9,22 @@
 #include <string.h>
 
 enum { MAX_ROWS = 14, MAX_VECTORS = 4, ROW_GROUP = 3 };
-struct MacKernel { MacShape shape; uint32_t rows; Value function; };
+struct MacKernel {
+	MacShape shape;
+	uint32_t rows;
+	Value function;
+};
 
-uint32_t mac_rows(const Gen *g, uint32_t vectors) {
+uint32_t mac_rows(const Gen *g, uint32_t vectors)
+{
 	if (g->machine->registers == 32) return vectors <= 2 ? 14 : vectors == 3 ? 9 : 6;
 	return vectors <= 2 ? 6 : vectors == 3 ? 4 : 3;
 }
 
-uint32_t mac_group(MacDot dot) { return dot == DOT_NONE ? 1 : dot == DOT_BF16 ? 2 : 4; }
+uint32_t mac_group(MacDot dot)
+{
+	return dot == DOT_NONE ? 1 : dot == DOT_BF16 ? 2 : 4;
+}
 
 /* --- the state of one function --- */
 
@@ -24,16 +32,23 @@ typedef struct Mac {
 	Gen *g;
 	const MacShape *shape;
 	uint32_t rows, lanes;
-	MacCall in;                                    /* its parameters */
-	Value mask[MAX_VECTORS];                       /* NULL: all lanes */
+	MacCall in;              /* its parameters */
+	Value mask[MAX_VECTORS]; /* NULL: all lanes */
 	Value acc[MAX_ROWS * MAX_VECTORS];
-	Value sum[MAX_VECTORS];                        /* DOT_I8: sums of the columns */
+	Value sum[MAX_VECTORS]; /* DOT_I8: sums of the columns */
 } Mac;
-typedef struct RowPointers { Value at[(MAX_ROWS + ROW_GROUP - 1) / ROW_GROUP]; uint32_t n; } RowPointers;
+typedef struct RowPointers {
+	Value at[(MAX_ROWS + ROW_GROUP - 1) / ROW_GROUP];
+	uint32_t n;
+} RowPointers;
 
-static bool sums_columns(const MacShape *s) { return s->dot == DOT_I8 && !s->columns; }
+static bool sums_columns(const MacShape *s)
+{
+	return s->dot == DOT_I8 && !s->columns;
+}
 
-static RowPointers row_pointers(Mac *m, uint32_t op, Value at) {
+static RowPointers row_pointers(Mac *m, uint32_t op, Value at)
+{
 	RowPointers p = {.n = 1};
 	p.at[0] = at;
 	if (!m->shape->op[op].rows) return p;
@@ -42,21 +57,24 @@ static RowPointers row_pointers(Mac *m, uint32_t op, Value at) {
 	return p;
 }
 
-static Value row_pointer(Mac *m, uint32_t op, const RowPointers *p, uint32_t r) {
+static Value row_pointer(Mac *m, uint32_t op, const RowPointers *p, uint32_t r)
+{
 	if (!m->shape->op[op].rows || r == 0) return p->at[0];
 	Value at = p->at[r / ROW_GROUP];
 	if (r % ROW_GROUP == 0) return at;
 	return ptr_add(m->g, at, imul(m->g, m->in.row[op], const_i64(m->g, r % ROW_GROUP)));
 }
 
-static Value as_accumulated(Mac *m, DType t, Value raw) {
+static Value as_accumulated(Mac *m, DType t, Value raw)
+{
 	Value v = widen(m->g, t, raw);
 	DType wide = dtype_widened(t);
 	return convert(m->g, v, wide, m->shape->integer ? DT_I32 : DT_F32);
 }
 
 /* What operand op gives for vector j at p, ready to be multiplied. */
-static Value operand_value(Mac *m, uint32_t op, Value p, uint32_t j) {
+static Value operand_value(Mac *m, uint32_t op, Value p, uint32_t j)
+{
 	Gen *g = m->g;
 	const MacOperand *o = &m->shape->op[op];
 	if (m->shape->dot != DOT_NONE) {
@@ -68,15 +86,19 @@ static Value operand_value(Mac *m, uint32_t op, Value p, uint32_t j) {
 	if (!o->vector) return splat(g, as_accumulated(m, o->dtype, load(g, st, p, size)), m->lanes);
 	Type vt = vector_of(st, m->lanes);
 	Value at = ptr_addc(g, p, (int64_t)(j * m->lanes * size));
-	Value raw = m->mask[j] && !o->padded ? masked_load(g, vt, at, m->mask[j], LLVMConstNull(vt), size) : load(g, vt, at, size);
+	Value raw = m->mask[j] && !o->padded
+	                ? masked_load(g, vt, at, m->mask[j], LLVMConstNull(vt), size)
+	                : load(g, vt, at, size);
 	return as_accumulated(m, o->dtype, raw);
 }
 
-static Value multiply_add(Mac *m, Value a, Value b, Value c) {
+static Value multiply_add(Mac *m, Value a, Value b, Value c)
+{
 	Gen *g = m->g;
 	if (m->shape->dot == DOT_BF16) {
 		Type t = LLVMVectorType(LLVMBFloatTypeInContext(g->context), m->lanes * 2);
-		Value args[] = {c, LLVMBuildBitCast(g->build, a, t, ""), LLVMBuildBitCast(g->build, b, t, "")};
+		Value args[] = {c, LLVMBuildBitCast(g->build, a, t, ""),
+		                LLVMBuildBitCast(g->build, b, t, "")};
 		return intrinsic(g, "llvm.x86.avx512bf16.dpbf16ps.512", NULL, 3, args);
 	}
 	if (m->shape->dot != DOT_NONE) {
@@ -88,13 +110,15 @@ static Value multiply_add(Mac *m, Value a, Value b, Value c) {
 }
 
 /* One step of k: every accumulator is updated. */
-static void step(Mac *m, const RowPointers *p, Value only_splat) {
+static void step(Mac *m, const RowPointers *p, Value only_splat)
+{
 	Gen *g = m->g;
 	const MacShape *s = m->shape;
 	Value fixed[2][MAX_VECTORS];
 	for (uint32_t op = 0; op < 2; op++)
 		for (uint32_t j = 0; j < s->vectors && !s->op[op].rows; j++)
-			fixed[op][j] = j && !s->op[op].vector ? fixed[op][0] : operand_value(m, op, p[op].at[0], j);
+			fixed[op][j] =
+				j && !s->op[op].vector ? fixed[op][0] : operand_value(m, op, p[op].at[0], j);
 	if (sums_columns(s))
 		for (uint32_t j = 0; j < s->vectors; j++)
 			m->sum[j] = multiply_add(m, const_i32(g, 0x01010101, m->lanes), fixed[1][j], m->sum[j]);
@@ -103,14 +127,18 @@ static void step(Mac *m, const RowPointers *p, Value only_splat) {
 		for (uint32_t op = 0; op < 2; op++) {
 			Value at = s->op[op].rows ? row_pointer(m, op, &p[op], r) : NULL;
 			for (uint32_t j = 0; j < s->vectors; j++) {
-				if (!s->op[op].rows) v[op][j] = fixed[op][j];
-				else if (j && !s->op[op].vector) v[op][j] = v[op][0];
-				else v[op][j] = operand_value(m, op, at, j);
+				if (!s->op[op].rows)
+					v[op][j] = fixed[op][j];
+				else if (j && !s->op[op].vector)
+					v[op][j] = v[op][0];
+				else
+					v[op][j] = operand_value(m, op, at, j);
 			}
 		}
 		(void)only_splat;
 		if (s->dot == DOT_I8)
-			v[0][0] = LLVMBuildXor(g->build, v[0][0], const_i32(g, (int32_t)0x80808080, m->lanes), "");
+			v[0][0] =
+				LLVMBuildXor(g->build, v[0][0], const_i32(g, (int32_t)0x80808080, m->lanes), "");
 		for (uint32_t j = 0; j < s->vectors; j++) {
 			Value *c = &m->acc[r * s->vectors + j];
 			*c = multiply_add(m, s->dot != DOT_NONE ? v[0][0] : v[0][j], v[1][j], *c);
@@ -118,30 +146,39 @@ static void step(Mac *m, const RowPointers *p, Value only_splat) {
 	}
 }
 
-static void carry_all(Mac *m, Loop *l) {
-	for (uint32_t i = 0; i < m->rows * m->shape->vectors; i++) m->acc[i] = loop_carry(m->g, l, m->acc[i]);
-	for (uint32_t j = 0; sums_columns(m->shape) && j < m->shape->vectors; j++) m->sum[j] = loop_carry(m->g, l, m->sum[j]);
+static void carry_all(Mac *m, Loop *l)
+{
+	for (uint32_t i = 0; i < m->rows * m->shape->vectors; i++)
+		m->acc[i] = loop_carry(m->g, l, m->acc[i]);
+	for (uint32_t j = 0; sums_columns(m->shape) && j < m->shape->vectors; j++)
+		m->sum[j] = loop_carry(m->g, l, m->sum[j]);
 }
 
-static void next_all(Mac *m, Loop *l, uint32_t first) {
+static void next_all(Mac *m, Loop *l, uint32_t first)
+{
 	for (uint32_t i = 0; i < m->rows * m->shape->vectors; i++) l->next[first++] = m->acc[i];
-	for (uint32_t j = 0; sums_columns(m->shape) && j < m->shape->vectors; j++) l->next[first++] = m->sum[j];
+	for (uint32_t j = 0; sums_columns(m->shape) && j < m->shape->vectors; j++)
+		l->next[first++] = m->sum[j];
 }
 
-static void out_all(Mac *m, const Loop *l, uint32_t first) {
+static void out_all(Mac *m, const Loop *l, uint32_t first)
+{
 	for (uint32_t i = 0; i < m->rows * m->shape->vectors; i++) m->acc[i] = l->out[first++];
-	for (uint32_t j = 0; sums_columns(m->shape) && j < m->shape->vectors; j++) m->sum[j] = l->out[first++];
+	for (uint32_t j = 0; sums_columns(m->shape) && j < m->shape->vectors; j++)
+		m->sum[j] = l->out[first++];
 }
 
 /* The last, partial group of a dot form: the missing elements of the splatted operand are zero. */
-static void partial_group(Mac *m, Value *at, Value rest) {
+static void partial_group(Mac *m, Value *at, Value rest)
+{
 	Gen *g = m->g;
 	uint32_t group = mac_group(m->shape->dot), width = 32 / group;
 	Type t = LLVMIntTypeInContext(g->context, width);
 	/* the elements are copied into a zeroed word of each row */
 	Value words = alloca_at_entry(g, LLVMArrayType2(g->i32, MAX_ROWS), 4);
 	uint32_t rows = m->shape->op[0].rows ? m->rows : 1;
-	int64_t zero = m->shape->dot == DOT_I8 ? (int32_t)0x80808080 : 0; /* i8 0 once the sign bit is turned */
+	int64_t zero =
+		m->shape->dot == DOT_I8 ? (int32_t)0x80808080 : 0; /* i8 0 once the sign bit is turned */
 	(void)zero;
 	for (uint32_t r = 0; r < rows; r++) {
 		Value from = ptr_add(g, at[0], imul(g, m->in.row[0], const_i64(g, r)));
@@ -149,7 +186,8 @@ static void partial_group(Mac *m, Value *at, Value rest) {
 		Loop l;
 		loop_begin(g, &l, const_i64(g, 0), rest, const_i64(g, 1));
 		Value offset = imul(g, l.iv, const_i64(g, width / 8));
-		store(g, load(g, t, ptr_add(g, from, offset), 1), ptr_add(g, ptr_addc(g, words, 4 * r), offset), 1);
+		store(g, load(g, t, ptr_add(g, from, offset), 1),
+		      ptr_add(g, ptr_addc(g, words, 4 * r), offset), 1);
 		loop_end(g, &l);
 	}
 	Value row = m->in.row[0];
@@ -160,13 +198,19 @@ static void partial_group(Mac *m, Value *at, Value rest) {
 	m->in.row[0] = row;
 }
 
-static void innermost(Mac *m, Value *at) {
+static void innermost(Mac *m, Value *at)
+{
 	Gen *g = m->g;
 	const MacShape *s = m->shape;
 	uint32_t level = s->k_rank ? s->k_rank - 1 : 0, group = mac_group(s->dot);
 	RowPointers p[2] = {row_pointers(m, 0, at[0]), row_pointers(m, 1, at[1])};
-	if (!s->k_rank) { step(m, p, NULL); return; }
-	Value k = m->in.k[level], groups = group == 1 ? k : LLVMBuildLShr(g->build, k, const_i64(g, group == 2 ? 1 : 2), "");
+	if (!s->k_rank) {
+		step(m, p, NULL);
+		return;
+	}
+	Value k = m->in.k[level],
+		  groups =
+			  group == 1 ? k : LLVMBuildLShr(g->build, k, const_i64(g, group == 2 ? 1 : 2), "");
 	Loop l;
 	loop_begin(g, &l, const_i64(g, 0), groups, const_i64(g, 1));
 	RowPointers moving[2] = {p[0], p[1]};
@@ -177,8 +221,10 @@ static void innermost(Mac *m, Value *at) {
 	uint32_t slot = 0;
 	Value by[2];
 	for (uint32_t op = 0; op < 2; op++) {
-		by[op] = s->op[op].k_step != INT64_MIN ? const_i64(g, s->op[op].k_step) : m->in.k_stride[op][level];
-		for (uint32_t i = 0; i < p[op].n; i++) l.next[slot++] = ptr_add(g, moving[op].at[i], by[op]);
+		by[op] = s->op[op].k_step != INT64_MIN ? const_i64(g, s->op[op].k_step)
+		                                       : m->in.k_stride[op][level];
+		for (uint32_t i = 0; i < p[op].n; i++)
+			l.next[slot++] = ptr_add(g, moving[op].at[i], by[op]);
 	}
 	next_all(m, &l, slot);
 	loop_end(g, &l);
@@ -189,7 +235,9 @@ static void innermost(Mac *m, Value *at) {
 	Value end[2];
 	for (uint32_t op = 0; op < 2; op++) end[op] = ptr_add(g, at[op], imul(g, groups, by[op]));
 	Loop once;
-	loop_begin(g, &once, const_i64(g, 0), choose(g, iless(g, const_i64(g, 0), rest), const_i64(g, 1), const_i64(g, 0)), const_i64(g, 1));
+	loop_begin(g, &once, const_i64(g, 0),
+	           choose(g, iless(g, const_i64(g, 0), rest), const_i64(g, 1), const_i64(g, 0)),
+	           const_i64(g, 1));
 	carry_all(m, &once);
 	partial_group(m, end, rest);
 	next_all(m, &once, 0);
@@ -197,15 +245,20 @@ static void innermost(Mac *m, Value *at) {
 	out_all(m, &once, 0);
 }
 
-static void k_level(Mac *m, uint32_t level, Value *at) {
-	if (level + 1 >= m->shape->k_rank) { innermost(m, at); return; }
+static void k_level(Mac *m, uint32_t level, Value *at)
+{
+	if (level + 1 >= m->shape->k_rank) {
+		innermost(m, at);
+		return;
+	}
 	Gen *g = m->g;
 	Loop l;
 	loop_begin(g, &l, const_i64(g, 0), m->in.k[level], const_i64(g, 1));
 	Value moving[2] = {loop_carry(g, &l, at[0]), loop_carry(g, &l, at[1])};
 	carry_all(m, &l);
 	k_level(m, level + 1, moving);
-	for (uint32_t op = 0; op < 2; op++) l.next[op] = ptr_add(g, moving[op], m->in.k_stride[op][level]);
+	for (uint32_t op = 0; op < 2; op++)
+		l.next[op] = ptr_add(g, moving[op], m->in.k_stride[op][level]);
 	next_all(m, &l, 2);
 	loop_end(g, &l);
 	out_all(m, &l, 2);
@@ -213,13 +266,15 @@ static void k_level(Mac *m, uint32_t level, Value *at) {
 
 /* --- results --- */
 
-static Value result_pointer(Mac *m, uint32_t r, uint32_t j) {
+static Value result_pointer(Mac *m, uint32_t r, uint32_t j)
+{
 	Gen *g = m->g;
 	Value row = ptr_add(g, m->in.result, imul(g, m->in.result_row, const_i64(g, r)));
 	return ptr_addc(g, row, (int64_t)(j * m->lanes * 4));
 }
 
-static void begin_accumulators(Mac *m) {
+static void begin_accumulators(Mac *m)
+{
 	Gen *g = m->g;
 	const MacShape *s = m->shape;
 	Type t = vector_of(s->integer ? g->i32 : g->f32, m->lanes);
@@ -236,12 +291,15 @@ static void begin_accumulators(Mac *m) {
 }
 
 /* The splatted operand was taken 128 too great: 128 times the column's sum is too much. */
-static void correct_offset(Mac *m) {
+static void correct_offset(Mac *m)
+{
 	Gen *g = m->g;
 	const MacShape *s = m->shape;
 	if (s->dot != DOT_I8) return;
 	for (uint32_t j = 0; j < s->vectors; j++) {
-		Value sum = s->columns ? load(g, vector_of(g->i32, m->lanes), ptr_addc(g, m->in.columns, (int64_t)(j * m->lanes * 4)), 4) : m->sum[j];
+		Value sum = s->columns ? load(g, vector_of(g->i32, m->lanes),
+		                              ptr_addc(g, m->in.columns, (int64_t)(j * m->lanes * 4)), 4)
+		                       : m->sum[j];
 		Value excess = LLVMBuildShl(g->build, sum, const_i32(g, 7, m->lanes), "");
 		for (uint32_t r = 0; r < m->rows; r++) {
 			Value *c = &m->acc[r * s->vectors + j];
@@ -250,23 +308,28 @@ static void correct_offset(Mac *m) {
 	}
 }
 
-static void store_results(Mac *m) {
+static void store_results(Mac *m)
+{
 	Gen *g = m->g;
 	for (uint32_t r = 0; r < m->rows; r++)
 		for (uint32_t j = 0; j < m->shape->vectors; j++) {
 			Value p = result_pointer(m, r, j), v = m->acc[r * m->shape->vectors + j];
-			if (m->mask[j]) masked_store(g, v, p, m->mask[j], 4);
-			else store(g, v, p, 4);
+			if (m->mask[j])
+				masked_store(g, v, p, m->mask[j], 4);
+			else
+				store(g, v, p, 4);
 		}
 }
 
-static Value epilogue_input(Mac *m, const Cursor *c, uint32_t r, uint32_t j) {
+static Value epilogue_input(Mac *m, const Cursor *c, uint32_t r, uint32_t j)
+{
 	Cursor at = *c;
 	cursor_move(m->g, &at, 0, const_i64(m->g, r));
 	return cursor_load(m->g, &at, 1, const_i64(m->g, j * m->lanes), m->lanes, m->mask[j]);
 }
 
-static void apply_epilogue(Mac *m) {
+static void apply_epilogue(Mac *m)
+{
 	Gen *g = m->g;
 	const TileStmt *t = m->shape->then;
 	Value kept[TILE_INS][MAX_VECTORS];
@@ -275,30 +338,41 @@ static void apply_epilogue(Mac *m) {
 			Value in[TILE_INS], out[TILE_OUTS];
 			for (uint32_t i = 0; i < t->n_in; i++) {
 				int64_t step = 1;
-				bool fixed = i != m->shape->then_in && value_is_const(m->in.in[i].stride[0], &step) && step == 0;
-				if (i == m->shape->then_in) in[i] = m->acc[r * m->shape->vectors + j];
-				else if (fixed && r) in[i] = kept[i][j];
-				else in[i] = kept[i][j] = epilogue_input(m, &m->in.in[i], r, j);
+				bool fixed = i != m->shape->then_in &&
+				             value_is_const(m->in.in[i].stride[0], &step) && step == 0;
+				if (i == m->shape->then_in)
+					in[i] = m->acc[r * m->shape->vectors + j];
+				else if (fixed && r)
+					in[i] = kept[i][j];
+				else
+					in[i] = kept[i][j] = epilogue_input(m, &m->in.in[i], r, j);
 			}
 			region_emit(g, &t->region, in, NULL, 0, NULL, m->lanes, out);
 			for (uint32_t i = 0; i < t->n_out; i++) {
 				Cursor at = m->in.out[i];
 				cursor_move(g, &at, 0, const_i64(g, r));
-				cursor_store(g, &at, 1, const_i64(g, j * m->lanes), m->lanes, m->mask[j], out[i], t->accumulate);
+				cursor_store(g, &at, 1, const_i64(g, j * m->lanes), m->lanes, m->mask[j], out[i],
+				             t->accumulate);
 			}
 		}
 }
 
 /* --- parameters: the same order for the function and its calls --- */
 
-typedef struct Params { Type type[96]; Value value[96]; uint32_t n; } Params;
+typedef struct Params {
+	Type type[96];
+	Value value[96];
+	uint32_t n;
+} Params;
 
-static void param(Params *p, Type t, Value v) {
+static void param(Params *p, Type t, Value v)
+{
 	p->type[p->n] = t;
 	p->value[p->n++] = v;
 }
 
-static void list_params(Gen *g, const MacShape *s, const MacCall *c, Params *p) {
+static void list_params(Gen *g, const MacShape *s, const MacCall *c, Params *p)
+{
 	for (uint32_t op = 0; op < 2; op++) {
 		param(p, g->ptr, c->at[op]);
 		if (s->op[op].rows) param(p, g->i64, c->row[op]);
@@ -320,7 +394,8 @@ static void list_params(Gen *g, const MacShape *s, const MacCall *c, Params *p) 
 	}
 }
 
-static void bind_function_params(Gen *g, const MacShape *s, const MacCall *c, MacCall *m) {
+static void bind_function_params(Gen *g, const MacShape *s, const MacCall *c, MacCall *m)
+{
 	uint32_t n = 0;
 	*m = *c; /* constants stay as they are */
 	for (uint32_t op = 0; op < 2; op++) {
@@ -344,41 +419,54 @@ static void bind_function_params(Gen *g, const MacShape *s, const MacCall *c, Ma
 	}
 }
 
-static Value build_function(Gen *g, const MacShape *s, uint32_t rows, const MacCall *c) {
+static Value build_function(Gen *g, const MacShape *s, uint32_t rows, const MacCall *c)
+{
 	Block here = LLVMGetInsertBlock(g->build);
 	Value outer = g->function;
 	Params p = {.n = 0};
 	list_params(g, s, c, &p);
-	g->function = function_new(g, arena_printf(g->arena, "mac_%ux%u_%u", rows, s->vectors, g->counter++), p.type, p.n, false);
+	g->function =
+		function_new(g, arena_printf(g->arena, "mac_%ux%u_%u", rows, s->vectors, g->counter++),
+	                 p.type, p.n, false);
 	Value f = g->function;
 	Mac m = {.g = g, .shape = s, .rows = rows, .lanes = g->machine->lanes};
 	bind_function_params(g, s, c, &m.in);
 	for (uint32_t j = 0; j < s->vectors; j++)
-		m.mask[j] = s->masked ? lane_mask(g, isub(g, m.in.live, const_i64(g, j * m.lanes)), m.lanes) : NULL;
+		m.mask[j] =
+			s->masked ? lane_mask(g, isub(g, m.in.live, const_i64(g, j * m.lanes)), m.lanes) : NULL;
 	begin_accumulators(&m);
 	k_level(&m, 0, m.in.at);
 	correct_offset(&m);
-	if (s->then) apply_epilogue(&m);
-	else store_results(&m);
+	if (s->then)
+		apply_epilogue(&m);
+	else
+		store_results(&m);
 	LLVMBuildRetVoid(g->build);
 	g->function = outer;
 	LLVMPositionBuilderAtEnd(g->build, here);
 	return f;
 }
 
-static bool same_operand(const MacOperand *a, const MacOperand *b) {
-	return a->dtype == b->dtype && a->vector == b->vector && a->rows == b->rows && a->padded == b->padded && a->k_step == b->k_step;
+static bool same_operand(const MacOperand *a, const MacOperand *b)
+{
+	return a->dtype == b->dtype && a->vector == b->vector && a->rows == b->rows &&
+	       a->padded == b->padded && a->k_step == b->k_step;
 }
 
-static bool same_shape(const MacShape *a, const MacShape *b) {
-	return same_operand(&a->op[0], &b->op[0]) && same_operand(&a->op[1], &b->op[1]) && a->integer == b->integer && a->dot == b->dot &&
-	       a->vectors == b->vectors && a->k_rank == b->k_rank && a->masked == b->masked && a->k_tail == b->k_tail &&
-	       a->accumulate == b->accumulate && a->columns == b->columns && a->then == b->then && a->then_in == b->then_in;
+static bool same_shape(const MacShape *a, const MacShape *b)
+{
+	return same_operand(&a->op[0], &b->op[0]) && same_operand(&a->op[1], &b->op[1]) &&
+	       a->integer == b->integer && a->dot == b->dot && a->vectors == b->vectors &&
+	       a->k_rank == b->k_rank && a->masked == b->masked && a->k_tail == b->k_tail &&
+	       a->accumulate == b->accumulate && a->columns == b->columns && a->then == b->then &&
+	       a->then_in == b->then_in;
 }
 
-static Value mac_function(Gen *g, const MacShape *s, uint32_t rows, const MacCall *c) {
+static Value mac_function(Gen *g, const MacShape *s, uint32_t rows, const MacCall *c)
+{
 	for (size_t i = 0; i < g->mac.n; i++)
-		if (g->mac.at[i]->rows == rows && same_shape(&g->mac.at[i]->shape, s)) return g->mac.at[i]->function;
+		if (g->mac.at[i]->rows == rows && same_shape(&g->mac.at[i]->shape, s))
+			return g->mac.at[i]->function;
 	MacKernel *k = NEW(g->arena, MacKernel);
 	k->shape = *s;
 	k->rows = rows;
@@ -387,7 +475,8 @@ static Value mac_function(Gen *g, const MacShape *s, uint32_t rows, const MacCal
 	return k->function;
 }
 
-void mac_call(Gen *g, const MacShape *shape, Value rows, uint32_t most, const MacCall *c) {
+void mac_call(Gen *g, const MacShape *shape, Value rows, uint32_t most, const MacCall *c)
+{
 	Params p = {.n = 0};
 	list_params(g, shape, c, &p);
 	int64_t known;

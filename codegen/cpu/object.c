@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static bool llvm_failed(Diags *d, const char *what, LLVMErrorRef e) {
+static bool llvm_failed(Diags *d, const char *what, LLVMErrorRef e)
+{
 	if (!e) return false;
 	char *why = LLVMGetErrorMessage(e);
 	diag_error(d, span_none(), "%s: %s", what, why);
@@ -18,7 +19,8 @@ static bool llvm_failed(Diags *d, const char *what, LLVMErrorRef e) {
 	return true;
 }
 
-static bool emit_text(Diags *d, Gen *g, const CpuOptions *o) {
+static bool emit_text(Diags *d, Gen *g, const CpuOptions *o)
+{
 	if (o && o->llvm_ir) {
 		char *s = LLVMPrintModuleToString(g->module);
 		text_puts(o->llvm_ir, s);
@@ -28,7 +30,8 @@ static bool emit_text(Diags *d, Gen *g, const CpuOptions *o) {
 	char *why = NULL;
 	LLVMMemoryBufferRef b;
 	LLVMModuleRef copy = LLVMCloneModule(g->module);
-	bool failed = LLVMTargetMachineEmitToMemoryBuffer(g->machine->llvm, copy, LLVMAssemblyFile, &why, &b);
+	bool failed =
+		LLVMTargetMachineEmitToMemoryBuffer(g->machine->llvm, copy, LLVMAssemblyFile, &why, &b);
 	LLVMDisposeModule(copy);
 	if (failed) {
 		diag_error(d, span_none(), "LLVM cannot write assembly: %s", why);
@@ -40,7 +43,8 @@ static bool emit_text(Diags *d, Gen *g, const CpuOptions *o) {
 	return true;
 }
 
-CpuObject *object_emit(Diags *d, Gen *g, const CpuOptions *options) {
+CpuObject *object_emit(Diags *d, Gen *g, const CpuOptions *options)
+{
 	char *why = NULL;
 	bool broken = LLVMVerifyModule(g->module, LLVMReturnStatusAction, &why);
 	if (broken) {
@@ -50,12 +54,14 @@ CpuObject *object_emit(Diags *d, Gen *g, const CpuOptions *options) {
 	LLVMDisposeMessage(why);
 	if (broken) return NULL;
 	LLVMPassBuilderOptionsRef po = LLVMCreatePassBuilderOptions();
-	bool failed = llvm_failed(d, "LLVM's passes", LLVMRunPasses(g->module, "function(early-cse)", g->machine->llvm, po));
+	bool failed = llvm_failed(
+		d, "LLVM's passes", LLVMRunPasses(g->module, "function(early-cse)", g->machine->llvm, po));
 	LLVMDisposePassBuilderOptions(po);
 	if (failed || !emit_text(d, g, options)) return NULL;
 	LLVMMemoryBufferRef b;
 	why = NULL;
-	if (LLVMTargetMachineEmitToMemoryBuffer(g->machine->llvm, g->module, LLVMObjectFile, &why, &b)) {
+	if (LLVMTargetMachineEmitToMemoryBuffer(g->machine->llvm, g->module, LLVMObjectFile, &why,
+	                                        &b)) {
 		diag_error(d, span_none(), "LLVM cannot write an object: %s", why);
 		LLVMDisposeMessage(why);
 		return NULL;
@@ -69,44 +75,70 @@ CpuObject *object_emit(Diags *d, Gen *g, const CpuOptions *options) {
 	return o;
 }
 
-const uint8_t *cpu_object_bytes(const CpuObject *o, size_t *n) {
+const uint8_t *cpu_object_bytes(const CpuObject *o, size_t *n)
+{
 	*n = o->size;
 	return o->bytes;
 }
 
-double cpu_object_seconds(const CpuObject *o) { return o->seconds; }
+double cpu_object_seconds(const CpuObject *o)
+{
+	return o->seconds;
+}
 
 /* --- loading --- */
 
-struct CpuLoaded { LLVMOrcLLJITRef jit; const NacreArtefact *artefact; };
+struct CpuLoaded {
+	LLVMOrcLLJITRef jit;
+	const NacreArtefact *artefact;
+};
 
-static bool jit_add(Diags *d, LLVMOrcLLJITRef jit, const CpuObject *o) {
+static bool jit_add(Diags *d, LLVMOrcLLJITRef jit, const CpuObject *o)
+{
 	LLVMOrcJITDylibRef lib = LLVMOrcLLJITGetMainJITDylib(jit);
 	LLVMOrcDefinitionGeneratorRef process; /* memcpy and memset */
-	if (llvm_failed(d, "loading", LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(&process, LLVMOrcLLJITGetGlobalPrefix(jit), NULL, NULL)))
+	if (llvm_failed(d, "loading",
+	                LLVMOrcCreateDynamicLibrarySearchGeneratorForProcess(
+						&process, LLVMOrcLLJITGetGlobalPrefix(jit), NULL, NULL)))
 		return false;
 	LLVMOrcJITDylibAddGenerator(lib, process);
-	LLVMMemoryBufferRef b = LLVMCreateMemoryBufferWithMemoryRangeCopy((const char *)o->bytes, o->size, "object");
+	LLVMMemoryBufferRef b =
+		LLVMCreateMemoryBufferWithMemoryRangeCopy((const char *)o->bytes, o->size, "object");
 	return !llvm_failed(d, "loading", LLVMOrcLLJITAddObjectFile(jit, lib, b));
 }
 
-static bool artefact_fits(Diags *d, const NacreArtefact *a) {
+static bool artefact_fits(Diags *d, const NacreArtefact *a)
+{
 	const char *missing = NULL;
 	if (a->abi_version != NACRE_ABI_VERSION) {
-		diag_error(d, span_none(), "the code was compiled for version %u of the runtime interface; this is version %d", a->abi_version, NACRE_ABI_VERSION);
+		diag_error(
+			d, span_none(),
+			"the code was compiled for version %u of the runtime interface; this is version %d",
+			a->abi_version, NACRE_ABI_VERSION);
 		return false;
 	}
 	if (cpu_features_present(a->features, &missing)) return true;
-	diag_error(d, span_none(), "the code was compiled for the CPU `%s` and needs `%s`, which this machine does not have", a->cpu, missing);
+	diag_error(
+		d, span_none(),
+		"the code was compiled for the CPU `%s` and needs `%s`, which this machine does not have",
+		a->cpu, missing);
 	return false;
 }
 
-CpuLoaded *cpu_jit_load(Diags *d, const CpuObject *o) {
+CpuLoaded *cpu_jit_load(Diags *d, const CpuObject *o)
+{
 	CpuLoaded *l = calloc(1, sizeof *l);
-	if (!l) { diag_error(d, span_none(), "out of memory"); return NULL; }
+	if (!l) {
+		diag_error(d, span_none(), "out of memory");
+		return NULL;
+	}
 	LLVMOrcExecutorAddress at = 0;
-	if (llvm_failed(d, "loading", LLVMOrcCreateLLJIT(&l->jit, LLVMOrcCreateLLJITBuilder()))) { free(l); return NULL; }
-	if (jit_add(d, l->jit, o) && !llvm_failed(d, "loading", LLVMOrcLLJITLookup(l->jit, &at, "nacre_artefact"))) {
+	if (llvm_failed(d, "loading", LLVMOrcCreateLLJIT(&l->jit, LLVMOrcCreateLLJITBuilder()))) {
+		free(l);
+		return NULL;
+	}
+	if (jit_add(d, l->jit, o) &&
+	    !llvm_failed(d, "loading", LLVMOrcLLJITLookup(l->jit, &at, "nacre_artefact"))) {
 		l->artefact = (const NacreArtefact *)(uintptr_t)at;
 		if (artefact_fits(d, l->artefact)) return l;
 	}
@@ -114,9 +146,13 @@ CpuLoaded *cpu_jit_load(Diags *d, const CpuObject *o) {
 	return NULL;
 }
 
-const NacreArtefact *cpu_loaded_artefact(const CpuLoaded *l) { return l->artefact; }
+const NacreArtefact *cpu_loaded_artefact(const CpuLoaded *l)
+{
+	return l->artefact;
+}
 
-void cpu_loaded_free(CpuLoaded *l) {
+void cpu_loaded_free(CpuLoaded *l)
+{
 	if (!l) return;
 	if (l->jit) LLVMConsumeError(LLVMOrcDisposeLLJIT(l->jit));
 	free(l);
@@ -124,7 +160,8 @@ void cpu_loaded_free(CpuLoaded *l) {
 
 /* --- files --- */
 
-bool cpu_write_object(Diags *d, const CpuObject *o, const char *path) {
+bool cpu_write_object(Diags *d, const CpuObject *o, const char *path)
+{
 	const char *why = NULL;
 	FileOut *f = file_out_open(path, &why);
 	if (f) {
@@ -135,18 +172,23 @@ bool cpu_write_object(Diags *d, const CpuObject *o, const char *path) {
 	return false;
 }
 
-static bool on_path(const char *program) {
+static bool on_path(const char *program)
+{
 	const char *path = getenv("PATH");
 	while (path && *path) {
 		size_t n = strcspn(path, ":");
 		char file[4096];
-		if (n && (size_t)snprintf(file, sizeof file, "%.*s/%s", (int)n, path, program) < sizeof file && !access(file, X_OK)) return true;
+		if (n &&
+		    (size_t)snprintf(file, sizeof file, "%.*s/%s", (int)n, path, program) < sizeof file &&
+		    !access(file, X_OK))
+			return true;
 		path += n + (path[n] == ':');
 	}
 	return false;
 }
 
-static int run(char *const argv[]) {
+static int run(char *const argv[])
+{
 	pid_t child = fork();
 	if (child < 0) return -1;
 	if (!child) {
@@ -158,12 +200,18 @@ static int run(char *const argv[]) {
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-bool cpu_write_shared(Diags *d, const CpuObject *o, const char *runtime_archive, const char *path) {
-	static const char *const drivers[] = {"cc", "clang-19", "clang", "gcc"}, *const linkers[] = {"ld.lld-19", "ld.lld", "ld"};
+bool cpu_write_shared(Diags *d, const CpuObject *o, const char *runtime_archive, const char *path)
+{
+	static const char *const drivers[] = {"cc", "clang-19", "clang", "gcc"}, *const linkers[] = {
+																				 "ld.lld-19",
+																				 "ld.lld", "ld"};
 	const char *tool = NULL;
 	bool driver = false;
 	for (size_t i = 0; i < COUNT(drivers) && !tool; i++)
-		if (on_path(drivers[i])) { tool = drivers[i]; driver = true; }
+		if (on_path(drivers[i])) {
+			tool = drivers[i];
+			driver = true;
+		}
 	for (size_t i = 0; i < COUNT(linkers) && !tool; i++)
 		if (on_path(linkers[i])) tool = linkers[i];
 	if (!tool) {
@@ -171,7 +219,8 @@ bool cpu_write_shared(Diags *d, const CpuObject *o, const char *runtime_archive,
 		diag_help(d, e, "install one (cc, clang or ld.lld), or write an object with the suffix .o");
 		return false;
 	}
-	char *object = arena_printf(d->arena, "%s.%ld.o", path, (long)getpid()), *linked = arena_printf(d->arena, "%s.%ld.tmp", path, (long)getpid());
+	char *object = arena_printf(d->arena, "%s.%ld.o", path, (long)getpid()),
+		 *linked = arena_printf(d->arena, "%s.%ld.tmp", path, (long)getpid());
 	if (!cpu_write_object(d, o, object)) return false;
 	char *argv[16];
 	size_t n = 0;
@@ -183,7 +232,8 @@ bool cpu_write_shared(Diags *d, const CpuObject *o, const char *runtime_archive,
 	if (runtime_archive) {
 		argv[n++] = arena_strdup(d->arena, driver ? "-Wl,--whole-archive" : "--whole-archive");
 		argv[n++] = arena_strdup(d->arena, runtime_archive);
-		argv[n++] = arena_strdup(d->arena, driver ? "-Wl,--no-whole-archive" : "--no-whole-archive");
+		argv[n++] =
+			arena_strdup(d->arena, driver ? "-Wl,--no-whole-archive" : "--no-whole-archive");
 	}
 	if (driver) argv[n++] = arena_strdup(d->arena, "-lm");
 	argv[n] = NULL;

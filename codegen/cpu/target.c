@@ -7,61 +7,102 @@
 
 /* Names whose features we know; LLVM's C API cannot be asked. Others need `features`. */
 typedef enum Level { BASELINE, AVX2, AVX512, AVX512_VNNI, AVX512_BF16 } Level;
-static const struct { const char *name; Level level; } known[] = {
-	{"x86-64", BASELINE}, {"x86-64-v2", BASELINE}, {"x86-64-v3", AVX2}, {"x86-64-v4", AVX512},
-	{"nehalem", BASELINE}, {"sandybridge", BASELINE}, {"haswell", AVX2}, {"broadwell", AVX2}, {"skylake", AVX2},
-	{"alderlake", AVX2}, {"znver1", AVX2}, {"znver2", AVX2}, {"znver3", AVX2}, {"skylake-avx512", AVX512},
-	{"cascadelake", AVX512_VNNI}, {"icelake-client", AVX512_VNNI}, {"icelake-server", AVX512_VNNI},
-	{"tigerlake", AVX512_VNNI}, {"cooperlake", AVX512_BF16}, {"sapphirerapids", AVX512_BF16},
-	{"znver4", AVX512_BF16}, {"znver5", AVX512_BF16},
+static const struct {
+	const char *name;
+	Level level;
+} known[] = {
+	{"x86-64", BASELINE},
+	{"x86-64-v2", BASELINE},
+	{"x86-64-v3", AVX2},
+	{"x86-64-v4", AVX512},
+	{"nehalem", BASELINE},
+	{"sandybridge", BASELINE},
+	{"haswell", AVX2},
+	{"broadwell", AVX2},
+	{"skylake", AVX2},
+	{"alderlake", AVX2},
+	{"znver1", AVX2},
+	{"znver2", AVX2},
+	{"znver3", AVX2},
+	{"skylake-avx512", AVX512},
+	{"cascadelake", AVX512_VNNI},
+	{"icelake-client", AVX512_VNNI},
+	{"icelake-server", AVX512_VNNI},
+	{"tigerlake", AVX512_VNNI},
+	{"cooperlake", AVX512_BF16},
+	{"sapphirerapids", AVX512_BF16},
+	{"znver4", AVX512_BF16},
+	{"znver5", AVX512_BF16},
 };
 static const char *const level_features[] = {
 	[BASELINE] = "",
 	[AVX2] = "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1",
-	[AVX512] = "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd",
-	[AVX512_VNNI] = "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni",
-	[AVX512_BF16] = "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni,"
-	                "+avx512bf16",
+	[AVX512] =
+		"+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd",
+	[AVX512_VNNI] =
+		"+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni",
+	[AVX512_BF16] =
+		"+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni,"
+		"+avx512bf16",
 };
 
-static void initialize(void) {
+static void initialize(void)
+{
 	LLVMInitializeAllTargetInfos();
 	LLVMInitializeAllTargets();
 	LLVMInitializeAllTargetMCs();
 	LLVMInitializeAllAsmPrinters();
 }
 
-static bool has(const char *features, const char *name) {
+static bool has(const char *features, const char *name)
+{
 	size_t n = strlen(name);
 	bool on = false; /* the last mention holds */
 	for (const char *s = features; (s = strstr(s, name)); s += n)
-		if (s > features && (s[-1] == '+' || s[-1] == '-') && (s[n] == ',' || !s[n])) on = s[-1] == '+';
+		if (s > features && (s[-1] == '+' || s[-1] == '-') && (s[n] == ',' || !s[n]))
+			on = s[-1] == '+';
 	return on;
 }
 
-static bool choose_cpu(Diags *d, const CpuOptions *o, Machine *m, bool native) {
+static bool choose_cpu(Diags *d, const CpuOptions *o, Machine *m, bool native)
+{
 	char *(*copy)(const char *) = LLVMCreateMessage;
-	m->cpu = o->cpu ? copy(o->cpu) : native ? LLVMGetHostCPUName() : copy(m->x86 ? "x86-64" : "generic");
-	if (o->features && (o->cpu || !m->x86)) { m->features = copy(o->features); return true; }
+	m->cpu = o->cpu   ? copy(o->cpu)
+	         : native ? LLVMGetHostCPUName()
+	                  : copy(m->x86 ? "x86-64" : "generic");
+	if (o->features && (o->cpu || !m->x86)) {
+		m->features = copy(o->features);
+		return true;
+	}
 	if (!o->cpu && native) {
 		char *host = LLVMGetHostCPUFeatures();
-		m->features = copy(arena_printf(d->arena, "%s%s%s", host, o->features ? "," : "", o->features ? o->features : ""));
+		m->features = copy(arena_printf(d->arena, "%s%s%s", host, o->features ? "," : "",
+		                                o->features ? o->features : ""));
 		LLVMDisposeMessage(host);
 		return true;
 	}
-	if (!m->x86) { m->features = copy(""); return true; }
+	if (!m->x86) {
+		m->features = copy("");
+		return true;
+	}
 	for (size_t i = 0; i < COUNT(known); i++)
-		if (!strcmp(known[i].name, m->cpu)) { m->features = copy(level_features[known[i].level]); return true; }
+		if (!strcmp(known[i].name, m->cpu)) {
+			m->features = copy(level_features[known[i].level]);
+			return true;
+		}
 	Diag *e = diag_error(d, span_none(), "the CPU `%s` is not known", m->cpu);
 	const char *names[COUNT(known)];
 	for (size_t i = 0; i < COUNT(known); i++) names[i] = known[i].name;
 	const char *near = nearest_name(m->cpu, names, COUNT(known));
-	if (near) diag_help(d, e, "did you mean `%s`?", near);
-	else diag_help(d, e, "give its features too, as in +avx2,+fma");
+	if (near)
+		diag_help(d, e, "did you mean `%s`?", near);
+	else
+		diag_help(d, e, "give its features too, as in +avx2,+fma");
 	return false;
 }
 
-bool machine_open(Diags *d, const CpuOptions *options, Machine *m) {
+bool machine_open(Diags *d, const CpuOptions *options, Machine *m)
+{
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, initialize);
 	CpuOptions none = {0};
@@ -79,9 +120,13 @@ bool machine_open(Diags *d, const CpuOptions *options, Machine *m) {
 		machine_close(m);
 		return false;
 	}
-	if (!choose_cpu(d, o, m, is_native)) { machine_close(m); return false; }
+	if (!choose_cpu(d, o, m, is_native)) {
+		machine_close(m);
+		return false;
+	}
 	const char *f = m->features;
-	m->avx512 = m->x86 && has(f, "avx512f") && has(f, "avx512bw") && has(f, "avx512vl") && has(f, "avx512dq");
+	m->avx512 = m->x86 && has(f, "avx512f") && has(f, "avx512bw") && has(f, "avx512vl") &&
+	            has(f, "avx512dq");
 	bool avx2 = m->x86 && has(f, "avx2") && has(f, "fma");
 	m->vnni = m->avx512 && has(f, "avx512vnni");
 	m->bf16 = m->avx512 && has(f, "avx512bf16");
@@ -91,15 +136,16 @@ bool machine_open(Diags *d, const CpuOptions *options, Machine *m) {
 	m->round = !m->x86 || avx2;
 	m->lanes = m->avx512 ? 16 : avx2 ? 8 : 4;
 	m->registers = m->avx512 || !m->x86 ? 32 : 16;
-	m->llvm = LLVMCreateTargetMachine(t, m->triple, m->cpu, m->features, LLVMCodeGenLevelDefault, LLVMRelocPIC,
-	                                  LLVMCodeModelSmall);
+	m->llvm = LLVMCreateTargetMachine(t, m->triple, m->cpu, m->features, LLVMCodeGenLevelDefault,
+	                                  LLVMRelocPIC, LLVMCodeModelSmall);
 	if (m->llvm) return true;
 	diag_error(d, span_none(), "LLVM cannot generate code for `%s`, CPU `%s`", m->triple, m->cpu);
 	machine_close(m);
 	return false;
 }
 
-void machine_close(Machine *m) {
+void machine_close(Machine *m)
+{
 	if (m->llvm) LLVMDisposeTargetMachine(m->llvm);
 	if (m->triple) LLVMDisposeMessage(m->triple);
 	if (m->cpu) LLVMDisposeMessage(m->cpu);
@@ -107,10 +153,12 @@ void machine_close(Machine *m) {
 	*m = (Machine){0};
 }
 
-static const char *const checked[] = {"avx", "avx2", "fma", "f16c", "bmi", "bmi2", "avx512f", "avx512bw", "avx512dq",
-                                      "avx512vl", "avx512cd", "avx512vnni", "avx512bf16", "sse4.1"};
+static const char *const checked[] = {
+	"avx",      "avx2",     "fma",      "f16c",     "bmi",        "bmi2",       "avx512f",
+	"avx512bw", "avx512dq", "avx512vl", "avx512cd", "avx512vnni", "avx512bf16", "sse4.1"};
 
-const char *machine_required(Arena *a, const Machine *m) {
+const char *machine_required(Arena *a, const Machine *m)
+{
 	Text t = text_new(a);
 	if (m->x86)
 		for (size_t i = 0; i < COUNT(checked); i++)
@@ -119,13 +167,18 @@ const char *machine_required(Arena *a, const Machine *m) {
 	return t.n ? t.at : "";
 }
 
-bool cpu_features_present(const char *features, const char **missing) {
+bool cpu_features_present(const char *features, const char **missing)
+{
 	char *host = LLVMGetHostCPUFeatures();
 	bool ok = true;
 	for (const char *s = features ? features : ""; *s && ok;) {
 		size_t n = strcspn(s, ",");
 		char name[32];
-		if (n >= sizeof name) { *missing = s; ok = false; break; }
+		if (n >= sizeof name) {
+			*missing = s;
+			ok = false;
+			break;
+		}
 		memcpy(name, s, n);
 		name[n] = 0;
 		if (!has(host, name)) {
