@@ -390,7 +390,7 @@ static uint32_t collect_arms(Dim d, DimAtomKind kind, Dim *arm, uint32_t n)
 static Dim min_max(DimPool *p, Dim a, Dim b, DimAtomKind kind)
 {
 	DimFacts none = {.pool = p};
-	Dim arm[MOST_ARMS], kept[MOST_ARMS];
+	Dim arm[MOST_ARMS], kept[MOST_ARMS] = {0};
 	if (a->poison || b->poison) return p->poison;
 	uint32_t n = collect_arms(b, kind, arm, collect_arms(a, kind, arm, 0)), k = 0;
 	if (n > MOST_ARMS) {

@@ -327,7 +327,7 @@ static bool run_attention(Run *r, Node *n, Value *out)
 	Value *q = n->in[0]->data, *k = n->in[1]->data, *v = n->in[2]->data, *bias = n->n_in > 3 ? n->in[3]->data : NULL;
 	uint32_t rk = q->rank;
 	int64_t heads = q->dims[rk - 3], groups = k->dims[rk - 3], s = q->dims[rk - 2], t = k->dims[rk - 2], d = q->dims[rk - 1], dv = v->dims[rk - 1];
-	int64_t outer = s * heads * d ? q->count / (s * heads * d) : 0, window = node_attr(n, "window")->i;
+	int64_t outer = s * heads * d > 0 ? q->count / (s * heads * d) : 0, window = node_attr(n, "window")->i;
 	double scale = node_attr(n, "scale")->f, cap = node_attr(n, "soft_cap")->f;
 	bool causal = node_attr(n, "causal")->i;
 	double *p = NEW_ARRAY(r->arena, double, t + 1);

@@ -5,7 +5,7 @@
 
 #include "support/bytes.h"
 
-enum { INTERFACE_VERSION = 1, EXPR_WORD_BYTES = 9 };
+enum { INTERFACE_VERSION = 2, EXPR_WORD_BYTES = 9 };
 static const char magic[4] = {'N', 'I', 'F', 0};
 
 static void put_expr(Text *t, const ExprWord *e)
@@ -54,6 +54,11 @@ static void put_entry(Text *t, const InterfaceEntry *e)
 	bytes_u32(t, e->launches);
 	for (uint32_t i = 0; i < e->launches; i++)
 		bytes_str(t, e->launch_name ? e->launch_name[i] : NULL);
+	bytes_u32(t, e->n_require);
+	for (uint32_t i = 0; i < e->n_require; i++) {
+		put_expr(t, e->require[i]);
+		bytes_str(t, e->require_text ? e->require_text[i] : NULL);
+	}
 }
 
 void interface_write(const Interface *i, Text *out)
@@ -153,6 +158,15 @@ static void get_entry(Cursor *c, InterfaceEntry *e, const Interface *i)
 	const char **name = NEW_ARRAY(c->arena, const char *, e->launches ? e->launches : 1);
 	for (uint32_t k = 0; k < e->launches; k++) name[k] = cursor_str(c);
 	e->launch_name = name;
+	e->n_require = cursor_count(c, 8);
+	const ExprWord **require = NEW_ARRAY(c->arena, const ExprWord *, e->n_require + 1);
+	const char **text = NEW_ARRAY(c->arena, const char *, e->n_require + 1);
+	for (uint32_t k = 0; k < e->n_require; k++) {
+		require[k] = get_expr(c, i->n_param);
+		text[k] = cursor_str(c);
+	}
+	e->require = require;
+	e->require_text = text;
 }
 
 static void get_lists(Cursor *c, Interface *i)

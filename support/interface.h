@@ -37,6 +37,9 @@ typedef struct InterfaceEntry {
 	const ExprWord *const *set_value;
 	uint32_t launches;
 	const char *const *launch_name; /* one for each launch: for profiles and messages */
+	uint32_t n_require;         /* relations of this entry alone, beside those of the program */
+	const ExprWord *const *require;
+	const char *const *require_text;
 } InterfaceEntry;
 
 typedef struct Interface {

@@ -164,7 +164,9 @@ static Interface *make_interface(Compiler *c)
 		const char **names = NEW_ARRAY(a, const char *, launches + 1);
 		for (uint32_t k = 0; k < launches; k++) names[k] = "";
 		name_launches(e->steps, names, launches);
-		entry[i] = (InterfaceEntry){e->name, (uint32_t)e->ins.n, (uint32_t)e->outs.n, in, outs, (uint32_t)e->set_sym.n, set, set_value, launches, names};
+		const ExprWord **relation = NEW_ARRAY(a, const ExprWord *, e->require.n + 1);
+		for (uint32_t k = 0; k < e->require.n; k++) relation[k] = expr_of(c, e->require.at[k]);
+		entry[i] = (InterfaceEntry){e->name, (uint32_t)e->ins.n, (uint32_t)e->outs.n, in, outs, (uint32_t)e->set_sym.n, set, set_value, launches, names, (uint32_t)e->require.n, relation, e->require_text.at};
 	}
 	if (p->prepack) f->prepack = (int32_t)p->entries.n;
 	f->entry = entry;

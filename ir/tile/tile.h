@@ -152,6 +152,8 @@ typedef struct TileEntry {
 	VEC(TileObj *) ins, outs;         /* outs in order of the results, named */
 	VEC(DimSym *) set_sym;            /* state dims assigned after the call, with their new values */
 	VEC(Dim) set_value;
+	VEC(Dim) require;                 /* >= 0 when this entry is called, beside those of the program */
+	VEC(const char *) require_text;
 	TileStep *steps;
 	uint32_t launches;
 } TileEntry;
