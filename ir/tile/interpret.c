@@ -63,7 +63,8 @@ bool run_memory(Interpreter *t, Span at, TileMemory *m, bool defined)
 	t->elements += m->n;
 	TileKind kind = m->obj->kind;
 	m->dtype = m->obj->dtype;
-	m->round = !(t->run->exact && dtype_is_float(m->dtype) && (kind == TB_PLACE || kind == TB_ARENA));
+	m->round =
+		!(t->run->exact && dtype_is_float(m->dtype) && (kind == TB_PLACE || kind == TB_ARENA));
 	m->at = NEW_ARRAY(t->arena, double, m->n + 1);
 	m->now = 1;
 	if (!defined) m->stamp = NEW_ARRAY(t->arena, uint32_t, m->n + 1);
@@ -231,10 +232,11 @@ static bool run_index(Interpreter *t, const TileStmt *s)
 	double v;
 	int64_t lo, hi;
 	if (!run_load(t, s->span, &s->in[0], &v)) return false;
-	if (!run_eval(t, s->span, s->var->lo, &lo) || !run_eval(t, s->span, s->var->hi, &hi)) return false;
+	if (!run_eval(t, s->span, s->var->lo, &lo) || !run_eval(t, s->span, s->var->hi, &hi))
+		return false;
 	if (v < (double)lo || v > (double)hi)
-		return run_fail(t, s->span, "the index `%s` is %.0f, outside of %lld..%lld", s->var->name, v,
-		                (long long)lo, (long long)hi + 1);
+		return run_fail(t, s->span, "the index `%s` is %.0f, outside of %lld..%lld", s->var->name,
+		                v, (long long)lo, (long long)hi + 1);
 	run_bind(t, s->var, (int64_t)v);
 	return true;
 }
@@ -289,7 +291,8 @@ static bool bind_formal(Interpreter *t, Span at, const TileObj *o, const TileArg
 		                arg->buf->name, (long long)rest, o->name, t->kernel->name, (long long)size);
 	if (o->dtype != arg->buf->dtype)
 		return run_fail(t, at, "`%s` is %s where `%s` of kernel `%s` is %s", arg->buf->name,
-		                dtype_name(arg->buf->dtype), o->name, t->kernel->name, dtype_name(o->dtype));
+		                dtype_name(arg->buf->dtype), o->name, t->kernel->name,
+		                dtype_name(o->dtype));
 	return true;
 }
 
@@ -334,6 +337,15 @@ static bool run_steps_of(Interpreter *t, const TileStep *steps)
 
 /* --- entries --- */
 
+static bool required(Interpreter *t, Dim d, const char *text)
+{
+	int64_t v;
+	if (!run_eval(t, span_none(), d, &v)) return false;
+	if (v >= 0) return true;
+	return run_fail(t, span_none(), "the requirement `%s` does not hold",
+	                text ? text : arena_printf(t->d->arena, "%s >= 0", dim_text(t->d->arena, d)));
+}
+
 static bool bind_params(Interpreter *t)
 {
 	TileProgram *p = t->p;
@@ -343,18 +355,17 @@ static bool bind_params(Interpreter *t)
 		run_bind(t, s, v);
 		if (!run_eval(t, s->span, s->lo, &lo) || !run_eval(t, s->span, s->hi, &hi)) return false;
 		if (v < lo || v > hi)
-			return run_fail(t, s->span, "`%s` is %lld, outside of %lld..%lld", s->name, (long long)v,
-			                (long long)lo, (long long)hi);
+			return run_fail(t, s->span, "`%s` is %lld, outside of %lld..%lld", s->name,
+			                (long long)v, (long long)lo, (long long)hi);
 	}
-	for (size_t i = 0; i < p->require.n; i++) {
-		int64_t v;
-		if (!run_eval(t, span_none(), p->require.at[i], &v)) return false;
-		if (v < 0)
-			return run_fail(t, span_none(), "the requirement `%s` does not hold",
-			                i < p->require_text.n && p->require_text.at[i]
-			                    ? p->require_text.at[i]
-			                    : dim_text(t->d->arena, p->require.at[i]));
-	}
+	if (t->entry == p->prepack) return true;
+	for (size_t i = 0; i < p->require.n; i++)
+		if (!required(t, p->require.at[i], i < p->require_text.n ? p->require_text.at[i] : NULL))
+			return false;
+	const TileEntry *e = t->entry;
+	for (size_t i = 0; i < e->require.n; i++)
+		if (!required(t, e->require.at[i], i < e->require_text.n ? e->require_text.at[i] : NULL))
+			return false;
 	return true;
 }
 

@@ -27,7 +27,7 @@ typedef struct Operation {
 	int64_t total; /* product of the extents */
 	Input in[TILE_INS];
 	Target out[TILE_OUTS];
-	bool binds;    /* the space variables must be bound at each element */
+	bool binds; /* the space variables must be bound at each element */
 } Operation;
 
 /* --- plans --- */
@@ -443,7 +443,8 @@ static bool run_contract(Operation *o)
 {
 	const TileStmt *s = o->s;
 	uint32_t of_result = plan_of(o->t, &s->out[0], s)->mentions;
-	uint32_t inner = inner_variable(o, of_result), outer = of_result, summed = all_vars(o) & ~of_result;
+	uint32_t inner = inner_variable(o, of_result), outer = of_result,
+			 summed = all_vars(o) & ~of_result;
 	bool integer = logical_integer(s->in[0].obj) && logical_integer(s->in[1].obj);
 	Line l = {.n = 1};
 	if (inner < TILE_SPACE) {
@@ -512,7 +513,8 @@ static bool run_reduce(Operation *o)
 		some = some && walk_begin(o, summed);
 		if (some) do {
 				region_values(o, v);
-				if (s->reduce == RED_ARGMAX && (best < 0 || v[0] > sum || (isnan(v[0]) && !isnan(sum)))) {
+				if (s->reduce == RED_ARGMAX &&
+				    (best < 0 || v[0] > sum || (isnan(v[0]) && !isnan(sum)))) {
 					best = o->at[along];
 					sum = v[0];
 				}

@@ -205,6 +205,8 @@ TileProgram *tile_parse(Arena *a, Diags *d, const Source *s); /* NULL after erro
  * interval and affine reasoning; what stays undecided is an error naming the access); places within
  * capacity; a par body writes no place of an outer scope and disjoint parts of buffers (when decidable). */
 bool tile_verify(Diags *d, const TileProgram *p);
+/* As messages show it: `x[m + i, 3]`. */
+const char *tile_access_text(Arena *a, const TileAccess *x);
 
 /* --- interpret.c ----------------------------------------------------------------------------------- */
 typedef struct TileRun {

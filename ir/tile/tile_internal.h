@@ -40,11 +40,11 @@ typedef struct Interpreter {
 	TileRun *run;
 	const TileEntry *entry;
 	Arena *arena;
-	int64_t *value;       /* of each symbol */
+	int64_t *value; /* of each symbol */
 	bool *bound;
-	TileMemory **buffer;  /* of each program buffer, NULL until touched */
+	TileMemory **buffer; /* of each program buffer, NULL until touched */
 	AccessPlan *plan[PLAN_SLOTS];
-	int64_t elements;     /* held by buffers and places */
+	int64_t elements; /* held by buffers and places */
 	bool limited;
 	/* the launch in hand */
 	const TileKernel *kernel;
