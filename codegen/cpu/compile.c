@@ -89,6 +89,24 @@ static void profile(Gen *g, Value wanted, Value began, uint32_t number)
 	if_end(g, &i);
 }
 
+/* Activations share memory when their lives do not meet: the first write to one must not overtake
+ * other threads that still read another which is dead now. */
+static bool reuses_memory(const Program *p, const TileStep *s, const KernelCode *k)
+{
+	const TileProgram *t = p->g.program;
+	bool begins = false;
+	for (uint32_t i = 0; i < s->kernel->bufs.n; i++) {
+		const TileObj *o = s->args[i].buf;
+		begins = begins || (o->kind == TB_ARENA && k->written[i] && o->live_first == s->number);
+	}
+	for (size_t i = 0; begins && i < t->bufs.n; i++) {
+		const TileObj *o = t->bufs.at[i];
+		bool touched = p->read[i] || p->written[i];
+		if (touched && o->kind == TB_ARENA && o->live_last < s->number) return true;
+	}
+	return false;
+}
+
 static void compile_launch(Program *p, const TileStep *s, Value profiled)
 {
 	Gen *g = &p->g;
@@ -105,7 +123,7 @@ static void compile_launch(Program *p, const TileStep *s, Value profiled)
 		uint32_t id = s->args[i].buf->id;
 		if (p->written[id] || (k->written[i] && p->read[id])) conflict = true;
 	}
-	if (conflict) flush(p);
+	if (conflict || reuses_memory(p, s, k)) flush(p);
 	Value *args = NEW_ARRAY(g->arena, Value, n + 2);
 	args[0] = g->frame;
 	args[1] = const_i32(g, s->number, 1);
