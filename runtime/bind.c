@@ -212,25 +212,32 @@ static bool uses_default(const NacreSession *s, const ExprWord *x)
 	return false;
 }
 
-static NacreStatus check_relations(NacreSession *s, uint32_t entry, NacreError *e)
+/* Relations that mention a dim which is not this entry's say nothing about the call. */
+static NacreStatus check_required(const NacreSession *s, uint32_t count,
+                                  const ExprWord *const *require, const char *const *text,
+                                  NacreError *e)
 {
 	const Interface *io = s->model->io;
-	for (uint32_t i = 0; i < io->n_require; i++) {
+	for (uint32_t i = 0; i < count; i++) {
 		int64_t v;
-		if (uses_default(s, io->require[i])) continue;
-		if (!expr_eval(io->require[i], s->value, &v) || v < 0) {
-			char values[200];
-			size_t n = 0;
-			values[0] = 0;
-			for (uint32_t p = 0; p < io->n_param && n < sizeof values; p++)
-				if (expr_mentions(io->require[i], p))
-					n += (size_t)snprintf(values + n, sizeof values - n, "%s%s = %lld",
-					                      n ? ", " : "", io->param[p].name, (long long)s->value[p]);
-			return fail(e, NACRE_BAD_ARGUMENT, "the model requires %s; here %s",
-			            io->require_text[i], values);
-		}
+		if (uses_default(s, require[i])) continue;
+		if (expr_eval(require[i], s->value, &v) && v >= 0) continue;
+		char values[200];
+		size_t n = 0;
+		values[0] = 0;
+		for (uint32_t p = 0; p < io->n_param && n < sizeof values; p++)
+			if (expr_mentions(require[i], p))
+				n += (size_t)snprintf(values + n, sizeof values - n, "%s%s = %lld", n ? ", " : "",
+				                      io->param[p].name, (long long)s->value[p]);
+		return fail(e, NACRE_BAD_ARGUMENT, "the model requires %s; here %s", text[i], values);
 	}
-	const InterfaceEntry *n = &io->entry[entry];
+	return NACRE_OK;
+}
+
+/* State dims after the call: s->next. */
+static NacreStatus check_next(NacreSession *s, const InterfaceEntry *n, NacreError *e)
+{
+	const Interface *io = s->model->io;
 	memcpy(s->next, s->value, io->n_param * sizeof *s->next);
 	for (uint32_t i = 0; i < n->n_set; i++)
 		if (!expr_eval(n->set_value[i], s->value, &s->next[n->set_param[i]]))
@@ -261,6 +268,9 @@ NacreStatus bind_call(NacreSession *s, uint32_t entry, const NacreTensor *inputs
 	r = bind_rest(s, entry, e);
 	for (uint32_t i = 0; !r && i < io->n_param; i++) r = param_check(io, i, s->value, e);
 	if (!r) r = check_shapes(s, entry, inputs, e);
-	if (!r) r = check_relations(s, entry, e);
+	const InterfaceEntry *x = &io->entry[entry];
+	if (!r) r = check_required(s, io->n_require, io->require, io->require_text, e);
+	if (!r) r = check_required(s, x->n_require, x->require, x->require_text, e);
+	if (!r) r = check_next(s, x, e);
 	return r;
 }
