@@ -164,7 +164,7 @@ static TileObj *formal_of(Kernel *k, const Node *arg)
 	Type rest = arg->type;
 	rest.rank -= k->lead[n];
 	for (uint32_t i = 0; i < rest.rank; i++) rest.dim[i] = arg->type.dim[i + k->lead[n]];
-	uint32_t rank = memory_dims(k->b, &rest, 0, dims);
+	uint32_t rank = memory_dims(k->b, &rest, k->keep[n], dims);
 	TileKind kind = buf->kind == TB_WEIGHT ? TB_WEIGHT : TB_IN;
 	for (size_t i = 0; i < k->k->bufs.n; i++)
 		if (k->args[i].buf == buf && k->k->bufs.at[i]->kind == TB_STATE) kind = TB_STATE;
@@ -238,7 +238,7 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 		rest.rank -= lead;
 		for (uint32_t i = 0; i < rest.rank; i++) rest.dim[i] = n->type.dim[i + lead];
 		*out = (TileAccess){.obj = f};
-		memory_index(k->b, &rest, 0, index + lead, out->index);
+		memory_index(k->b, &rest, k->keep[node_attr(n, "number")->i], index + lead, out->index);
 		return true;
 	}
 	case OP_RESHAPE:
@@ -435,7 +435,7 @@ bool result_access(Kernel *k, uint32_t r, const Node *n, const Dim *index, TileA
 		memcpy(now, next, sizeof now);
 	}
 	*out = (TileAccess){.obj = k->out[r]};
-	memory_index(k->b, &root->type, 0, now, out->index);
+	memory_index(k->b, &root->type, k->out_keep[r], now, out->index);
 	return true;
 }
 

@@ -17,9 +17,21 @@ TileProgram *tile_build(Module *m, Diags *d, const TileTraits *traits);
 /* --- interface.c --- */
 /* What the program asks of its caller; tensor numbers are buffer numbers. */
 Interface *interface_build(const Module *m, const TileProgram *p, const char *target, Diags *d);
+/* The literals of the program, each at the offset that its tensor has in the interface. */
+const uint8_t *interface_constants(const TileProgram *p, size_t *n);
 
 /* --- inside this folder --- */
 
+/* Where a value lies: a program buffer, or the part of it that leading indices fix. */
+typedef struct Home {
+	TileObj *buf;
+	uint32_t n_lead;
+	Dim lead[TILE_RANK];
+	uint32_t keep;         /* leading dims of the value that lie apart in memory (memory_dims) */
+} Home;
+
+typedef struct Frame { struct Frame *up; DimSym *var; Dim count; } Frame; /* a loop around what is built */
+typedef struct LoopPlan LoopPlan;
 typedef struct Packed Packed; /* a weight in panels, made once and shared by entries */
 typedef struct Build {
 	Module *m;
@@ -27,7 +39,18 @@ typedef struct Build {
 	const TileTraits *t;
 	TileProgram *p;
 	TileEntry *entry;      /* now being built */
+	const Entry *source;   /* what it is built from */
+	TileStep **tail;       /* where the next step goes */
+	TileStep **prepack_tail;
+	Frame *frames;
+	Home **weights, **states;
+	Users *users;          /* of each node of the entry, by id */
+	uint32_t *keep;        /* leading dims that a loop fixes, by id of the node */
+	LoopPlan **loops;      /* by id */
+	uint32_t ids;
 	VEC(Packed *) packed;
+	VEC(TileObj *) literals;
+	VEC(struct Derived *) derived;
 	uint32_t serial;       /* for names */
 	bool failed;
 } Build;
@@ -42,7 +65,9 @@ typedef struct Kernel {
 	TileObj **formal;      /* for each region argument, NULL until used */
 	uint32_t *lead;        /* for each region argument: leading dims fixed by the launch */
 	TileArg *actual;       /* for each region argument: the program buffer */
+	uint32_t *keep;        /* for each region argument: dims after those that lie apart in memory */
 	TileObj *out[2];       /* formals of the results */
+	uint32_t out_keep[2];
 	/* values already in places: reading `node` at exactly `index` gives place[at] */
 	struct Bound { const Node *node; Dim index[MAX_RANK]; TileAccess at; } bound[8];
 	uint32_t n_bound;
@@ -110,7 +135,17 @@ typedef enum PackForm {
  * by movements from a weight; made by a prepack kernel, once for all entries. NULL: not packed. */
 TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first);
 /* program.c */
-TileArg actual_of(const Kernel *k, const Node *arg);
-void kernel_launch(Build *b, TileEntry *e, TileStep ***tail, TileKernel *k, TileArg *args);
+/* Builds the tile kernel of a kernel node for values that lie at `in` and results that go to `out`,
+ * and appends its launch to *tail. */
+bool kernel_launch(Build *b, Node *n, const Home *in, const Home *out, TileStep ***tail);
+void step_launch(Build *b, TileKernel *k, TileArg *args, TileStep ***tail);
+TileStep *step_loop(Build *b, DimSym *var, Dim count, TileStep ***tail);
+Home home_new(Build *b, TileKind kind, const char *name, const Type *t, uint32_t keep, uint32_t n_outer, const Dim *outer);
+uint32_t lead_of(const Graph *region, uint32_t arg); /* dims of a region argument that a loop fixes */
+
+/* pack.c: what is computed from weights alone */
+/* The home of the result of a kernel whose operands are all constant; launched once, before the
+ * first call. False: it depends on the call. */
+bool derive_constant(Build *b, Node *n, const Home *in, Home *out);
 
 #endif

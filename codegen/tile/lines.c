@@ -74,7 +74,7 @@ bool build_lines(Kernel *k)
 		put->n_out = 1;
 		const Type *rt = &k->g->results.at[i]->type;
 		put->out[0] = (TileAccess){.obj = k->out[i]};
-		memory_index(b, rt, 0, index, put->out[0].index);
+		memory_index(b, rt, k->out_keep[i], index, put->out[0].index);
 	}
 	return true;
 }

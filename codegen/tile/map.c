@@ -108,6 +108,6 @@ bool build_update(Kernel *k)
 	for (uint32_t i = 0; i < inner.rank; i++) index[i] = dim_add(k->b->m->dims, index[i], start->dims[i + lead]);
 	s->n_out = 1;
 	s->out[0] = (TileAccess){.obj = k->out[0]};
-	memory_index(k->b, &whole, 0, index, s->out[0].index);
+	memory_index(k->b, &whole, k->out_keep[0], index, s->out[0].index);
 	return true;
 }

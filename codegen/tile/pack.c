@@ -1,0 +1,336 @@
+/* What depends on weights alone is computed once, before the first call, by the prepack entry:
+ * weights in the order in which contractions read them, and results of kernels whose operands are
+ * all constant (a folded batch norm). Equal requests of several entries share one result. Inside a
+ * loop over layers the whole stack is made, by a loop in the prepack entry. */
+#include "codegen/tile/build.h"
+
+#include <string.h>
+
+struct Packed {
+	TileObj *buf, *from;
+	uint32_t n_lead;
+	PackForm form;
+	bool k_first;
+	const Node *w;
+};
+
+typedef struct Derived {
+	const Node *kernel;
+	const Home *in;
+	Home *out;
+	const Frame *frames;
+} Derived;
+
+/* --- equality under a renaming of loop indices --- */
+
+static Dim renamed(void *ctx, DimSym *s)
+{
+	const Frame *const *pair = ctx;
+	const Frame *a = pair[0], *b = pair[1];
+	for (; a && b; a = a->up, b = b->up)
+		if (a->var == s) return dim_sym((DimPool *)pair[2], b->var);
+	return NULL;
+}
+
+typedef struct Renaming {
+	DimPool *pool;
+	const Frame *from, *to;
+	uint32_t skip; /* leading entries of a `start` that a launch fixes */
+} Renaming;
+
+static bool dim_same(const Renaming *r, Dim a, Dim b)
+{
+	const void *ctx[3] = {r->from, r->to, r->pool};
+	return a == b || (r->from && dim_substitute(r->pool, a, renamed, ctx) == b);
+}
+
+static bool attr_same(const Renaming *r, const AttrInfo *row, const Attr *a, const Attr *b)
+{
+	if (a->set != b->set) return false;
+	if (!a->set) return true;
+	switch (row->kind) {
+	case ATTR_INT:
+	case ATTR_BOOL:
+	case ATTR_DTYPE: return a->i == b->i;
+	case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+	case ATTR_STR: return strcmp(a->s, b->s) == 0;
+	case ATTR_SYM: return a->sym == b->sym;
+	case ATTR_DIM: return dim_same(r, a->d, b->d);
+	case ATTR_TENSOR: return a->tensor == b->tensor || (a->tensor->dtype == b->tensor->dtype && a->tensor->count == b->tensor->count && memcmp(a->tensor->data, b->tensor->data, (size_t)dtype_bytes(a->tensor->dtype, a->tensor->count)) == 0);
+	case ATTR_INTS: return a->n == b->n && (!a->n || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0);
+	case ATTR_DIMS: break;
+	}
+	if (a->n != b->n) return false;
+	for (uint32_t i = strcmp(row->name, "start") == 0 ? r->skip : 0; i < a->n; i++)
+		if (!dim_same(r, a->dims[i], b->dims[i])) return false;
+	return true;
+}
+
+static bool node_same(const Renaming *r, const Node *a, const Node *b)
+{
+	const AttrInfo *row = op_info[a->op].attr;
+	if (a->op != b->op || a->n_in != b->n_in || !type_equal(&a->type, &b->type)) return false;
+	for (uint32_t i = 0; row[i].name; i++)
+		if (!attr_same(r, &row[i], &a->attr[i], &b->attr[i])) return false;
+	return true;
+}
+
+static bool tree_same(const Renaming *r, const Node *a, const Node *b)
+{
+	if (a->op == OP_ARG && b->op == OP_ARG) return type_equal(&a->type, &b->type);
+	if (!node_same(r, a, b)) return false;
+	for (uint32_t i = 0; i < a->n_in; i++)
+		if (!tree_same(r, a->in[i], b->in[i])) return false;
+	return true;
+}
+
+static uint32_t position(const Graph *g, const Node *n)
+{
+	uint32_t at = 0;
+	for (const Node *k = g->first; k && k != n; k = k->next) at++;
+	return at;
+}
+
+static bool region_same(const Renaming *r, const Graph *a, const Graph *b)
+{
+	const Node *x = a->first, *y = b->first;
+	for (; x && y; x = x->next, y = y->next) {
+		if (!node_same(r, x, y)) return false;
+		for (uint32_t i = 0; i < x->n_in; i++)
+			if (position(a, x->in[i]) != position(b, y->in[i])) return false;
+	}
+	if (x || y || a->results.n != b->results.n) return false;
+	for (size_t i = 0; i < a->results.n; i++)
+		if (position(a, a->results.at[i]) != position(b, b->results.at[i])) return false;
+	return true;
+}
+
+/* --- the prepack entry --- */
+
+static void open_prepack(Build *b)
+{
+	if (b->p->prepack) return;
+	b->p->prepack = NEW(b->m->arena, TileEntry);
+	b->p->prepack->name = intern_str(b->m->names, "prepack");
+	b->prepack_tail = &b->p->prepack->steps;
+}
+
+/* Loops for the frames from the outermost in; the tail of the innermost body. */
+static TileStep **open_frames(Build *b, const Frame *f)
+{
+	if (!f) return b->prepack_tail;
+	TileStep **tail = open_frames(b, f->up);
+	TileStep *s = step_loop(b, f->var, f->count, f->up ? &tail : &b->prepack_tail);
+	return &s->body;
+}
+
+/* --- kernels of constants --- */
+
+static bool is_static(const Type *t)
+{
+	for (uint32_t i = 0; i < t->rank; i++)
+		if (!dim_is_const(t->dim[i], NULL)) return false;
+	return !t->is_tuple;
+}
+
+static void note_symbol(void *found, DimSym *s)
+{
+	if (s->kind != SYM_LOOP) *(bool *)found = true;
+}
+
+static bool region_static(const Graph *g)
+{
+	bool found = false;
+	for (const Node *n = g->first; n; n = n->next) {
+		const AttrInfo *row = op_info[n->op].attr;
+		if (!is_static(&n->type)) return false;
+		for (uint32_t i = 0; row[i].name; i++) {
+			if (!n->attr[i].set) continue;
+			if (row[i].kind == ATTR_DIM) dim_visit_syms(n->attr[i].d, note_symbol, &found);
+			for (uint32_t d = 0; row[i].kind == ATTR_DIMS && d < n->attr[i].n; d++) dim_visit_syms(n->attr[i].dims[d], note_symbol, &found);
+		}
+	}
+	return !found;
+}
+
+static bool depends_on_turn(const Node *n, const Home *in)
+{
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if (in[i].n_lead || lead_of(n->region, i)) return true;
+	return false;
+}
+
+static Home *find_derived(Build *b, const Node *n, const Home *in, const Frame *frames)
+{
+	for (size_t i = 0; i < b->derived.n; i++) {
+		const Derived *d = b->derived.at[i];
+		const Frame *x = d->frames, *y = frames;
+		Renaming r = {b->m->dims, frames, d->frames, 0};
+		while (x && y && x->count == y->count) x = x->up, y = y->up;
+		bool same = !x && !y && d->kernel->n_in == n->n_in && region_same(&r, n->region, d->kernel->region);
+		for (uint32_t k = 0; same && k < n->n_in; k++) {
+			same = in[k].buf == d->in[k].buf && in[k].n_lead == d->in[k].n_lead;
+			for (uint32_t l = 0; same && l < in[k].n_lead; l++) same = dim_same(&r, in[k].lead[l], d->in[k].lead[l]);
+		}
+		if (same) return d->out;
+	}
+	return NULL;
+}
+
+bool derive_constant(Build *b, Node *n, const Home *in, Home *out)
+{
+	Arena *a = b->m->arena;
+	Dim outer[MAX_RANK], turn[MAX_RANK];
+	uint32_t depth = 0, results = (uint32_t)n->region->results.n;
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if (in[i].buf->kind != TB_WEIGHT) return false;
+	if (n->type.is_tuple || !region_static(n->region)) return false;
+	Frame *frames = depends_on_turn(n, in) ? b->frames : NULL;
+	for (const Frame *f = frames; f; f = f->up) {
+		if (!dim_is_const(f->count, NULL) || ++depth >= MAX_RANK) return false;
+	}
+	uint32_t at = depth;
+	for (const Frame *f = frames; f; f = f->up) {
+		outer[--at] = f->count;
+		turn[at] = dim_sym(b->m->dims, f->var);
+	}
+	Home *made = find_derived(b, n, in, frames);
+	if (!made) {
+		Derived *d = NEW(a, Derived);
+		Frame *copy = NULL, **last = &copy;
+		for (const Frame *f = frames; f; f = f->up) { /* frames live on the stack of the builder */
+			*last = NEW(a, Frame);
+			**last = *f;
+			last = &(*last)->up;
+		}
+		made = NEW_ARRAY(a, Home, results + 1);
+		*d = (Derived){n, in, made, copy};
+		open_prepack(b);
+		for (uint32_t r = 0; r < results; r++) {
+			made[r] = home_new(b, TB_WEIGHT, arena_printf(a, "constant%u", b->serial++), &n->region->results.at[r]->type, 0, depth, outer);
+			made[r].n_lead = depth;
+			memcpy(made[r].lead, turn, sizeof turn[0] * depth);
+		}
+		TileStep **tail = open_frames(b, copy);
+		kernel_launch(b, n, in, made, copy ? &tail : &b->prepack_tail);
+		vec_push(a, &b->derived, d);
+	}
+	for (uint32_t r = 0; r < results; r++) {
+		out[r] = made[r];
+		memcpy(out[r].lead, turn, sizeof turn[0] * depth);
+	}
+	return true;
+}
+
+/* --- panels --- */
+
+static Node *root_argument(Node *w)
+{
+	while (w->op == OP_RESHAPE || w->op == OP_TRANSPOSE || w->op == OP_SLICE) w = w->in[0];
+	return w->op == OP_ARG ? w : NULL;
+}
+
+/* out[k, n] = w[k, n] (or w[n, k]); out[y, x*C + c, n] = w[(z,) y, x, c, n] */
+static bool pack_body(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileObj *to)
+{
+	Build *b = k->b;
+	DimPool *p = b->m->dims;
+	uint32_t rank = w->type.rank;
+	Dim index[MAX_RANK], columns = dims[form == PACK_CONV ? 2 : 1];
+	TileStmt *s = loop(k, &k->k->body, TILE_PAR, "n", dim_c(b, 0), columns, b->t->nr, true);
+	TileStmt *put = tile_stmt(b->p, &s->body, TILE_PUT);
+	if (form == PACK_MATRIX) {
+		Dim row = space(k, put, "k", dims[0]), column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
+		index[k_first ? 0 : 1] = row;
+		index[k_first ? 1 : 0] = column;
+		put->out[0] = access2(to, row, column);
+	} else {
+		Dim tap = dim_c(b, 0);
+		for (uint32_t i = 0; i + 1 < rank; i++) index[i] = space(k, put, i + 2 == rank ? "c" : "y", w->type.dim[i]);
+		Dim column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
+		index[rank - 1] = column;
+		for (uint32_t i = 0; i + 3 < rank; i++) tap = dim_add(p, dim_mul(p, tap, w->type.dim[i]), index[i]);
+		Dim row = dim_add(p, dim_mul(p, index[rank - 3], w->type.dim[rank - 2]), index[rank - 2]);
+		put->out[0] = access_of(to, 3, (Dim[]){tap, row, column});
+	}
+	put->n_out = 1;
+	TileAccess from;
+	if (!access_value(k, w, index, &from)) return false;
+	RegionMaker m = region_begin(k, put);
+	uint16_t v = region_access(&m, &from);
+	region_end(&m, 1, &v);
+	return true;
+}
+
+static bool make_packed(Kernel *k, Node *w, Packed *p, const Dim *dims)
+{
+	Build *b = k->b;
+	Arena *a = b->m->arena;
+	Node *arg = root_argument(w);
+	uint32_t number = (uint32_t)node_attr(arg, "number")->i, rank = p->form == PACK_CONV ? 3 : 2;
+	Kernel pk = {.b = b, .node = k->node, .g = k->g, .lead = k->lead, .keep = k->keep};
+	TileArg actual = k->actual[number], to = {.buf = p->buf, .n_lead = p->n_lead};
+	Frame *frames = NULL;
+	/* loops over the whole stack, in place of the loops around the kernel */
+	for (uint32_t i = 0; i < p->n_lead; i++) {
+		Frame *f = NEW(a, Frame);
+		*f = (Frame){frames, dim_sym_new(b->m->dims, intern_str(b->m->names, arena_printf(a, "l%u", b->serial++)), SYM_LOOP, dim_c(b, 0), dim_addc(b->m->dims, p->from->dims[i], -1), w->span), p->from->dims[i]};
+		frames = f;
+		to.lead[i] = actual.lead[i] = dim_sym(b->m->dims, f->var);
+	}
+	pk.k = tile_kernel(b->p, arena_printf(a, "pack_%u", b->serial++));
+	pk.k->span = w->span;
+	pk.k->note = intern_str(b->m->names, arena_printf(a, "pack %s", p->from->name));
+	pk.formal = NEW_ARRAY(a, TileObj *, k->node->n_in + 1);
+	pk.actual = NEW_ARRAY(a, TileArg, k->node->n_in + 1);
+	pk.args = NEW_ARRAY(a, TileArg, k->node->n_in + 2);
+	pk.actual[number] = actual;
+	TileObj *out = kernel_formal(&pk, TB_OUT, "panels", p->buf->dtype, rank, dims, to);
+	out->enc = p->buf->enc;
+	if (!pack_body(&pk, w, p->form, dims, p->k_first, out)) return false;
+	open_prepack(b);
+	TileStep **tail = open_frames(b, frames);
+	step_launch(b, pk.k, pk.args, frames ? &tail : &b->prepack_tail);
+	return true;
+}
+
+static Packed *find_packed(Build *b, const Packed *want, const Dim *dims, uint32_t rank)
+{
+	Renaming r = {b->m->dims, NULL, NULL, want->n_lead};
+	for (size_t i = 0; i < b->packed.n; i++) {
+		Packed *p = b->packed.at[i];
+		bool same = p->from == want->from && p->n_lead == want->n_lead && p->form == want->form && p->k_first == want->k_first && p->buf->rank == p->n_lead + rank && tree_same(&r, p->w, want->w);
+		for (uint32_t k = 0; same && k < rank; k++) same = p->buf->dims[p->n_lead + k] == dims[k];
+		if (same) return p;
+	}
+	return NULL;
+}
+
+TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first)
+{
+	Build *b = k->b;
+	Node *arg = root_argument(w);
+	uint32_t rank = form == PACK_CONV ? 3 : 2;
+	if (!b->t->packs_weights || !arg) return NULL;
+	const TileArg *actual = &k->actual[node_attr(arg, "number")->i];
+	DType t = w->type.dtype;
+	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) || t == DT_I4 || actual->n_lead + rank > TILE_RANK) return NULL;
+	Packed want = {.from = actual->buf, .n_lead = actual->n_lead, .form = form, .k_first = k_first, .w = w};
+	Packed *p = find_packed(b, &want, dims, rank);
+	if (!p) {
+		Dim all[TILE_RANK];
+		for (uint32_t i = 0; i < want.n_lead; i++) all[i] = want.from->dims[i];
+		for (uint32_t i = 0; i < rank; i++) all[want.n_lead + i] = dims[i];
+		p = NEW(b->m->arena, Packed);
+		*p = want;
+		p->buf = tile_buf(b->p, TB_WEIGHT, arena_printf(b->m->arena, "%s.panels%u", want.from->name, b->serial++), t, want.n_lead + rank, all);
+		p->buf->enc = (Encoding){.kind = ENC_PACK, .nb = b->t->nr, .kg = b->t->kg[t] ? b->t->kg[t] : 1};
+		if (!make_packed(k, w, p, dims)) return NULL;
+		vec_push(b->m->arena, &b->packed, p);
+	}
+	TileArg to = {.buf = p->buf, .n_lead = p->n_lead};
+	memcpy(to.lead, actual->lead, sizeof to.lead);
+	TileObj *f = kernel_formal(k, TB_WEIGHT, "panels", t, rank, dims, to);
+	f->enc = p->buf->enc;
+	return f;
+}
