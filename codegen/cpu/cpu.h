@@ -55,4 +55,10 @@ void cpu_loaded_free(CpuLoaded *l); /* NULL is allowed */
  * is linked in whole, so that a program needs the one library only. False after an error. */
 bool cpu_write_object(Diags *d, const CpuObject *o, const char *path);
 bool cpu_write_shared(Diags *d, const CpuObject *o, const char *runtime_archive, const char *path);
+
+/* --- header.c ---------------------------------------------------------------------------------- */
+typedef struct Interface Interface; /* support/interface.h */
+/* Writes the C header of the model: MODEL_open, and MODEL_ENTRY(session, dims, pointers, error) for
+ * each entry, over runtime/nacre.h. False after an error. */
+bool cpu_write_header(Diags *d, const Interface *io, const char *path);
 #endif
