@@ -34,13 +34,15 @@ uint32_t pearl_add_desc(PearlProgram *p, const PearlDesc *d)
 uint32_t pearl_add_token(PearlProgram *p, const char *name, PearlQueue from, PearlQueue to,
                          uint8_t initial, uint8_t capacity)
 {
-	PearlToken token = {name, (uint8_t)from, (uint8_t)to, initial, capacity};
+	PearlToken token = {name ? name : "", (uint8_t)from, (uint8_t)to, initial, capacity};
 	vec_push(p->arena, &p->tokens, token);
 	return (uint32_t)(p->tokens.n - 1);
 }
 
 uint32_t pearl_add_region(PearlProgram *p, const PearlRegion *r)
 {
-	vec_push(p->arena, &p->regions, *r);
+	PearlRegion copy = *r;
+	if (!copy.name) copy.name = "";
+	vec_push(p->arena, &p->regions, copy);
 	return (uint32_t)(p->regions.n - 1);
 }

@@ -137,9 +137,20 @@ const char *pearl_machine_check(Arena *a, const PearlMachine *m); /* NULL, or wh
 /* --- encode.c --- bit n of an instruction is bit n % 8 of byte n / 8; decode accepts exactly what encode makes */
 void pearl_encode(const PearlInsn *i, uint8_t out[16]);
 bool pearl_decode(const uint8_t in[16], PearlInsn *out, const char **why);
-/* --- asm.c, disasm.c: text of whole programs (descriptors, tokens, regions, params, code) --- */
+/* --- check.c: the structure of single things, asked by the reader and by the verifier ---
+ * NULL, or what is wrong. An instruction that passes has just the fields that its meaning uses. */
+const char *pearl_check_insn(Arena *a, const PearlProgram *p, const PearlInsn *i);
+const char *pearl_check_desc(Arena *a, const PearlProgram *p, const PearlDesc *d);
+/* Everything but the meaning of the code: tables, entries, nesting. *insn: the instruction at fault, or UINT32_MAX. */
+const char *pearl_check(Arena *a, const PearlProgram *p, uint32_t *insn);
+enum { PEARL_EXPR_WORDS = 512 }; /* the longest size expression of a program */
+/* --- asm.c, disasm.c: text of whole programs (descriptors, tokens, regions, params, code) ---
+ * Assembling what disassembling wrote gives the same program, byte for byte. Weights are written as
+ * base64, or named by `weights_file` (then the caller writes them there; the text has their CRC). */
 PearlProgram *pearl_assemble(Arena *a, Diags *d, const Source *s);
 void pearl_disassemble(Text *t, const PearlProgram *p);
+void pearl_disassemble_by(Text *t, const PearlProgram *p, const char *weights_file);
+void pearl_insn_text(Text *t, const PearlProgram *p, const PearlInsn *i); /* one instruction, as in the text */
 /* --- program.c: the .pearl file: sections with type, length, CRC32C, required flag --- */
 void pearl_write(const PearlProgram *p, FileOut *f);
 void pearl_write_text(const PearlProgram *p, Text *out); /* the same bytes in memory */

@@ -10,14 +10,16 @@
 bool pearl_machine_named(const char *name, PearlMachine *out)
 {
 	static const PearlMachine machines[] = {
-		{"base",
+		{
+			"base",
 #define MACHINE_KEY(name, base, ...) base,
 #include "isa/isa.def"
-	    },
-		{"nano",
+		},
+		{
+			"nano",
 #define MACHINE_KEY(name, base, nano, ...) nano,
 #include "isa/isa.def"
-	    },
+		},
 	};
 	for (size_t i = 0; i < COUNT(machines); i++) {
 		if (strcmp(machines[i].name, name) != 0) continue;
@@ -47,12 +49,22 @@ const char *pearl_machine_nearest(const char *key)
 /* The smallest and greatest value of a key. Only the global SRAM may be absent. */
 static void key_range(const char *name, int64_t *lo, int64_t *hi)
 {
-	static const struct { const char *name; int64_t lo, hi; } ranges[] = {
-		{"cores", 1, 1024},      {"array_rows", 1, 4096},   {"array_cols", 1, 4096},
-		{"acc_rows", 1, 1 << 20}, {"gsm_bytes", 0, INT64_C(1) << 40},
-		{"hbm_channels", 1, 1024}, {"vector_lanes", 1, 65536}, {"queue_depth", 1, 1024},
-		{"spm_bytes", 1024, INT64_C(1) << 32}, {"link_latency", 0, 1000000},
-		{"hbm_latency", 0, 1000000}, {"clock_mhz", 1, 100000},
+	static const struct {
+		const char *name;
+		int64_t lo, hi;
+	} ranges[] = {
+		{"cores", 1, 1024},
+		{"array_rows", 1, 4096},
+		{"array_cols", 1, 4096},
+		{"acc_rows", 1, 1 << 20},
+		{"gsm_bytes", 0, INT64_C(1) << 40},
+		{"hbm_channels", 1, 1024},
+		{"vector_lanes", 1, 65536},
+		{"queue_depth", 1, 1024},
+		{"spm_bytes", 1024, INT64_C(1) << 32},
+		{"link_latency", 0, 1000000},
+		{"hbm_latency", 0, 1000000},
+		{"clock_mhz", 1, 100000},
 		{"hbm_bytes", 1024, INT64_C(1) << 46},
 	};
 	*lo = 1;

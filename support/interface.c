@@ -17,7 +17,8 @@ static void put_expr(Text *t, const ExprWord *e)
 	bytes_u32(t, n);
 	for (uint32_t i = 0; i < n; i++) {
 		bytes_u8(t, (uint64_t)e[i].code);
-		bytes_i64(t, e[i].value);
+		bool holds = e[i].code == EXPR_CONST || e[i].code == EXPR_PARAM;
+		bytes_i64(t, holds ? e[i].value : 0);
 	}
 }
 
@@ -102,7 +103,11 @@ static const ExprWord *get_expr(Cursor *c, uint32_t params)
 		e[i].value = cursor_i64(c);
 	}
 	bool first_end = n > 0;
-	for (uint32_t i = 0; i < n; i++) first_end = first_end && (e[i].code == EXPR_END) == (i == n - 1);
+	for (uint32_t i = 0; i < n; i++) {
+		bool holds = e[i].code == EXPR_CONST || e[i].code == EXPR_PARAM;
+		first_end = first_end && (e[i].code == EXPR_END) == (i == n - 1);
+		first_end = first_end && (holds || e[i].value == 0);
+	}
 	if (!first_end || !expr_check(e, n, params)) {
 		cursor_fail(c, "a size expression is not well formed");
 		return zero;
