@@ -64,6 +64,10 @@ void text_double(Text *t, double v)
 		text_puts(t, v < 0 ? "-inf" : "inf");
 		return;
 	}
+	if (fabs(v) < 1e15 && v == floor(v)) {
+		text_printf(t, "%.0f", v);
+		return;
+	}
 	for (int digits = 1; digits <= 17; digits++) {
 		snprintf(s, sizeof s, "%.*g", digits, v);
 		if (strtod(s, NULL) == v) break;
