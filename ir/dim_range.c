@@ -108,7 +108,7 @@ static int64_t lower_floordiv(Bounder *b, const Goal *g)
 		int64_t m = c / a;
 		Dim e = combine(p, dim_const(p, k / a), edge, dim_mulc(p, g->rest, m));
 		int64_t v = lower(b, e, g->depth + 1, g->facts_left);
-		return v == INT64_MIN ? v : v >= 0 ? (v - 1) / m + (v > 0) : v / m;
+		return v > 0 ? (v - 1) / m + 1 : v == INT64_MIN ? v : v / m;
 	}
 	Dim q = dim_floordiv(p, g->coef, d);
 	if (dim_mul(p, q, d) == g->coef) return lower_with(b, g, q, edge);

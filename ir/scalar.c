@@ -129,8 +129,9 @@ void region_eval(const Region *r, const double *arg, double *out, bool typed, Di
 		case RN_DIM: dim_eval(n->dim, value, ctx, &d); v[i] = (double)d; continue;
 		case RN_CAST: v[i] = v[n->arg[0]]; break;
 		case RN_CALL: {
-			DType of = r->node[n->arg[scalar_info[n->f].arity - 1]].type;
-			v[i] = scalar_eval(n->f, dtype_widened(of) == DT_I32, v[n->arg[0]], v[n->arg[1]], v[n->arg[2]]);
+			uint32_t arity = scalar_info[n->f].arity;
+			DType of = r->node[n->arg[arity - 1]].type;
+			v[i] = scalar_eval(n->f, dtype_widened(of) == DT_I32, v[n->arg[0]], arity > 1 ? v[n->arg[1]] : 0, arity > 2 ? v[n->arg[2]] : 0);
 			break;
 		}
 		}

@@ -102,7 +102,8 @@ static Node *conv_of_pad(Rewrite *w, Node *n)
 	if (p->op != OP_PAD || node_attr(p, "value")->f != 0) return NULL;
 	const Attr *lo = node_attr(p, "lo"), *hi = node_attr(p, "hi");
 	bool last = node_attr(n, "channels_last")->i;
-	uint32_t spatial = n->type.rank - 2, first = last ? 1 : 2, channel = last ? n->type.rank - 1 : 1;
+	uint32_t spatial = n->type.rank - 2, first = last ? 1 : 2,
+			 channel = last ? n->type.rank - 1 : 1;
 	if (lo->ints[0] || hi->ints[0] || lo->ints[channel] || hi->ints[channel]) return NULL;
 	Node *c = node_new(w->c->m, OP_CONV, 2, (Node *[]){p->in[0], n->in[1]}, n->span);
 	memcpy(c->attr, n->attr, sizeof(Attr) * 6);
@@ -123,7 +124,8 @@ static Node *neutral(Node *n, double k, bool commutes)
 {
 	double v;
 	if (node_const_scalar(n->in[1], &v) && v == k && same_type(n, n->in[0])) return n->in[0];
-	if (commutes && node_const_scalar(n->in[0], &v) && v == k && same_type(n, n->in[1])) return n->in[1];
+	if (commutes && node_const_scalar(n->in[0], &v) && v == k && same_type(n, n->in[1]))
+		return n->in[1];
 	return NULL;
 }
 
@@ -193,7 +195,8 @@ static Node *power(Rewrite *w, Node *n)
 static Node *mul_sigmoid(Rewrite *w, Node *n)
 {
 	for (int i = 0; i < 2; i++)
-		if (n->in[i]->op == OP_SIGMOID && n->in[i]->in[0] == n->in[1 - i]) return rewrite_node(w, OP_SILU, 1, &n->in[1 - i]);
+		if (n->in[i]->op == OP_SIGMOID && n->in[i]->in[0] == n->in[1 - i])
+			return rewrite_node(w, OP_SILU, 1, &n->in[1 - i]);
 	return NULL;
 }
 
@@ -202,7 +205,8 @@ static Node *max_zero(Rewrite *w, Node *n)
 {
 	double v;
 	for (int i = 0; i < 2; i++)
-		if (node_const_scalar(n->in[i], &v) && v == 0 && same_type(n, n->in[1 - i])) return rewrite_node(w, OP_RELU, 1, &n->in[1 - i]);
+		if (node_const_scalar(n->in[i], &v) && v == 0 && same_type(n, n->in[1 - i]))
+			return rewrite_node(w, OP_RELU, 1, &n->in[1 - i]);
 	return NULL;
 }
 
@@ -210,7 +214,8 @@ static Node *max_zero(Rewrite *w, Node *n)
 static Node *reduce_nothing(Rewrite *w, Node *n)
 {
 	const Attr *axes = node_attr(n, "axes");
-	if (n->type.dtype != n->in[0]->type.dtype || strcmp(node_attr(n, "reduce")->s, "argmax") == 0) return NULL;
+	if (n->type.dtype != n->in[0]->type.dtype || strcmp(node_attr(n, "reduce")->s, "argmax") == 0)
+		return NULL;
 	for (uint32_t i = 0; i < axes->n; i++)
 		if (!is_one(n->in[0]->type.dim[axes->ints[i]])) return NULL;
 	return rewrite_reshape(w, n->in[0], n->type.rank, n->type.dim);

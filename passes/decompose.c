@@ -3,7 +3,8 @@
 
 #include <math.h>
 
-static Node *reduce(Rewrite *w, Node *x, const char *how, uint32_t n_axes, const int64_t *axes, bool keep)
+static Node *reduce(Rewrite *w, Node *x, const char *how, uint32_t n_axes, const int64_t *axes,
+                    bool keep)
 {
 	Node *r = node_new(w->c->m, OP_REDUCE, 1, &x, w->at->span);
 	attr_str(r, "reduce", intern_str(w->c->m->names, how));
@@ -18,9 +19,12 @@ static Node *decompose_mean(Rewrite *w, Node *n)
 	const Attr *axes = node_attr(n, "axes");
 	Dim count = dim_const(m->dims, 1);
 	int64_t known;
-	for (uint32_t i = 0; i < axes->n; i++) count = dim_mul(m->dims, count, n->in[0]->type.dim[axes->ints[i]]);
+	for (uint32_t i = 0; i < axes->n; i++)
+		count = dim_mul(m->dims, count, n->in[0]->type.dim[axes->ints[i]]);
 	Node *sum = reduce(w, n->in[0], "sum", axes->n, axes->ints, node_attr(n, "keep")->i);
-	if (dim_is_const(count, &known)) return rewrite_node(w, OP_MUL, 2, (Node *[]){sum, rewrite_const(w, DT_F32, 1.0 / (double)known)});
+	if (dim_is_const(count, &known))
+		return rewrite_node(w, OP_MUL, 2,
+		                    (Node *[]){sum, rewrite_const(w, DT_F32, 1.0 / (double)known)});
 	Node *d = node_new(m, OP_DIM, 0, NULL, n->span);
 	attr_dim(d, "value", count);
 	d->type = type_scalar(DT_I32);
@@ -34,7 +38,8 @@ static Node *decompose_mean(Rewrite *w, Node *n)
 static Node *decompose_clamp(Rewrite *w, Node *n)
 {
 	DType t = dtype_widened(n->type.dtype);
-	Node *lo = rewrite_node(w, OP_MAX, 2, (Node *[]){n->in[0], rewrite_const(w, t, node_attr(n, "lo")->f)});
+	Node *lo = rewrite_node(w, OP_MAX, 2,
+	                        (Node *[]){n->in[0], rewrite_const(w, t, node_attr(n, "lo")->f)});
 	return rewrite_node(w, OP_MIN, 2, (Node *[]){lo, rewrite_const(w, t, node_attr(n, "hi")->f)});
 }
 
@@ -49,11 +54,15 @@ static Node *decompose_batch_norm(Rewrite *w, Node *n)
 	for (uint32_t i = 1; i < rank; i++) shape[i] = dim_const(m->dims, 1);
 	Node *eps = rewrite_const(w, DT_F32, node_attr(n, "eps")->f);
 	Node *var = rewrite_node(w, OP_ADD, 2, (Node *[]){n->in[4], eps});
-	Node *scale = rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[1], rewrite_node(w, OP_RSQRT, 1, &var)});
-	Node *shift = rewrite_node(w, OP_SUB, 2, (Node *[]){n->in[2], rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[3], scale})});
+	Node *scale =
+		rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[1], rewrite_node(w, OP_RSQRT, 1, &var)});
+	Node *shift =
+		rewrite_node(w, OP_SUB, 2,
+	                 (Node *[]){n->in[2], rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[3], scale})});
 	v[0] = rewrite_reshape(w, scale, rank, shape);
 	v[1] = rewrite_reshape(w, shift, rank, shape);
-	return rewrite_node(w, OP_ADD, 2, (Node *[]){rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[0], v[0]}), v[1]});
+	return rewrite_node(w, OP_ADD, 2,
+	                    (Node *[]){rewrite_node(w, OP_MUL, 2, (Node *[]){n->in[0], v[0]}), v[1]});
 }
 
 static Node *decompose_log_softmax(Rewrite *w, Node *n)
@@ -72,7 +81,8 @@ static Node *decompose_softplus(Rewrite *w, Node *n)
 	Node *e = rewrite_node(w, OP_NEG, 1, &a);
 	e = rewrite_node(w, OP_EXP, 1, &e);
 	e = rewrite_node(w, OP_ADD, 2, (Node *[]){e, rewrite_const(w, DT_F32, 1)});
-	return rewrite_node(w, OP_ADD, 2, (Node *[]){rewrite_node(w, OP_RELU, 1, &x), rewrite_node(w, OP_LOG, 1, &e)});
+	return rewrite_node(
+		w, OP_ADD, 2, (Node *[]){rewrite_node(w, OP_RELU, 1, &x), rewrite_node(w, OP_LOG, 1, &e)});
 }
 
 /* Cosines or sines of every position that can occur, computed in double: [positions, width / 2]. */
@@ -91,7 +101,8 @@ static Node *rope_table(Rewrite *w, int64_t positions, int64_t half, double base
 	t->data = to;
 	Node *n = node_new(m, OP_CONST, 0, NULL, w->at->span);
 	attr_tensor(n, "value", t);
-	n->type = type_tensor(DT_F32, 2, (Dim[]){dim_const(m->dims, positions), dim_const(m->dims, half)});
+	n->type =
+		type_tensor(DT_F32, 2, (Dim[]){dim_const(m->dims, positions), dim_const(m->dims, half)});
 	return rewrite_finish(w, n);
 }
 
@@ -128,17 +139,20 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 	bool half = node_attr(n, "half")->i;
 	Dim pos = node_attr(n, "pos")->d, length = x->type.dim[rank - 2];
 	if (!dim_is_const(x->type.dim[rank - 1], &width) || width % 2) {
-		diag_error(w->c->d, n->span, "rope needs an even width known at compile time, not %s", dim_text(m->arena, x->type.dim[rank - 1]));
+		diag_error(w->c->d, n->span, "rope needs an even width known at compile time, not %s",
+		           dim_text(m->arena, x->type.dim[rank - 1]));
 		w->c->failed = true;
 		return NULL;
 	}
 	dim_range(&m->facts, dim_add(m->dims, pos, length), &lo, &hi);
 	if (hi < 1 || hi > MOST_POSITIONS) {
-		diag_error(w->c->d, n->span, "rope needs positions bounded by %d: `%s` has no such bound", MOST_POSITIONS, dim_text(m->arena, dim_add(m->dims, pos, length)));
+		diag_error(w->c->d, n->span, "rope needs positions bounded by %d: `%s` has no such bound",
+		           MOST_POSITIONS, dim_text(m->arena, dim_add(m->dims, pos, length)));
 		w->c->failed = true;
 		return NULL;
 	}
-	Dim h = dim_const(m->dims, width / 2), zero = dim_const(m->dims, 0), one = dim_const(m->dims, 1);
+	Dim h = dim_const(m->dims, width / 2), zero = dim_const(m->dims, 0),
+		one = dim_const(m->dims, 1);
 	Dim pairs[MAX_RANK + 1];
 	for (uint32_t i = 0; i + 1 < rank; i++) pairs[i] = x->type.dim[i];
 	pairs[rank - 1] = h;
@@ -150,7 +164,8 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 	part[1] = slice(w, source, axis, half ? h : one, half ? h : one);
 	for (int i = 0; i < 2; i++) {
 		if (!half) part[i] = rewrite_reshape(w, part[i], rank, pairs);
-		table[i] = slice(w, rope_table(w, hi, width / 2, node_attr(n, "base")->f, i), 0, pos, length);
+		table[i] =
+			slice(w, rope_table(w, hi, width / 2, node_attr(n, "base")->f, i), 0, pos, length);
 	}
 	Node *cc[2], *y[2];
 	for (int i = 0; i < 2; i++) {

@@ -84,7 +84,8 @@ static Node *sink_split(Rewrite *w, Node *n)
 	bool any = false;
 	bool norm = n->op == OP_LAYER_NORM || n->op == OP_RMS_NORM || n->op == OP_SOFTMAX;
 	if (n->op == OP_SOFTMAX && node_attr(n, "axis")->i + 1 != (int64_t)n->type.rank) return NULL;
-	for (uint32_t i = 0; i < (norm ? 1 : n->n_in); i++) any |= is_split(n->in[i], w->c->m->dims) && n->in[i]->type.rank == n->type.rank;
+	for (uint32_t i = 0; i < (norm ? 1 : n->n_in); i++)
+		any |= is_split(n->in[i], w->c->m->dims) && n->in[i]->type.rank == n->type.rank;
 	if (!any) return NULL;
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		const Node *x = n->in[i];
@@ -119,6 +120,7 @@ void pass_flatten(PassContext *c)
 	rules[n++] = (Rule){OP_RMS_NORM, "norm-of-split", sink_split};
 	rules[n++] = (Rule){OP_SOFTMAX, "softmax-of-split", sink_split};
 	rules[n++] = (Rule){OP_CAST, "cast-of-split", sink_split};
-	for (Op op = OP_NEG; op < OP_CAST; op++) rules[n++] = (Rule){op, "elementwise-of-split", sink_split};
+	for (Op op = OP_NEG; op < OP_CAST; op++)
+		rules[n++] = (Rule){op, "elementwise-of-split", sink_split};
 	rewrite_run(c, rules, n);
 }

@@ -7,8 +7,11 @@ enum { FOLD_LIMIT = 1 << 20 }; /* elements: beyond, the file of the constants ma
 static bool foldable(const Node *n, DimPool *dims)
 {
 	int64_t count;
-	if (op_info[n->op].kind == KIND_STRUCTURE || n->type.is_tuple || !(op_info[n->op].traits & T_PURE)) return false;
-	if (!dim_is_const(type_count(dims, &n->type), &count) || count > FOLD_LIMIT || count < 1) return false;
+	if (op_info[n->op].kind == KIND_STRUCTURE || n->type.is_tuple ||
+	    !(op_info[n->op].traits & T_PURE))
+		return false;
+	if (!dim_is_const(type_count(dims, &n->type), &count) || count > FOLD_LIMIT || count < 1)
+		return false;
 	if (n->n_in == 0) return false; /* iota stays: it costs nothing to compute */
 	for (uint32_t i = 0; i < n->n_in; i++)
 		if (n->in[i]->op != OP_CONST) return false;

@@ -62,7 +62,8 @@ static bool is_free(const Node *n)
 /* The value must be in memory: looks through movements, which are done by addressing. */
 static void need_buffer(Node *n)
 {
-	while (is_movement(n) && n->op != OP_IOTA && n->op != OP_GATHER && n->op != OP_PAD) n = n->in[0];
+	while (is_movement(n) && n->op != OP_IOTA && n->op != OP_GATHER && n->op != OP_PAD)
+		n = n->in[0];
 	if (!is_leaf(n) || n->op == OP_CONST) n->mark = MATERIAL;
 }
 
@@ -103,7 +104,8 @@ static void mark_graph(Graph *g)
 	for (Node *n = g->first; n; n = n->next) {
 		if (n->region && n->op == OP_LOOP) mark_graph(n->region);
 		mark_operands(n);
-		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && node_users(n).n > 1) n->mark = MATERIAL;
+		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && node_users(n).n > 1)
+			n->mark = MATERIAL;
 		/* used inside a loop but computed outside */
 		Users u = node_users(n);
 		for (uint32_t i = 0; i < u.n; i++)
@@ -124,7 +126,8 @@ static bool same_shape(const Node *a, const Node *b)
 static void claim_epilogue(Former *f, Node *anchor)
 {
 	const char *class = anchor_class(anchor);
-	bool elementwise = strcmp(class, "contraction") == 0 || strcmp(class, "conv") == 0 || anchor->op == OP_REDUCE;
+	bool elementwise =
+		strcmp(class, "contraction") == 0 || strcmp(class, "conv") == 0 || anchor->op == OP_REDUCE;
 	bool movement = elementwise || strcmp(class, "rows") == 0 || strcmp(class, "attention") == 0;
 	Node *root = anchor;
 	bool moved = false;
@@ -132,7 +135,9 @@ static void claim_epilogue(Former *f, Node *anchor)
 		Users users = node_users(root);
 		if (node_is_result(root) || users.n != 1) break;
 		Node *u = users.at[0];
-		if (u->owner != root->owner || u->op == OP_KERNEL || (root != anchor && root->mark == MATERIAL)) break;
+		if (u->owner != root->owner || u->op == OP_KERNEL ||
+		    (root != anchor && root->mark == MATERIAL))
+			break;
 		if (f->anchor_of[u->id]) break;
 		if (op_info[u->op].kind == KIND_ELEMENTWISE) {
 			if (!elementwise || moved || !same_shape(u, root)) break;
@@ -155,9 +160,14 @@ static void claim_epilogue(Former *f, Node *anchor)
 static bool joins(Former *f, Node *n)
 {
 	Users users = node_users(n);
-	if (n->op != OP_EINSUM || node_is_result(n) || users.n != 1 || op_info[users.at[0]->op].kind != KIND_ELEMENTWISE) return false;
+	if (n->op != OP_EINSUM || node_is_result(n) || users.n != 1 ||
+	    op_info[users.at[0]->op].kind != KIND_ELEMENTWISE)
+		return false;
 	Node *first = f->anchor_of[users.at[0]->id];
-	return first && first != n && first->op == OP_EINSUM && first->in[0] == n->in[0] && same_shape(first, n) && strcmp(node_attr(first, "spec")->s, node_attr(n, "spec")->s) == 0 && same_shape(users.at[0], n);
+	return first && first != n && first->op == OP_EINSUM && first->in[0] == n->in[0] &&
+	       same_shape(first, n) &&
+	       strcmp(node_attr(first, "spec")->s, node_attr(n, "spec")->s) == 0 &&
+	       same_shape(users.at[0], n);
 }
 
 /* --- building --- */
@@ -176,7 +186,8 @@ static Node *clone(Cloner *k, Node *n, const Node *root)
 	for (size_t i = 0; i < k->from.n; i++)
 		if (k->from.at[i] == n) return k->to.at[i];
 	Node *copy;
-	bool inside = n == root || n->op == OP_DIM || (n->op == OP_CONST && is_free(n)) || (!is_leaf(n) && n->mark != MATERIAL && (n->owner == root->owner || is_free(n)));
+	bool inside = n == root || n->op == OP_DIM || (n->op == OP_CONST && is_free(n)) ||
+	              (!is_leaf(n) && n->mark != MATERIAL && (n->owner == root->owner || is_free(n)));
 	if (!inside) {
 		copy = node_new(c->m, OP_ARG, 0, NULL, n->span);
 		attr_int(copy, "number", (int64_t)k->operands.n);
@@ -202,7 +213,9 @@ static const char *describe(Arena *a, const Graph *g)
 	Text t = text_new(a);
 	for (const Node *n = g->first; n; n = n->next) {
 		OpKind kind = op_info[n->op].kind;
-		if (kind == KIND_STRUCTURE || (kind == KIND_MOVEMENT && !anchor_class(n) && n->op != OP_GATHER)) continue;
+		if (kind == KIND_STRUCTURE ||
+		    (kind == KIND_MOVEMENT && !anchor_class(n) && n->op != OP_GATHER))
+			continue;
 		text_printf(&t, "%s%s", t.n ? " + " : "", op_info[n->op].mnemonic);
 	}
 	return t.n ? t.at : "move";

@@ -64,7 +64,8 @@ static Node *permuted(Rewrite *w, Node *x, uint32_t rank, const int64_t *perm)
 	uint32_t large = 0;
 	for (uint32_t i = 0; i < rank; i++) {
 		int64_t one;
-		Dim d = i + x->type.rank < rank ? dim_const(w->c->m->dims, 1) : x->type.dim[i + x->type.rank - rank];
+		Dim d = i + x->type.rank < rank ? dim_const(w->c->m->dims, 1)
+		                                : x->type.dim[i + x->type.rank - rank];
 		dims[inverse[i]] = d;
 		large += !(dim_is_const(d, &one) && one == 1);
 	}
@@ -78,13 +79,16 @@ static Node *sink_elementwise(Rewrite *w, Node *n)
 	Node *in[3];
 	uint32_t rank = n->type.rank;
 	for (uint32_t i = 0; i < n->n_in && !perm; i++)
-		if (n->in[i]->op == OP_TRANSPOSE && n->in[i]->type.rank == rank) perm = node_attr(n->in[i], "perm")->ints;
+		if (n->in[i]->op == OP_TRANSPOSE && n->in[i]->type.rank == rank)
+			perm = node_attr(n->in[i], "perm")->ints;
 	if (!perm) return NULL;
 	/* all transposed operands must agree before anything is built */
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		const Node *x = n->in[i];
 		uint32_t large = 0;
-		if (x->op == OP_TRANSPOSE && x->type.rank == rank && memcmp(node_attr_const(x, "perm")->ints, perm, rank * sizeof *perm) == 0) continue;
+		if (x->op == OP_TRANSPOSE && x->type.rank == rank &&
+		    memcmp(node_attr_const(x, "perm")->ints, perm, rank * sizeof *perm) == 0)
+			continue;
 		for (uint32_t k = 0; k < x->type.rank; k++) {
 			int64_t one;
 			large += !(dim_is_const(x->type.dim[k], &one) && one == 1);
@@ -147,6 +151,7 @@ void pass_layout(PassContext *c)
 	rules[n++] = (Rule){OP_REDUCE, "reduce-of-transpose", sink_reduce};
 	rules[n++] = (Rule){OP_TRANSPOSE, "transpose-of-transpose", cancel_transposes};
 	rules[n++] = (Rule){OP_CAST, "cast-of-transpose", sink_elementwise};
-	for (Op op = OP_NEG; op < OP_CAST; op++) rules[n++] = (Rule){op, "elementwise-of-transpose", sink_elementwise};
+	for (Op op = OP_NEG; op < OP_CAST; op++)
+		rules[n++] = (Rule){op, "elementwise-of-transpose", sink_elementwise};
 	rewrite_run(c, rules, n);
 }

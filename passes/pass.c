@@ -9,8 +9,10 @@ const Pass passes[NUM_PASSES] = {
 #include "passes/passes.def"
 };
 
-const char *const passes_default[] = {"canonicalize", "fold",   "cse",     "dce",          "raise", "fold_norm", "decompose", "canonicalize", "layout", "flatten",
-                                      "canonicalize", "fold",   "cse",     "dce",          "form_kernels", NULL};
+const char *const passes_default[] = {"canonicalize", "fold",      "cse",          "dce",
+                                      "raise",        "fold_norm", "decompose",    "canonicalize",
+                                      "layout",       "flatten",   "canonicalize", "fold",
+                                      "cse",          "dce",       "form_kernels", NULL};
 
 const Pass *pass_named(const char *name)
 {
@@ -48,7 +50,8 @@ bool passes_run(Module *m, Diags *d, const Target *target, const PassOptions *o)
 			diag_error(d, span_none(), "the module is not valid after pass `%s`", p->name);
 			ok = false;
 		}
-		if (o->print_after && o->printed && (strcmp(o->print_after, "all") == 0 || strcmp(o->print_after, p->name) == 0)) {
+		if (o->print_after && o->printed &&
+		    (strcmp(o->print_after, "all") == 0 || strcmp(o->print_after, p->name) == 0)) {
 			text_printf(o->printed, "# after %s\n", p->name);
 			module_print(o->printed, m);
 		}

@@ -7,15 +7,19 @@
 
 typedef struct PassContext {
 	Module *m;
-	Diags *d;          /* errors, and remarks on what did not fuse and why */
+	Diags *d;             /* errors, and remarks on what did not fuse and why */
 	const Target *target; /* may be NULL for target-independent passes */
-	Arena *scratch;    /* reset after the pass */
+	Arena *scratch;       /* reset after the pass */
 	bool changed;
 	bool failed;
 } PassContext;
 
 typedef void PassFn(PassContext *c);
-typedef struct Pass { const char *name; PassFn *run; const char *summary; } Pass;
+typedef struct Pass {
+	const char *name;
+	PassFn *run;
+	const char *summary;
+} Pass;
 typedef enum PassId {
 #define PASS(name, summary) PASS_##name,
 #include "passes/passes.def"
@@ -27,11 +31,11 @@ extern const Pass passes[NUM_PASSES];
 
 /* --- pass.c: the manager --- */
 typedef struct PassOptions {
-	const char *const *names;  /* NULL-terminated; the pipeline */
-	const char *print_after;   /* name of a pass, "all", or NULL */
-	Text *printed;             /* where */
+	const char *const *names; /* NULL-terminated; the pipeline */
+	const char *print_after;  /* name of a pass, "all", or NULL */
+	Text *printed;            /* where */
 	bool verify_each;
-	double *seconds;           /* NULL, or one a name */
+	double *seconds; /* NULL, or one a name */
 } PassOptions;
 const Pass *pass_named(const char *name);
 /* The passes of a target's pipeline that end with kernels. */
@@ -42,18 +46,26 @@ bool passes_run(Module *m, Diags *d, const Target *target, const PassOptions *o)
 /* A rule looks at one node of its operation and returns its replacement (existing or new, inserted
  * before it by the rule), or NULL when it does not apply. Rules must make progress: each shrinks
  * the graph, lowers an operation's kind, or moves a movement towards its producer. */
-typedef struct Rewrite { PassContext *c; Graph *g; Node *at; } Rewrite;
-typedef struct Rule { Op op; const char *name; Node *(*apply)(Rewrite *w, Node *n); } Rule;
+typedef struct Rewrite {
+	PassContext *c;
+	Graph *g;
+	Node *at;
+} Rewrite;
+typedef struct Rule {
+	Op op;
+	const char *name;
+	Node *(*apply)(Rewrite *w, Node *n);
+} Rule;
 void rewrite_run(PassContext *c, const Rule *rules, size_t n_rules);
 /* New node before w->at, type inferred; NULL when it cannot be typed (then the rule returns NULL). */
 Node *rewrite_node(Rewrite *w, Op op, uint32_t n_in, Node *const *in);
-Node *rewrite_finish(Rewrite *w, Node *n);  /* the same for a node with attributes already set */
+Node *rewrite_finish(Rewrite *w, Node *n); /* the same for a node with attributes already set */
 Node *rewrite_const(Rewrite *w, DType t, double v);
 Node *rewrite_reshape(Rewrite *w, Node *x, uint32_t rank, const Dim *dims);
 Node *rewrite_transpose(Rewrite *w, Node *x, const int64_t *perm);
 
 /* --- matching helpers (rewrite.c) --- */
-bool node_const_scalar(const Node *n, double *v);      /* a constant of one element (or all equal) */
-uint32_t node_use_count(const Node *n);                /* walks the entry: fine for rules */
+bool node_const_scalar(const Node *n, double *v); /* a constant of one element (or all equal) */
+uint32_t node_use_count(const Node *n);           /* walks the entry: fine for rules */
 bool is_elementwise(const Node *n);
 #endif

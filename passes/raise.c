@@ -7,7 +7,8 @@
 
 static Node *through(Node *n)
 {
-	while (n->op == OP_BROADCAST || (n->op == OP_CAST && n->type.dtype == n->in[0]->type.dtype)) n = n->in[0];
+	while (n->op == OP_BROADCAST || (n->op == OP_CAST && n->type.dtype == n->in[0]->type.dtype))
+		n = n->in[0];
 	return n;
 }
 
@@ -18,7 +19,8 @@ static int64_t kept_reduce(Node *n, const char *how, Node **x)
 	n = through(n);
 	if (n->op == OP_RESHAPE) n = n->in[0];
 	if ((n->op != OP_REDUCE && n->op != OP_MEAN) || n->in[0]->type.rank != t->rank) return -1;
-	if (n->op == OP_REDUCE ? strcmp(node_attr(n, "reduce")->s, how) != 0 : strcmp("mean", how) != 0) return -1;
+	if (n->op == OP_REDUCE ? strcmp(node_attr(n, "reduce")->s, how) != 0 : strcmp("mean", how) != 0)
+		return -1;
 	const Attr *axes = node_attr(n, "axes");
 	int64_t one;
 	if (axes->n != 1 || !dim_is_const(t->dim[axes->ints[0]], &one) || one != 1) return -1;
@@ -49,7 +51,8 @@ static Node *raise_softmax(Rewrite *w, Node *n)
 	int64_t axis = kept_reduce(sum, "sum", &of), max_axis;
 	if (axis < 0 || of != e) return NULL;
 	Node *arg = e->in[0], *shifted;
-	if (arg->op != OP_SUB) return NULL; /* without the maximum it may overflow: that is what was written */
+	if (arg->op != OP_SUB)
+		return NULL; /* without the maximum it may overflow: that is what was written */
 	x = arg->in[0];
 	max_axis = kept_reduce(arg->in[1], "max", &shifted);
 	if (max_axis != axis || shifted != x || !type_equal(&x->type, &n->type)) return NULL;
@@ -84,7 +87,9 @@ static Node *raise_norm(Rewrite *w, Node *n)
 		double eps;
 		Node *y = n->in[i], *same = inverse_rms(n->in[1 - i], &eps), *of;
 		if (!same || same != y || !type_equal(&y->type, &n->type)) continue;
-		bool centred = y->op == OP_SUB && kept_reduce(y->in[1], "mean", &of) + 1 == (int64_t)y->type.rank && of == y->in[0];
+		bool centred = y->op == OP_SUB &&
+		               kept_reduce(y->in[1], "mean", &of) + 1 == (int64_t)y->type.rank &&
+		               of == y->in[0];
 		Node *x = centred ? y->in[0] : y;
 		Node *r = node_new(w->c->m, centred ? OP_LAYER_NORM : OP_RMS_NORM, 1, &x, n->span);
 		attr_float(r, "eps", eps);
@@ -98,7 +103,9 @@ static Node *norm_scale(Rewrite *w, Node *n)
 {
 	for (int i = 0; i < 2; i++) {
 		Node *norm = n->in[i], *scale = n->in[1 - i];
-		if ((norm->op != OP_LAYER_NORM && norm->op != OP_RMS_NORM) || norm->n_in != 1 || !last_axis_vector(scale, &norm->type)) continue;
+		if ((norm->op != OP_LAYER_NORM && norm->op != OP_RMS_NORM) || norm->n_in != 1 ||
+		    !last_axis_vector(scale, &norm->type))
+			continue;
 		Node *r = node_new(w->c->m, norm->op, 2, (Node *[]){norm->in[0], scale}, n->span);
 		attr_float(r, "eps", node_attr(norm, "eps")->f);
 		return rewrite_finish(w, r);
@@ -111,8 +118,10 @@ static Node *norm_shift(Rewrite *w, Node *n)
 {
 	for (int i = 0; i < 2; i++) {
 		Node *norm = n->in[i], *shift = n->in[1 - i];
-		if (norm->op != OP_LAYER_NORM || norm->n_in != 2 || !last_axis_vector(shift, &norm->type)) continue;
-		Node *r = node_new(w->c->m, OP_LAYER_NORM, 3, (Node *[]){norm->in[0], norm->in[1], shift}, n->span);
+		if (norm->op != OP_LAYER_NORM || norm->n_in != 2 || !last_axis_vector(shift, &norm->type))
+			continue;
+		Node *r = node_new(w->c->m, OP_LAYER_NORM, 3, (Node *[]){norm->in[0], norm->in[1], shift},
+		                   n->span);
 		attr_float(r, "eps", node_attr(norm, "eps")->f);
 		return rewrite_finish(w, r);
 	}
@@ -146,7 +155,9 @@ static Node *raise_attention(Rewrite *w, Node *n)
 	double scale = 1, s;
 	uint32_t rank = n->type.rank;
 	if (p->op != OP_SOFTMAX || n->mark == 0xa77e || rank < 3 || p->type.rank != rank) return NULL;
-	if (node_attr(p, "axis")->i + 1 != (int64_t)rank || !spec_is(node_attr(n, "spec")->s, rank, false)) return NULL;
+	if (node_attr(p, "axis")->i + 1 != (int64_t)rank ||
+	    !spec_is(node_attr(n, "spec")->s, rank, false))
+		return NULL;
 	if (node_is_result(p) || node_use_count(p) != 1) {
 		unfused(w, n, "the weights of the softmax are used elsewhere too");
 		return NULL;
@@ -163,7 +174,8 @@ static Node *raise_attention(Rewrite *w, Node *n)
 		} else if (score->op == OP_DIV && node_const_scalar(score->in[1], &s) && s != 0) {
 			scale /= s;
 			score = score->in[0];
-		} else if (score->op == OP_ADD && !bias && scale == 1 && type_equal(&score->in[0]->type, &score->type)) {
+		} else if (score->op == OP_ADD && !bias && scale == 1 &&
+		           type_equal(&score->in[0]->type, &score->type)) {
 			bias = score->in[1];
 			score = score->in[0];
 		} else {
@@ -171,7 +183,8 @@ static Node *raise_attention(Rewrite *w, Node *n)
 		}
 	}
 	if (score->op != OP_EINSUM || !spec_is(node_attr(score, "spec")->s, rank, true)) {
-		unfused(w, n, "its scores are not a scaled product of queries and keys with an additive mask");
+		unfused(w, n,
+		        "its scores are not a scaled product of queries and keys with an additive mask");
 		return NULL;
 	}
 	Node *in[4] = {score->in[0], score->in[1], v, bias};
@@ -183,12 +196,9 @@ static Node *raise_attention(Rewrite *w, Node *n)
 }
 
 static const Rule rules[] = {
-	{OP_DIV, "softmax", raise_softmax},
-	{OP_MUL, "softmax-by-reciprocal", raise_softmax},
-	{OP_MUL, "norm", raise_norm},
-	{OP_MUL, "norm-scale", norm_scale},
-	{OP_ADD, "norm-shift", norm_shift},
-	{OP_EINSUM, "attention", raise_attention},
+	{OP_DIV, "softmax", raise_softmax}, {OP_MUL, "softmax-by-reciprocal", raise_softmax},
+	{OP_MUL, "norm", raise_norm},       {OP_MUL, "norm-scale", norm_scale},
+	{OP_ADD, "norm-shift", norm_shift}, {OP_EINSUM, "attention", raise_attention},
 };
 
 void pass_raise(PassContext *c)

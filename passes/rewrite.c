@@ -44,7 +44,8 @@ Node *rewrite_transpose(Rewrite *w, Node *x, const int64_t *perm)
 
 bool node_const_scalar(const Node *n, double *v)
 {
-	if (n->op == OP_CAST || n->op == OP_BROADCAST || n->op == OP_RESHAPE) return node_const_scalar(n->in[0], v);
+	if (n->op == OP_CAST || n->op == OP_BROADCAST || n->op == OP_RESHAPE)
+		return node_const_scalar(n->in[0], v);
 	if (n->op != OP_CONST) return false;
 	const Tensor *t = node_attr_const(n, "value")->tensor;
 	if (!t->count) return false;
@@ -103,7 +104,9 @@ void rewrite_run(PassContext *c, const Rule *rules, size_t n_rules)
 		while (run_graph(c, c->m->entries.at[e]->graph, rules, n_rules)) {
 			c->changed = true;
 			if (++turn == TURNS) {
-				diag_error(c->d, c->m->entries.at[e]->span, "rewriting entry \"%s\" does not come to an end", c->m->entries.at[e]->name);
+				diag_error(c->d, c->m->entries.at[e]->span,
+				           "rewriting entry \"%s\" does not come to an end",
+				           c->m->entries.at[e]->name);
 				c->failed = true;
 				return;
 			}

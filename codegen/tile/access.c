@@ -55,7 +55,8 @@ void memory_index(const Build *b, const Type *t, uint32_t keep, const Dim *index
 	for (uint32_t i = 0; i < keep; i++) out[n++] = index[i];
 	if (any) {
 		Dim at = index[keep];
-		for (uint32_t i = keep + 1; i <= last; i++) at = dim_add(p, dim_mul(p, at, t->dim[i]), index[i]);
+		for (uint32_t i = keep + 1; i <= last; i++)
+			at = dim_add(p, dim_mul(p, at, t->dim[i]), index[i]);
 		out[n++] = at;
 	}
 	for (uint32_t i = any ? last + 1 : keep; i < t->rank; i++) out[n++] = index[i];
@@ -66,7 +67,8 @@ void memory_index(const Build *b, const Type *t, uint32_t keep, const Dim *index
 static void split(const Build *b, Dim e, Dim d, Dim *quotient, Dim *rest)
 {
 	DimPool *p = b->m->dims;
-	if (dim_le(&b->m->facts, dim_c(b, 0), e) == PROOF_YES && dim_le(&b->m->facts, dim_addc(p, e, 1), d) == PROOF_YES) {
+	if (dim_le(&b->m->facts, dim_c(b, 0), e) == PROOF_YES &&
+	    dim_le(&b->m->facts, dim_addc(p, e, 1), d) == PROOF_YES) {
 		*quotient = dim_c(b, 0);
 		*rest = e;
 		return;
@@ -88,7 +90,9 @@ void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *
 			/* extend the side that is shorter; constants tell, symbols are taken in turn */
 			int64_t vi, vk;
 			bool ci = dim_is_const(pi, &vi), ck = dim_is_const(pk, &vk);
-			bool left = i < from->rank && (k >= to->rank || i == i0 || (k > k0 && ((ci && ck && vi < vk) || (!ck && ci) || (!(ci && ck) && i - i0 <= k - k0))));
+			bool left = i < from->rank && (k >= to->rank || i == i0 ||
+			                               (k > k0 && ((ci && ck && vi < vk) || (!ck && ci) ||
+			                                           (!(ci && ck) && i - i0 <= k - k0))));
 			if (left)
 				pi = dim_mul(p, pi, from->dim[i++]);
 			else
@@ -99,7 +103,8 @@ void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *
 			continue;
 		}
 		Dim linear = dim_c(b, 0);
-		for (uint32_t n = k0; n < k; n++) linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
+		for (uint32_t n = k0; n < k; n++)
+			linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
 		for (uint32_t n = i; n-- > i0;) {
 			if (n == i0) {
 				out[n] = linear;
@@ -168,7 +173,8 @@ static TileObj *formal_of(Kernel *k, const Node *arg)
 	TileKind kind = buf->kind == TB_WEIGHT ? TB_WEIGHT : TB_IN;
 	for (size_t i = 0; i < k->k->bufs.n; i++)
 		if (k->args[i].buf == buf && k->k->bufs.at[i]->kind == TB_STATE) kind = TB_STATE;
-	TileObj *f = tile_formal(k->b->p, k->k, kind, arena_printf(k->b->m->arena, "a%u", n), arg->type.dtype, rank, dims);
+	TileObj *f = tile_formal(k->b->p, k->k, kind, arena_printf(k->b->m->arena, "a%u", n),
+	                         arg->type.dtype, rank, dims);
 	k->args[k->k->bufs.n - 1] = k->actual[n];
 	k->formal[n] = f;
 	return f;
@@ -189,7 +195,8 @@ bool is_access(const Node *n)
 }
 
 /* Index of an operand that broadcasts (aligned at the right) to the result of rank `rank`. */
-static void broadcast_index(const Build *b, const Type *operand, uint32_t rank, const Dim *index, Dim *out)
+static void broadcast_index(const Build *b, const Type *operand, uint32_t rank, const Dim *index,
+                            Dim *out)
 {
 	for (uint32_t i = 0; i < operand->rank; i++) {
 		int64_t one;
@@ -212,11 +219,13 @@ static void moved_index(const Build *b, Node *n, const Dim *index, Dim *out)
 	case OP_SLICE:
 		for (uint32_t i = 0; i < x->rank; i++) {
 			const Attr *step = node_attr(n, "step");
-			out[i] = dim_add(p, node_attr(n, "start")->dims[i], dim_mulc(p, index[i], step->set ? step->ints[i] : 1));
+			out[i] = dim_add(p, node_attr(n, "start")->dims[i],
+			                 dim_mulc(p, index[i], step->set ? step->ints[i] : 1));
 		}
 		break;
 	case OP_PAD:
-		for (uint32_t i = 0; i < x->rank; i++) out[i] = dim_addc(p, index[i], -node_attr(n, "lo")->ints[i]);
+		for (uint32_t i = 0; i < x->rank; i++)
+			out[i] = dim_addc(p, index[i], -node_attr(n, "lo")->ints[i]);
 		break;
 	default: break;
 	}
@@ -244,9 +253,7 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 	case OP_RESHAPE:
 	case OP_TRANSPOSE:
 	case OP_BROADCAST:
-	case OP_SLICE:
-		moved_index(k->b, n, index, inner);
-		return access_value(k, n->in[0], inner, out);
+	case OP_SLICE: moved_index(k->b, n, index, inner); return access_value(k, n->in[0], inner, out);
 	case OP_PAD: {
 		/* memory dims may be merged: what is outside must show in a dim of its own */
 		const Attr *lo = node_attr(n, "lo"), *hi = node_attr(n, "hi");
@@ -255,8 +262,11 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 		for (uint32_t i = 0; i < x->rank; i++)
 			if (symbolic(x->dim[i])) last_symbolic = i;
 		for (uint32_t i = 0; i < last_symbolic; i++)
-			if (lo->ints[i] || hi->ints[i] || lo->ints[i + 1] || hi->ints[i + 1]) return kernel_fail(k, "padding of a dim that lies inside a run of symbolic dims is not supported");
-		if (n->in[0]->op != OP_ARG) return kernel_fail(k, "padding of a moved value is not supported in one kernel");
+			if (lo->ints[i] || hi->ints[i] || lo->ints[i + 1] || hi->ints[i + 1])
+				return kernel_fail(
+					k, "padding of a dim that lies inside a run of symbolic dims is not supported");
+		if (n->in[0]->op != OP_ARG)
+			return kernel_fail(k, "padding of a moved value is not supported in one kernel");
 		moved_index(k->b, n, index, inner);
 		if (!access_value(k, n->in[0], inner, out)) return false;
 		out->has_else = true;
@@ -270,15 +280,26 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 		Dim at[MAX_RANK] = {0};
 		TileAccess *rows = NEW(k->b->m->arena, TileAccess);
 		if (!access_value(k, idx, index + axis, rows)) return false;
-		if (rows->rows) return kernel_fail(k, "a gather by gathered indices is not supported in one kernel");
-		for (uint32_t i = 0; i < x->type.rank; i++) at[i] = (int64_t)i < axis ? index[i] : (int64_t)i == axis ? dim_c(k->b, 0) : index[i - 1 + ir];
-		if (x->op != OP_ARG) return kernel_fail(k, "a gather from a moved value is not supported in one kernel");
+		if (rows->rows)
+			return kernel_fail(k, "a gather by gathered indices is not supported in one kernel");
+		for (uint32_t i = 0; i < x->type.rank; i++)
+			at[i] = (int64_t)i < axis    ? index[i]
+			        : (int64_t)i == axis ? dim_c(k->b, 0)
+			                             : index[i - 1 + ir];
+		if (x->op != OP_ARG)
+			return kernel_fail(k, "a gather from a moved value is not supported in one kernel");
 		lead = k->lead[node_attr(x, "number")->i];
 		for (uint32_t i = 0; i < x->type.rank; i++)
 			if (symbolic(x->type.dim[i])) {
-				if (axis != lead) return kernel_fail(k, "a gather along an inner axis of a tensor of symbolic shape is not supported");
+				if (axis != lead)
+					return kernel_fail(
+						k,
+						"a gather along an inner axis of a tensor of symbolic shape is not supported");
 				for (uint32_t q = (uint32_t)axis + 1; q < x->type.rank; q++)
-					if (symbolic(x->type.dim[q])) return kernel_fail(k, "a gather from a tensor whose rows have symbolic shape is not supported");
+					if (symbolic(x->type.dim[q]))
+						return kernel_fail(
+							k,
+							"a gather from a tensor whose rows have symbolic shape is not supported");
 			}
 		if (!access_value(k, x, at, out)) return false;
 		out->rows = rows;
@@ -286,7 +307,10 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 		out->index[out->rows_dim] = NULL;
 		return true;
 	}
-	default: return kernel_fail(k, arena_printf(k->b->m->arena, "the operand computed by %s must be in memory", op_info[n->op].mnemonic));
+	default:
+		return kernel_fail(k, arena_printf(k->b->m->arena,
+		                                   "the operand computed by %s must be in memory",
+		                                   op_info[n->op].mnemonic));
 	}
 }
 
@@ -320,14 +344,17 @@ uint16_t region_access(RegionMaker *r, const TileAccess *a)
 	if (i == s->n_in) {
 		if (s->n_in == TILE_INS) {
 			r->failed = true;
-			kernel_fail(r->k, "a fused expression reads more than 12 tensors; name an intermediate value and use it twice to split it");
+			kernel_fail(
+				r->k,
+				"a fused expression reads more than 12 tensors; name an intermediate value and use it twice to split it");
 			return 0;
 		}
 		s->in[s->n_in++] = *a;
 	}
 	for (size_t n = 0; n < r->nodes.n; n++)
 		if (r->nodes.at[n].kind == RN_ARG && r->nodes.at[n].index == i) return (uint16_t)n;
-	return push(r, (RegionNode){.kind = RN_ARG, .type = dtype_widened(a->obj->dtype), .index = (uint16_t)i});
+	return push(r, (RegionNode){
+					   .kind = RN_ARG, .type = dtype_widened(a->obj->dtype), .index = (uint16_t)i});
 }
 
 uint16_t region_const(RegionMaker *r, DType t, double v)
@@ -385,7 +412,8 @@ uint16_t region_value(RegionMaker *r, Node *n, const Dim *index)
 	}
 	if (op_info[n->op].kind != KIND_ELEMENTWISE) {
 		r->failed = true;
-		kernel_fail(r->k, arena_printf(b->m->arena, "%s cannot be computed inside this kernel", op_info[n->op].mnemonic));
+		kernel_fail(r->k, arena_printf(b->m->arena, "%s cannot be computed inside this kernel",
+		                               op_info[n->op].mnemonic));
 		return 0;
 	}
 	for (uint32_t i = 0; i < n->n_in; i++) {
@@ -428,7 +456,8 @@ bool result_access(Kernel *k, uint32_t r, const Node *n, const Dim *index, TileA
 	while (steps-- > 0) {
 		Node *m = path[steps];
 		if (m->op == OP_TRANSPOSE) {
-			for (uint32_t i = 0; i < m->type.rank; i++) next[i] = now[node_attr(m, "perm")->ints[i]];
+			for (uint32_t i = 0; i < m->type.rank; i++)
+				next[i] = now[node_attr(m, "perm")->ints[i]];
 		} else {
 			reshape_index(k->b, &m->type, &m->in[0]->type, now, next);
 		}
@@ -441,7 +470,8 @@ bool result_access(Kernel *k, uint32_t r, const Node *n, const Dim *index, TileA
 
 /* --- statements --- */
 
-TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Dim hi, int64_t by, bool with_len)
+TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Dim hi, int64_t by,
+               bool with_len)
 {
 	Build *b = k->b;
 	DimPool *p = b->m->dims;
@@ -450,7 +480,10 @@ TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Di
 	const char *len = intern_str(b->m->names, arena_printf(b->m->arena, "%sn%u", name, b->serial));
 	b->serial++;
 	s->var = dim_sym_new(p, var, SYM_LOOP, lo, dim_addc(p, hi, -1), k->node->span);
-	if (with_len) s->len = dim_sym_new(p, len, SYM_LEN, dim_c(b, 1), dim_min(p, dim_c(b, by), dim_sub(p, hi, dim_sym(p, s->var))), k->node->span);
+	if (with_len)
+		s->len = dim_sym_new(p, len, SYM_LEN, dim_c(b, 1),
+		                     dim_min(p, dim_c(b, by), dim_sub(p, hi, dim_sym(p, s->var))),
+		                     k->node->span);
 	s->lo = lo;
 	s->hi = hi;
 	s->by = by;
@@ -467,7 +500,8 @@ Dim loop_len(const Build *b, const TileStmt *s)
 	return dim_sym(b->m->dims, s->len);
 }
 
-TileObj *place(Kernel *k, TileBlock *in, const char *name, DType t, TileLevel level, uint32_t rank, const int64_t *cap)
+TileObj *place(Kernel *k, TileBlock *in, const char *name, DType t, TileLevel level, uint32_t rank,
+               const int64_t *cap)
 {
 	TileStmt *s = tile_stmt(k->b->p, in, TILE_PLACE);
 	TileObj *o = NEW(k->b->m->arena, TileObj);
@@ -485,9 +519,11 @@ TileObj *place(Kernel *k, TileBlock *in, const char *name, DType t, TileLevel le
 Dim space(Kernel *k, TileStmt *s, const char *name, Dim extent)
 {
 	Build *b = k->b;
-	const char *unique = intern_str(b->m->names, arena_printf(b->m->arena, "%s%u", name, b->serial++));
+	const char *unique =
+		intern_str(b->m->names, arena_printf(b->m->arena, "%s%u", name, b->serial++));
 	TileVar *v = &s->space[s->n_space++];
-	v->sym = dim_sym_new(b->m->dims, unique, SYM_LOOP, dim_c(b, 0), dim_addc(b->m->dims, extent, -1), k->node->span);
+	v->sym = dim_sym_new(b->m->dims, unique, SYM_LOOP, dim_c(b, 0),
+	                     dim_addc(b->m->dims, extent, -1), k->node->span);
 	v->extent = extent;
 	return dim_sym(b->m->dims, v->sym);
 }

@@ -9,11 +9,11 @@
 typedef struct Attention {
 	Kernel *k;
 	Node *n, *q, *key, *v, *bias;
-	uint32_t rank;             /* of q: outer dims, heads, positions, width */
-	int64_t group;             /* heads that share keys */
-	int64_t rows, keys;        /* block: rows (positions * group), keys */
+	uint32_t rank;      /* of q: outer dims, heads, positions, width */
+	int64_t group;      /* heads that share keys */
+	int64_t rows, keys; /* block: rows (positions * group), keys */
 	int64_t width, v_width;
-	Dim queries, total, past;  /* S, T, T - S */
+	Dim queries, total, past; /* S, T, T - S */
 	bool causal;
 	int64_t window;
 	double scale, cap;
@@ -31,12 +31,20 @@ static bool attention_shape(Kernel *k, Attention *a)
 	Node *n = kernel_anchor(k, OP_ATTENTION);
 	const Type *q, *t;
 	int64_t heads, groups;
-	*a = (Attention){.k = k, .n = n, .q = n->in[0], .key = n->in[1], .v = n->in[2], .bias = n->n_in > 3 ? n->in[3] : NULL};
+	*a = (Attention){.k = k,
+	                 .n = n,
+	                 .q = n->in[0],
+	                 .key = n->in[1],
+	                 .v = n->in[2],
+	                 .bias = n->n_in > 3 ? n->in[3] : NULL};
 	q = &a->q->type;
 	t = &a->key->type;
 	a->rank = q->rank;
-	if (!dim_is_const(q->dim[a->rank - 1], &a->width) || !dim_is_const(a->v->type.dim[a->rank - 1], &a->v_width)) return kernel_fail(k, "the width of attention heads must be known at compile time");
-	if (!dim_is_const(q->dim[a->rank - 3], &heads) || !dim_is_const(t->dim[a->rank - 3], &groups)) return kernel_fail(k, "the number of heads must be known at compile time");
+	if (!dim_is_const(q->dim[a->rank - 1], &a->width) ||
+	    !dim_is_const(a->v->type.dim[a->rank - 1], &a->v_width))
+		return kernel_fail(k, "the width of attention heads must be known at compile time");
+	if (!dim_is_const(q->dim[a->rank - 3], &heads) || !dim_is_const(t->dim[a->rank - 3], &groups))
+		return kernel_fail(k, "the number of heads must be known at compile time");
 	a->group = heads / groups;
 	a->queries = q->dim[a->rank - 2];
 	a->total = t->dim[a->rank - 2];
@@ -50,7 +58,8 @@ static bool attention_shape(Kernel *k, Attention *a)
 	if (positions > most) positions = most > 0 ? most : 1;
 	a->rows = positions * a->group;
 	a->keys = b->t->attn_k;
-	if (dim_most(b, a->total) < a->keys) a->keys = dim_most(b, a->total) > 0 ? dim_most(b, a->total) : 1;
+	if (dim_most(b, a->total) < a->keys)
+		a->keys = dim_most(b, a->total) > 0 ? dim_most(b, a->total) : 1;
 	return true;
 }
 
@@ -103,9 +112,11 @@ static void open_tasks(Attention *a)
 		a->outer[i] = loop_at(b, s);
 		a->body = &s->body;
 	}
-	TileStmt *g = loop(k, a->body, TILE_PAR, "g", dim_c(b, 0), a->key->type.dim[a->rank - 3], 1, false);
+	TileStmt *g =
+		loop(k, a->body, TILE_PAR, "g", dim_c(b, 0), a->key->type.dim[a->rank - 3], 1, false);
 	a->head = loop_at(b, g);
-	TileStmt *r = loop(k, &g->body, TILE_PAR, "s", dim_c(b, 0), a->queries, a->rows / a->group, true);
+	TileStmt *r =
+		loop(k, &g->body, TILE_PAR, "s", dim_c(b, 0), a->queries, a->rows / a->group, true);
 	r->ways = 2;
 	a->at = loop_at(b, r);
 	a->len = loop_len(b, r);
@@ -117,7 +128,8 @@ static void set_rows(Attention *a, TileObj *to, double value)
 {
 	TileStmt *s = statement(a, a->body, TILE_MAP);
 	Dim row = space(a->k, s, "i", rows_now(a));
-	s->out[0] = to->rank == 1 ? access1(to, row) : access2(to, row, space(a->k, s, "c", dim_c(a->k->b, a->v_width)));
+	s->out[0] = to->rank == 1 ? access1(to, row)
+	                          : access2(to, row, space(a->k, s, "c", dim_c(a->k->b, a->v_width)));
 	RegionMaker m = region_begin(a->k, s);
 	uint16_t v = region_const(&m, DT_F32, value);
 	region_end(&m, 1, &v);
@@ -152,7 +164,8 @@ static void open_keys(Attention *a)
 	DimPool *p = b->m->dims;
 	Dim lo = dim_c(b, 0), hi = a->total, zero = lo;
 	if (a->causal) hi = dim_max(p, zero, dim_add(p, a->past, dim_add(p, a->at, a->len)));
-	if (a->window > 0) lo = dim_max(p, zero, dim_addc(p, dim_add(p, a->past, a->at), 1 - a->window));
+	if (a->window > 0)
+		lo = dim_max(p, zero, dim_addc(p, dim_add(p, a->past, a->at), 1 - a->window));
 	if (a->window > 0 && a->causal) lo = dim_min(p, lo, hi);
 	if (a->window > 0 && !a->causal) lo = dim_min(p, lo, a->total);
 	TileStmt *s = loop(k, a->body, TILE_FOR, "j", lo, hi, a->keys, true);
@@ -168,7 +181,8 @@ static TileObj *bring_keys(Attention *a, Node *x, const char *name, int64_t widt
 	Kernel *k = a->k;
 	DimPool *p = k->b->m->dims;
 	Dim index[MAX_RANK];
-	TileObj *to = place(k, a->inner, name, x->type.dtype, LEVEL_NEAR, 2, (int64_t[]){a->keys, width});
+	TileObj *to =
+		place(k, a->inner, name, x->type.dtype, LEVEL_NEAR, 2, (int64_t[]){a->keys, width});
 	TileStmt *s = statement(a, a->inner, TILE_BRING);
 	Dim j = space(k, s, "j", a->jn), column = space(k, s, "d", dim_c(k->b, width));
 	for (uint32_t i = 0; i + 3 < a->rank; i++) index[i] = a->outer[i];
@@ -186,7 +200,8 @@ static void scores(Attention *a, TileObj *kt)
 	Kernel *k = a->k;
 	a->score = place(k, a->inner, "s", DT_F32, LEVEL_ACC, 2, (int64_t[]){a->rows, a->keys});
 	TileStmt *s = statement(a, a->inner, TILE_CONTRACT);
-	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->jn), d = space(k, s, "d", dim_c(k->b, a->width));
+	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->jn),
+		d = space(k, s, "d", dim_c(k->b, a->width));
 	s->n_in = 2;
 	s->out[0] = access2(a->score, row, j);
 	s->in[0] = access2(a->qt, row, d);
@@ -207,7 +222,8 @@ static bool adjust(Attention *a)
 	uint16_t v = region_access(&m, &s->out[0]);
 	if (a->cap > 0) {
 		v = region_call(&m, SC_MUL, v, region_const(&m, DT_F32, a->scale / a->cap), 0);
-		v = region_call(&m, SC_MUL, region_call(&m, SC_TANH, v, 0, 0), region_const(&m, DT_F32, a->cap), 0);
+		v = region_call(&m, SC_MUL, region_call(&m, SC_TANH, v, 0, 0),
+		                region_const(&m, DT_F32, a->cap), 0);
 	} else {
 		v = region_call(&m, SC_MUL, v, region_const(&m, DT_F32, a->scale), 0);
 	}
@@ -215,7 +231,8 @@ static bool adjust(Attention *a)
 	if (a->bias) {
 		const Type *t = &a->bias->type;
 		query_index(a, r.head, r.position, dim_add(p, a->j, j), full);
-		if (t->rank > a->rank) return kernel_fail(k, "the bias of attention has more dims than the queries");
+		if (t->rank > a->rank)
+			return kernel_fail(k, "the bias of attention has more dims than the queries");
 		for (uint32_t i = 0; i < t->rank; i++) {
 			int64_t one;
 			bool stretched = dim_is_const(t->dim[i], &one) && one == 1;
@@ -311,8 +328,10 @@ static bool store_rows(Attention *a)
 	v = region_call(&m, SC_DIV, v, l, 0);
 	region_end(&m, 1, &v);
 	Node *stored = k->g->results.at[0];
-	while (stored != a->n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE)) stored = stored->in[0];
-	if (stored != a->n) return kernel_fail(k, "elementwise work after attention must be in another kernel");
+	while (stored != a->n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE))
+		stored = stored->in[0];
+	if (stored != a->n)
+		return kernel_fail(k, "elementwise work after attention must be in another kernel");
 	return result_access(k, 0, stored, index, &s->out[0]);
 }
 
@@ -323,7 +342,8 @@ bool build_attention(Kernel *k)
 	open_tasks(&a);
 	if (!open_block(&a)) return false;
 	open_keys(&a);
-	TileObj *kt = bring_keys(&a, a.key, "k", a.width), *vt = kt ? bring_keys(&a, a.v, "v", a.v_width) : NULL;
+	TileObj *kt = bring_keys(&a, a.key, "k", a.width),
+			*vt = kt ? bring_keys(&a, a.v, "v", a.v_width) : NULL;
 	if (!vt) return false;
 	scores(&a, kt);
 	if (!adjust(&a)) return false;

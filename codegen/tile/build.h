@@ -27,10 +27,14 @@ typedef struct Home {
 	TileObj *buf;
 	uint32_t n_lead;
 	Dim lead[TILE_RANK];
-	uint32_t keep;         /* leading dims of the value that lie apart in memory (memory_dims) */
+	uint32_t keep; /* leading dims of the value that lie apart in memory (memory_dims) */
 } Home;
 
-typedef struct Frame { struct Frame *up; DimSym *var; Dim count; } Frame; /* a loop around what is built */
+typedef struct Frame {
+	struct Frame *up;
+	DimSym *var;
+	Dim count;
+} Frame; /* a loop around what is built */
 typedef struct LoopPlan LoopPlan;
 typedef struct Packed Packed; /* a weight in panels, made once and shared by entries */
 typedef struct Build {
@@ -38,44 +42,48 @@ typedef struct Build {
 	Diags *d;
 	const TileTraits *t;
 	TileProgram *p;
-	TileEntry *entry;      /* now being built */
-	const Entry *source;   /* what it is built from */
-	TileStep **tail;       /* where the next step goes */
+	TileEntry *entry;    /* now being built */
+	const Entry *source; /* what it is built from */
+	TileStep **tail;     /* where the next step goes */
 	TileStep **prepack_tail;
 	Frame *frames;
 	Home **weights, **states;
-	Users *users;          /* of each node of the entry, by id */
-	uint32_t *keep;        /* leading dims that a loop fixes, by id of the node */
-	LoopPlan **loops;      /* by id */
+	Users *users;     /* of each node of the entry, by id */
+	uint32_t *keep;   /* leading dims that a loop fixes, by id of the node */
+	LoopPlan **loops; /* by id */
 	uint32_t ids;
 	VEC(Packed *) packed;
 	VEC(TileObj *) literals;
 	VEC(struct Derived *) derived;
-	uint32_t serial;       /* for names */
+	uint32_t serial; /* for names */
 	bool failed;
 } Build;
 
 /* A kernel in construction. */
 typedef struct Kernel {
 	Build *b;
-	Node *node;            /* OP_KERNEL */
-	Graph *g;              /* its region */
+	Node *node; /* OP_KERNEL */
+	Graph *g;   /* its region */
 	TileKernel *k;
-	TileArg *args;         /* grows with k->bufs */
-	TileObj **formal;      /* for each region argument, NULL until used */
-	uint32_t *lead;        /* for each region argument: leading dims fixed by the launch */
-	TileArg *actual;       /* for each region argument: the program buffer */
-	uint32_t *keep;        /* for each region argument: dims after those that lie apart in memory */
-	TileObj *out[2];       /* formals of the results */
+	TileArg *args;    /* grows with k->bufs */
+	TileObj **formal; /* for each region argument, NULL until used */
+	uint32_t *lead;   /* for each region argument: leading dims fixed by the launch */
+	TileArg *actual;  /* for each region argument: the program buffer */
+	uint32_t *keep;   /* for each region argument: dims after those that lie apart in memory */
+	TileObj *out[2];  /* formals of the results */
 	uint32_t out_keep[2];
 	/* values already in places: reading `node` at exactly `index` gives place[at] */
-	struct Bound { const Node *node; Dim index[MAX_RANK]; TileAccess at; } bound[8];
+	struct Bound {
+		const Node *node;
+		Dim index[MAX_RANK];
+		TileAccess at;
+	} bound[8];
 	uint32_t n_bound;
 } Kernel;
 
 /* access.c: dims */
 Dim dim_c(const Build *b, int64_t v);
-int64_t dim_most(const Build *b, Dim d);  /* upper bound; reports an error when there is none */
+int64_t dim_most(const Build *b, Dim d); /* upper bound; reports an error when there is none */
 /* How a tensor lies in memory: every dim up to the last symbolic one merged into the first, so that
  * only the outermost extent depends on the call. keep: leading dims left alone (stacked states). */
 uint32_t memory_dims(const Build *b, const Type *t, uint32_t keep, Dim *out);
@@ -84,7 +92,12 @@ void memory_index(const Build *b, const Type *t, uint32_t keep, const Dim *index
 void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *index, Dim *out);
 
 /* access.c: reading values inside a kernel */
-typedef struct RegionMaker { Kernel *k; TileStmt *s; VEC(RegionNode) nodes; bool failed; } RegionMaker;
+typedef struct RegionMaker {
+	Kernel *k;
+	TileStmt *s;
+	VEC(RegionNode) nodes;
+	bool failed;
+} RegionMaker;
 RegionMaker region_begin(Kernel *k, TileStmt *s);
 /* The value of n at index as a region node; adds inputs to the statement. */
 uint16_t region_value(RegionMaker *r, Node *n, const Dim *index);
@@ -103,16 +116,19 @@ void bind(Kernel *k, const Node *n, const Dim *index, uint32_t rank, TileAccess 
 bool result_access(Kernel *k, uint32_t r, const Node *n, const Dim *index, TileAccess *out);
 
 /* access.c: statements */
-TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Dim hi, int64_t by, bool with_len);
+TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Dim hi, int64_t by,
+               bool with_len);
 Dim loop_at(const Build *b, const TileStmt *loop_stmt);  /* the offset as an expression */
 Dim loop_len(const Build *b, const TileStmt *loop_stmt); /* the length */
-TileObj *place(Kernel *k, TileBlock *in, const char *name, DType t, TileLevel level, uint32_t rank, const int64_t *cap);
+TileObj *place(Kernel *k, TileBlock *in, const char *name, DType t, TileLevel level, uint32_t rank,
+               const int64_t *cap);
 Dim space(Kernel *k, TileStmt *s, const char *name, Dim extent); /* a new space variable */
 TileAccess access_of(TileObj *o, uint32_t rank, const Dim *index);
 TileAccess access1(TileObj *o, Dim i);
 TileAccess access2(TileObj *o, Dim i, Dim j);
 bool kernel_fail(Kernel *k, const char *why);
-TileObj *kernel_formal(Kernel *k, TileKind kind, const char *name, DType t, uint32_t rank, const Dim *dims, TileArg actual);
+TileObj *kernel_formal(Kernel *k, TileKind kind, const char *name, DType t, uint32_t rank,
+                       const Dim *dims, TileArg actual);
 
 /* one for each class */
 bool build_map(Kernel *k);
@@ -140,8 +156,10 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 bool kernel_launch(Build *b, Node *n, const Home *in, const Home *out, TileStep ***tail);
 void step_launch(Build *b, TileKernel *k, TileArg *args, TileStep ***tail);
 TileStep *step_loop(Build *b, DimSym *var, Dim count, TileStep ***tail);
-Home home_new(Build *b, TileKind kind, const char *name, const Type *t, uint32_t keep, uint32_t n_outer, const Dim *outer);
-uint32_t lead_of(const Graph *region, uint32_t arg); /* dims of a region argument that a loop fixes */
+Home home_new(Build *b, TileKind kind, const char *name, const Type *t, uint32_t keep,
+              uint32_t n_outer, const Dim *outer);
+uint32_t lead_of(const Graph *region,
+                 uint32_t arg); /* dims of a region argument that a loop fixes */
 
 /* pack.c: what is computed from weights alone */
 /* The home of the result of a kernel whose operands are all constant; launched once, before the

@@ -6,16 +6,19 @@
 
 #include <string.h>
 
-typedef struct Letters { char at[MAX_RANK + 1]; uint32_t n; } Letters;
+typedef struct Letters {
+	char at[MAX_RANK + 1];
+	uint32_t n;
+} Letters;
 
 typedef struct Product {
-	Node *node;          /* einsum */
-	Node *a, *b;         /* rows side, columns side */
+	Node *node;  /* einsum */
+	Node *a, *b; /* rows side, columns side */
 	const char *as, *bs, *cs;
 	uint32_t an, bn, cn;
 	Letters batch, m, n, k;
 	Dim size[128];
-	TileObj *packed;     /* formal of the packed second operand, or NULL */
+	TileObj *packed; /* formal of the packed second operand, or NULL */
 	TileObj *acc;
 } Product;
 
@@ -40,8 +43,10 @@ static bool is_constant(const Kernel *k, const Node *n)
 
 static bool classify(Kernel *k, Node *e, Product *p)
 {
-	const char *spec = node_attr(e, "spec")->s, *comma = strchr(spec, ','), *arrow = strstr(spec, "->");
-	*p = (Product){.node = e, .a = e->in[0], .b = e->in[1], .as = spec, .bs = comma + 1, .cs = arrow + 2};
+	const char *spec = node_attr(e, "spec")->s, *comma = strchr(spec, ','),
+			   *arrow = strstr(spec, "->");
+	*p = (Product){
+		.node = e, .a = e->in[0], .b = e->in[1], .as = spec, .bs = comma + 1, .cs = arrow + 2};
 	p->an = (uint32_t)(comma - spec);
 	p->bn = (uint32_t)(arrow - comma - 1);
 	p->cn = (uint32_t)strlen(arrow + 2);
@@ -54,19 +59,32 @@ static bool classify(Kernel *k, Node *e, Product *p)
 		p->size[(unsigned char)c] = p->a->type.dim[i];
 		bool in_b = has(p->bs, p->bn, c), in_c = has(p->cs, p->cn, c);
 		if (in_b && !in_c) letters_add(&p->k, c);
-		if (!in_b && !in_c) return kernel_fail(k, arena_printf(k->b->m->arena, "index %c of the product is summed but in one operand only; sum that operand first", c));
+		if (!in_b && !in_c)
+			return kernel_fail(
+				k,
+				arena_printf(
+					k->b->m->arena,
+					"index %c of the product is summed but in one operand only; sum that operand first",
+					c));
 	}
 	for (uint32_t i = 0; i < p->bn; i++) {
 		char c = p->bs[i];
 		p->size[(unsigned char)c] = p->b->type.dim[i];
-		if (!has(p->as, p->an, c) && !has(p->cs, p->cn, c)) return kernel_fail(k, arena_printf(k->b->m->arena, "index %c of the product is summed but in one operand only; sum that operand first", c));
+		if (!has(p->as, p->an, c) && !has(p->cs, p->cn, c))
+			return kernel_fail(
+				k,
+				arena_printf(
+					k->b->m->arena,
+					"index %c of the product is summed but in one operand only; sum that operand first",
+					c));
 	}
 	for (uint32_t i = 0; i < p->cn; i++) {
 		char c = p->cs[i];
 		bool in_a = has(p->as, p->an, c), in_b = has(p->bs, p->bn, c);
 		letters_add(in_a && in_b ? &p->batch : in_a ? &p->m : &p->n, c);
 	}
-	if (p->k.n > 3) return kernel_fail(k, "a product that sums over more than three indices is not supported");
+	if (p->k.n > 3)
+		return kernel_fail(k, "a product that sums over more than three indices is not supported");
 	return true;
 }
 
@@ -79,7 +97,9 @@ static void index_of(const char *letters, uint32_t n, const Dim *value, Dim *out
 
 static void try_pack(Kernel *k, Product *p)
 {
-	if (!k->b->t->packs_weights || p->bn != 2 || p->k.n != 1 || p->n.n != 1 || !is_constant(k, p->b)) return;
+	if (!k->b->t->packs_weights || p->bn != 2 || p->k.n != 1 || p->n.n != 1 ||
+	    !is_constant(k, p->b))
+		return;
 	Dim dims[2] = {p->size[(unsigned char)p->k.at[0]], p->size[(unsigned char)p->n.at[0]]};
 	bool k_first = p->bs[0] == p->k.at[0];
 	p->packed = pack_weight(k, p->b, PACK_MATRIX, dims, k_first);
@@ -88,9 +108,9 @@ static void try_pack(Kernel *k, Product *p)
 /* --- the nest --- */
 
 typedef struct Tile {
-	Dim value[128];      /* of each letter outside the space of a statement */
-	char mi, ni;         /* letters that are tiled, 0 if there is none */
-	Dim h, w;            /* extents of the tile */
+	Dim value[128]; /* of each letter outside the space of a statement */
+	char mi, ni;    /* letters that are tiled, 0 if there is none */
+	Dim h, w;       /* extents of the tile */
 	TileBlock *body;
 } Tile;
 
@@ -101,17 +121,20 @@ static void contract(Kernel *k, Product *p, const Tile *t, int64_t mr, int64_t n
 	TileStmt *s = tile_stmt(b->p, t->body, TILE_CONTRACT);
 	Dim value[128], index[MAX_RANK];
 	memcpy(value, t->value, sizeof value);
-	Dim i = t->mi ? space(k, s, "i", t->h) : dim_c(b, 0), j = t->ni ? space(k, s, "j", t->w) : dim_c(b, 0);
+	Dim i = t->mi ? space(k, s, "i", t->h) : dim_c(b, 0),
+		j = t->ni ? space(k, s, "j", t->w) : dim_c(b, 0);
 	if (t->mi) value[(unsigned char)t->mi] = dim_add(b->m->dims, value[(unsigned char)t->mi], i);
 	if (t->ni) value[(unsigned char)t->ni] = dim_add(b->m->dims, value[(unsigned char)t->ni], j);
-	for (uint32_t q = 0; q < p->k.n; q++) value[(unsigned char)p->k.at[q]] = space(k, s, "k", p->size[(unsigned char)p->k.at[q]]);
+	for (uint32_t q = 0; q < p->k.n; q++)
+		value[(unsigned char)p->k.at[q]] = space(k, s, "k", p->size[(unsigned char)p->k.at[q]]);
 	s->out[0] = access2(p->acc, i, j);
 	s->n_out = 1;
 	s->n_in = 2;
 	index_of(p->as, p->an, value, index);
 	access_value(k, p->a, index, &s->in[0]);
 	if (p->packed) {
-		s->in[1] = access2(p->packed, value[(unsigned char)p->k.at[0]], value[(unsigned char)p->n.at[0]]);
+		s->in[1] =
+			access2(p->packed, value[(unsigned char)p->k.at[0]], value[(unsigned char)p->n.at[0]]);
 	} else {
 		index_of(p->bs, p->bn, value, index);
 		access_value(k, p->b, index, &s->in[1]);
@@ -121,7 +144,8 @@ static void contract(Kernel *k, Product *p, const Tile *t, int64_t mr, int64_t n
 /* Loop over a letter one by one. */
 static void each(Kernel *k, Tile *t, const Product *p, char c)
 {
-	TileStmt *s = loop(k, t->body, TILE_PAR, "b", dim_c(k->b, 0), p->size[(unsigned char)c], 1, false);
+	TileStmt *s =
+		loop(k, t->body, TILE_PAR, "b", dim_c(k->b, 0), p->size[(unsigned char)c], 1, false);
 	t->value[(unsigned char)c] = loop_at(k->b, s);
 	t->body = &s->body;
 }
@@ -150,13 +174,15 @@ bool build_contraction(Kernel *k)
 	t.ni = f->n.n ? f->n.at[f->n.n - 1] : 0;
 	TileStmt *ms = NULL;
 	if (t.mi) {
-		ms = loop(k, t.body, TILE_PAR, "m", dim_c(b, 0), f->size[(unsigned char)t.mi], b->t->mb, true);
+		ms = loop(k, t.body, TILE_PAR, "m", dim_c(b, 0), f->size[(unsigned char)t.mi], b->t->mb,
+		          true);
 		t.body = &ms->body;
 	}
 	if (t.ni) {
 		dim_range(&b->m->facts, f->size[(unsigned char)t.ni], &lo, &most_n);
 		if (most_n > nr) most_n = nr;
-		TileStmt *ns = loop(k, t.body, TILE_PAR, "n", dim_c(b, 0), f->size[(unsigned char)t.ni], nr, true);
+		TileStmt *ns =
+			loop(k, t.body, TILE_PAR, "n", dim_c(b, 0), f->size[(unsigned char)t.ni], nr, true);
 		ns->stages = b->t->stages;
 		t.value[(unsigned char)t.ni] = loop_at(b, ns);
 		t.w = loop_len(b, ns);
@@ -175,14 +201,17 @@ bool build_contraction(Kernel *k)
 	TileStmt *put = tile_stmt(b->p, t.body, TILE_PUT);
 	Dim value[128], index[MAX_RANK];
 	memcpy(value, t.value, sizeof value);
-	Dim i = t.mi ? space(k, put, "i", t.h) : dim_c(b, 0), j = t.ni ? space(k, put, "j", t.w) : dim_c(b, 0);
+	Dim i = t.mi ? space(k, put, "i", t.h) : dim_c(b, 0),
+		j = t.ni ? space(k, put, "j", t.w) : dim_c(b, 0);
 	if (t.mi) value[(unsigned char)t.mi] = dim_add(b->m->dims, value[(unsigned char)t.mi], i);
 	if (t.ni) value[(unsigned char)t.ni] = dim_add(b->m->dims, value[(unsigned char)t.ni], j);
 	index_of(f->cs, f->cn, value, index);
-	for (uint32_t q = 0; q < n_products; q++) bind(k, p[q].node, index, p[q].cn, access2(p[q].acc, i, j));
+	for (uint32_t q = 0; q < n_products; q++)
+		bind(k, p[q].node, index, p[q].cn, access2(p[q].acc, i, j));
 	RegionMaker r = region_begin(k, put);
 	Node *stored = root;
-	while (stored != f->node && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE)) stored = stored->in[0];
+	while (stored != f->node && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE))
+		stored = stored->in[0];
 	uint16_t v = region_value(&r, stored, index);
 	region_end(&r, 1, &v);
 	put->n_out = 1;

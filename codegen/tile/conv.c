@@ -22,9 +22,13 @@ static bool conv_shape(Kernel *k, Node *n, Conv *v)
 {
 	const Type *x = &n->in[0]->type, *t = &n->type;
 	*v = (Conv){.k = k, .n = n, .spatial = x->rank - 2, .batch = t->dim[0], .groups = 1};
-	if (!node_attr(n, "channels_last")->i) return kernel_fail(k, "convolutions and pooling must be channels-last here (run the pass `layout` first)");
-	if (v->spatial > MOST_SPATIAL) return kernel_fail(k, "more than three spatial dims are not supported");
-	if (!dim_is_const(x->dim[x->rank - 1], &v->c)) return kernel_fail(k, "the number of channels must be known at compile time");
+	if (!node_attr(n, "channels_last")->i)
+		return kernel_fail(
+			k, "convolutions and pooling must be channels-last here (run the pass `layout` first)");
+	if (v->spatial > MOST_SPATIAL)
+		return kernel_fail(k, "more than three spatial dims are not supported");
+	if (!dim_is_const(x->dim[x->rank - 1], &v->c))
+		return kernel_fail(k, "the number of channels must be known at compile time");
 	v->kk = v->c;
 	for (uint32_t i = 0; i < v->spatial; i++) {
 		v->stride[i] = node_attr(n, "stride")->ints[i];
@@ -37,10 +41,12 @@ static bool conv_shape(Kernel *k, Node *n, Conv *v)
 	if (n->op == OP_POOL) return true;
 	const Type *w = &n->in[1]->type;
 	v->groups = node_attr(n, "groups")->i;
-	if (!dim_is_const(w->dim[w->rank - 1], &v->kk)) return kernel_fail(k, "the number of output channels must be known at compile time");
+	if (!dim_is_const(w->dim[w->rank - 1], &v->kk))
+		return kernel_fail(k, "the number of output channels must be known at compile time");
 	for (uint32_t i = 0; i < v->spatial; i++) {
 		v->dilation[i] = node_attr(n, "dilation")->ints[i];
-		if (!dim_is_const(w->dim[i], &v->size[i])) return kernel_fail(k, "the kernel size must be known at compile time");
+		if (!dim_is_const(w->dim[i], &v->size[i]))
+			return kernel_fail(k, "the kernel size must be known at compile time");
 	}
 	return true;
 }
@@ -49,7 +55,8 @@ static bool conv_shape(Kernel *k, Node *n, Conv *v)
 static Dim reach(const Conv *v, uint32_t i, Dim n)
 {
 	DimPool *p = v->k->b->m->dims;
-	return dim_addc(p, dim_mulc(p, dim_addc(p, n, -1), v->stride[i]), (v->size[i] - 1) * v->dilation[i] + 1);
+	return dim_addc(p, dim_mulc(p, dim_addc(p, n, -1), v->stride[i]),
+	                (v->size[i] - 1) * v->dilation[i] + 1);
 }
 
 static int64_t reach_most(const Conv *v, uint32_t i, int64_t n)
@@ -60,10 +67,10 @@ static int64_t reach_most(const Conv *v, uint32_t i, int64_t n)
 /* Loops over batch and all spatial dims but the last two (or one): one by one. */
 typedef struct Strip {
 	TileBlock *body;
-	Dim batch, outer;        /* index in dim 0 of three spatial dims, or of none */
-	Dim y, yn;               /* block of output rows; NULL when spatial is 1 */
-	TileObj *place;          /* [outer taps.., rows, width * c] */
-	int64_t rows, width;     /* capacity in input positions */
+	Dim batch, outer;    /* index in dim 0 of three spatial dims, or of none */
+	Dim y, yn;           /* block of output rows; NULL when spatial is 1 */
+	TileObj *place;      /* [outer taps.., rows, width * c] */
+	int64_t rows, width; /* capacity in input positions */
 	Dim width_now;
 	uint32_t rank;
 } Strip;
@@ -96,7 +103,12 @@ static bool strip_open(Conv *v, Strip *s)
 		s->rows = 1;
 	}
 	if (outer_taps * s->rows * s->width * v->c * 4 > b->t->near_bytes - b->t->near_bytes / 4)
-		return kernel_fail(k, arena_printf(b->m->arena, "a strip of the input (%lld x %lld x %lld values) does not fit the fast memory of the target", (long long)s->rows, (long long)s->width, (long long)v->c));
+		return kernel_fail(
+			k,
+			arena_printf(
+				b->m->arena,
+				"a strip of the input (%lld x %lld x %lld values) does not fit the fast memory of the target",
+				(long long)s->rows, (long long)s->width, (long long)v->c));
 	if (v->spatial == 3) {
 		l = loop(k, s->body, TILE_PAR, "z", dim_c(b, 0), v->out[0], 1, false);
 		s->outer = loop_at(b, l);
@@ -126,7 +138,8 @@ static bool strip_bring(Conv *v, Strip *s, double outside)
 	int64_t cap[3] = {taps, s->rows, s->width * v->c};
 	s->place = place(k, s->body, "strip", v->n->in[0]->type.dtype, LEVEL_NEAR, 3, cap);
 	TileStmt *st = tile_stmt(b->p, s->body, TILE_BRING);
-	Dim zt = space(k, st, "z", dim_c(b, taps)), ys = space(k, st, "y", v->spatial >= 2 ? reach(v, x - 1, s->yn) : dim_c(b, 1));
+	Dim zt = space(k, st, "z", dim_c(b, taps)),
+		ys = space(k, st, "y", v->spatial >= 2 ? reach(v, x - 1, s->yn) : dim_c(b, 1));
 	Dim xs = space(k, st, "x", s->width_now), cs = space(k, st, "c", dim_c(b, v->c));
 	Dim index[MAX_RANK];
 	uint32_t at = 0;
@@ -144,8 +157,12 @@ static bool strip_bring(Conv *v, Strip *s, double outside)
 		padded |= v->lo[i] || hi->ints[i];
 		symbolic |= !dim_is_const(v->in[i], NULL);
 	}
-	if (padded && symbolic && v->spatial > 1) return kernel_fail(k, "a padded convolution over symbolic spatial dims is not supported by this target");
-	if (padded && symbolic) return kernel_fail(k, "a padded convolution over a symbolic length is not supported by this target");
+	if (padded && symbolic && v->spatial > 1)
+		return kernel_fail(
+			k, "a padded convolution over symbolic spatial dims is not supported by this target");
+	if (padded && symbolic)
+		return kernel_fail(
+			k, "a padded convolution over a symbolic length is not supported by this target");
 	if (!access_value(k, in, index, &st->in[0])) return false;
 	st->in[0].has_else = true;
 	st->in[0].else_value = outside;
@@ -168,7 +185,8 @@ static bool store(Conv *v, TileStmt *put, const Dim *index, TileAccess value)
 {
 	Kernel *k = v->k;
 	Node *stored = k->g->results.at[0];
-	while (stored != v->n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE)) stored = stored->in[0];
+	while (stored != v->n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE))
+		stored = stored->in[0];
 	bind(k, v->n, index, v->n->type.rank, value);
 	RegionMaker r = region_begin(k, put);
 	uint16_t got = region_value(&r, stored, index);
@@ -178,7 +196,10 @@ static bool store(Conv *v, TileStmt *put, const Dim *index, TileAccess value)
 }
 
 /* The tile of outputs a contract takes: rows y of the strip one by one (CPU), positions of x split. */
-typedef struct XTile { TileBlock *body; Dim y, x, h; } XTile;
+typedef struct XTile {
+	TileBlock *body;
+	Dim y, x, h;
+} XTile;
 
 static XTile x_tile(Conv *v, Strip *s, TileBlock *body, int64_t mr)
 {
@@ -207,7 +228,8 @@ static bool build_dense(Conv *v, Strip *s)
 	Node *w = v->n->in[1];
 	/* with dilation 1 and one group, (kx, c) is one run of k */
 	bool run = v->dilation[x] == 1 && v->groups == 1;
-	int64_t outer_taps = v->spatial == 3 ? v->size[0] : 1, ytaps = v->spatial >= 2 ? v->size[x - 1] : 1;
+	int64_t outer_taps = v->spatial == 3 ? v->size[0] : 1,
+			ytaps = v->spatial >= 2 ? v->size[x - 1] : 1;
 	TileObj *packed = NULL;
 	if (run) {
 		Dim dims[3] = {dim_c(b, outer_taps * ytaps), dim_c(b, v->size[x] * v->c), dim_c(b, v->kk)};
@@ -220,7 +242,8 @@ static bool build_dense(Conv *v, Strip *s)
 		group = loop_at(b, g);
 		body = &g->body;
 	}
-	TileStmt *ns = loop(k, body, v->groups > 1 ? TILE_FOR : TILE_PAR, "k", dim_c(b, 0), dim_c(b, kg), nr, true);
+	TileStmt *ns = loop(k, body, v->groups > 1 ? TILE_FOR : TILE_PAR, "k", dim_c(b, 0),
+	                    dim_c(b, kg), nr, true);
 	ns->stages = b->t->stages;
 	Dim k0 = dim_add(p, dim_mulc(p, group, kg), loop_at(b, ns));
 	XTile t = x_tile(v, s, &ns->body, mr);
@@ -231,7 +254,8 @@ static bool build_dense(Conv *v, Strip *s)
 	c->n_out = 1;
 	c->n_in = 2;
 	Dim xi = dim_mulc(p, dim_add(p, t.x, i), v->stride[x]);
-	Dim y = v->spatial >= 2 ? dim_mulc(p, t.y, v->stride[x - 1]) : dim_c(b, 0), z = dim_c(b, 0), ky = dim_c(b, 0);
+	Dim y = v->spatial >= 2 ? dim_mulc(p, t.y, v->stride[x - 1]) : dim_c(b, 0), z = dim_c(b, 0),
+		ky = dim_c(b, 0);
 	if (v->spatial == 3) z = space(k, c, "kz", dim_c(b, v->size[0]));
 	if (v->spatial >= 2) ky = space(k, c, "ky", dim_c(b, v->size[x - 1]));
 	y = v->spatial >= 2 ? dim_add(p, y, dim_mulc(p, ky, v->dilation[x - 1])) : y;
@@ -240,7 +264,8 @@ static bool build_dense(Conv *v, Strip *s)
 		Dim kc = space(k, c, "kc", dim_c(b, v->size[x] * v->c));
 		c->in[0] = access_of(s->place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v->c), kc)});
 		if (packed) {
-			c->in[1] = access_of(packed, 3, (Dim[]){dim_add(p, dim_mulc(p, z, ytaps), ky), kc, column});
+			c->in[1] =
+				access_of(packed, 3, (Dim[]){dim_add(p, dim_mulc(p, z, ytaps), ky), kc, column});
 		} else {
 			/* kc = kx*C + c addresses [kx, C] of a dense weight as one run */
 			Dim index[MAX_RANK];
@@ -253,11 +278,13 @@ static bool build_dense(Conv *v, Strip *s)
 			if (!access_value(k, w, index, &c->in[1])) return false;
 		}
 	} else {
-		Dim kx = space(k, c, "kx", dim_c(b, v->size[x])), ci = space(k, c, "c", dim_c(b, per)), index[MAX_RANK];
+		Dim kx = space(k, c, "kx", dim_c(b, v->size[x])), ci = space(k, c, "c", dim_c(b, per)),
+			index[MAX_RANK];
 		uint32_t at = 0;
 		xi = dim_add(p, xi, dim_mulc(p, kx, v->dilation[x]));
 		Dim channel = dim_add(p, dim_mulc(p, group, per), ci);
-		c->in[0] = access_of(s->place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v->c), channel)});
+		c->in[0] =
+			access_of(s->place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v->c), channel)});
 		if (v->spatial == 3) index[at++] = z;
 		if (v->spatial >= 2) index[at++] = ky;
 		index[at++] = kx;
@@ -285,12 +312,15 @@ static bool build_depthwise(Conv *v, Strip *s)
 	XTile t = x_tile(v, s, &cs->body, mr);
 	TileObj *acc = place(k, t.body, "acc", DT_F32, LEVEL_NEAR, 2, (int64_t[]){mr, cb});
 	TileStmt *c = tile_stmt(b->p, t.body, TILE_CONTRACT);
-	Dim i = space(k, c, "i", t.h), j = space(k, c, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z, y = z, index[MAX_RANK];
+	Dim i = space(k, c, "i", t.h), j = space(k, c, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z,
+		y = z, index[MAX_RANK];
 	if (v->spatial == 3) z = space(k, c, "kz", dim_c(b, v->size[0]));
 	if (v->spatial >= 2) ky = space(k, c, "ky", dim_c(b, v->size[x - 1]));
 	Dim kx = space(k, c, "kx", dim_c(b, v->size[x]));
-	if (v->spatial >= 2) y = dim_add(p, dim_mulc(p, t.y, v->stride[x - 1]), dim_mulc(p, ky, v->dilation[x - 1]));
-	Dim xi = dim_add(p, dim_mulc(p, dim_add(p, t.x, i), v->stride[x]), dim_mulc(p, kx, v->dilation[x]));
+	if (v->spatial >= 2)
+		y = dim_add(p, dim_mulc(p, t.y, v->stride[x - 1]), dim_mulc(p, ky, v->dilation[x - 1]));
+	Dim xi =
+		dim_add(p, dim_mulc(p, dim_add(p, t.x, i), v->stride[x]), dim_mulc(p, kx, v->dilation[x]));
 	Dim channel = dim_add(p, loop_at(b, cs), j);
 	c->out[0] = access2(acc, i, j);
 	c->n_out = 1;
@@ -306,7 +336,8 @@ static bool build_depthwise(Conv *v, Strip *s)
 	TileStmt *put = tile_stmt(b->p, t.body, TILE_PUT);
 	i = space(k, put, "i", t.h);
 	j = space(k, put, "j", loop_len(b, cs));
-	out_index(v, s, dim_add(p, s->y, t.y), dim_add(p, t.x, i), dim_add(p, loop_at(b, cs), j), index);
+	out_index(v, s, dim_add(p, s->y, t.y), dim_add(p, t.x, i), dim_add(p, loop_at(b, cs), j),
+	          index);
 	return store(v, put, index, access2(acc, i, j));
 }
 
@@ -314,7 +345,9 @@ bool build_conv(Kernel *k)
 {
 	Conv v;
 	Strip s;
-	if (!conv_shape(k, kernel_anchor(k, OP_CONV), &v) || !strip_open(&v, &s) || !strip_bring(&v, &s, 0)) return false;
+	if (!conv_shape(k, kernel_anchor(k, OP_CONV), &v) || !strip_open(&v, &s) ||
+	    !strip_bring(&v, &s, 0))
+		return false;
 	bool depthwise = v.groups == v.c && v.kk == v.c && v.groups > 1;
 	return depthwise ? build_depthwise(&v, &s) : build_dense(&v, &s);
 }
@@ -336,16 +369,20 @@ bool build_pool(Kernel *k)
 	DimPool *p = b->m->dims;
 	Node *n = kernel_anchor(k, OP_POOL);
 	bool mean = strcmp(node_attr(n, "reduce")->s, "mean") == 0;
-	if (!conv_shape(k, n, &v) || !strip_open(&v, &s) || !strip_bring(&v, &s, mean ? 0 : -(double)INFINITY)) return false;
+	if (!conv_shape(k, n, &v) || !strip_open(&v, &s) ||
+	    !strip_bring(&v, &s, mean ? 0 : -(double)INFINITY))
+		return false;
 	uint32_t x = v.spatial - 1;
 	int64_t mr = 8, cb = v.c < 256 ? v.c : 256, full = 1;
 	for (uint32_t i = 0; i < v.spatial; i++) full *= v.size[i];
 	TileStmt *cs = loop(k, s.body, TILE_FOR, "c", dim_c(b, 0), dim_c(b, v.c), cb, true);
 	XTile t = x_tile(&v, &s, &cs->body, mr);
-	TileObj *acc = place(k, t.body, "pool", dtype_widened(n->type.dtype), LEVEL_NEAR, 2, (int64_t[]){mr, cb});
+	TileObj *acc =
+		place(k, t.body, "pool", dtype_widened(n->type.dtype), LEVEL_NEAR, 2, (int64_t[]){mr, cb});
 	TileStmt *r = tile_stmt(b->p, t.body, TILE_REDUCE);
 	r->reduce = mean ? RED_SUM : RED_MAX;
-	Dim i = space(k, r, "i", t.h), j = space(k, r, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z, y = z;
+	Dim i = space(k, r, "i", t.h), j = space(k, r, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z,
+		y = z;
 	if (v.spatial == 3) z = space(k, r, "kz", dim_c(b, v.size[0]));
 	if (v.spatial >= 2) ky = space(k, r, "ky", dim_c(b, v.size[x - 1]));
 	Dim kx = space(k, r, "kx", dim_c(b, v.size[x]));
@@ -354,7 +391,8 @@ bool build_pool(Kernel *k)
 	r->out[0] = access2(acc, i, j);
 	r->n_out = 1;
 	RegionMaker m = region_begin(k, r);
-	TileAccess a = access_of(s.place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v.c), dim_add(p, loop_at(b, cs), j))});
+	TileAccess a = access_of(
+		s.place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v.c), dim_add(p, loop_at(b, cs), j))});
 	uint16_t got = region_access(&m, &a);
 	region_end(&m, 1, &got);
 	TileStmt *put = tile_stmt(b->p, t.body, TILE_PUT);

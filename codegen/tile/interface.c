@@ -25,7 +25,8 @@ static const ExprWord *expr_of(Maker *k, Dim e)
 {
 	ExprVec v = {0};
 	if (dim_to_expr(e, param_number, (void *)(uintptr_t)k->p, k->arena, &v)) return v.at;
-	diag_error(k->d, k->span, "`%s` depends on more than the dims of the model, or is too deep", dim_text(k->arena, e));
+	diag_error(k->d, k->span, "`%s` depends on more than the dims of the model, or is too deep",
+	           dim_text(k->arena, e));
 	k->failed = true;
 	return NULL;
 }
@@ -37,7 +38,9 @@ static void make_params(Maker *k, Interface *f)
 	for (size_t i = 0; i < p->params.n; i++) {
 		const DimSym *s = p->params.at[i];
 		k->span = s->span;
-		uint32_t kind = s->kind == SYM_SESSION ? IP_SESSION : s->kind == SYM_STATE ? IP_STATE : IP_CALL;
+		uint32_t kind = s->kind == SYM_SESSION ? IP_SESSION
+		                : s->kind == SYM_STATE ? IP_STATE
+		                                       : IP_CALL;
 		param[i] = (InterfaceParam){s->name, kind, expr_of(k, s->lo), expr_of(k, s->hi)};
 	}
 	f->param = param;
@@ -94,7 +97,11 @@ static uint64_t literal_end(const TileObj *o, uint64_t offset)
 
 static void make_tensors(Maker *k, Interface *f)
 {
-	static const uint8_t kind[] = {[TB_WEIGHT] = IT_WEIGHT, [TB_STATE] = IT_STATE, [TB_IN] = IT_IN, [TB_OUT] = IT_OUT, [TB_ARENA] = IT_ARENA};
+	static const uint8_t kind[] = {[TB_WEIGHT] = IT_WEIGHT,
+	                               [TB_STATE] = IT_STATE,
+	                               [TB_IN] = IT_IN,
+	                               [TB_OUT] = IT_OUT,
+	                               [TB_ARENA] = IT_ARENA};
 	const TileProgram *p = k->p;
 	InterfaceTensor *tensor = NEW_ARRAY(k->arena, InterfaceTensor, p->bufs.n + 1);
 	uint32_t weight = 0, state = 0;
@@ -103,10 +110,16 @@ static void make_tensors(Maker *k, Interface *f)
 		const TileObj *o = p->bufs.at[b];
 		InterfaceTensor *t = &tensor[b];
 		k->span = o->span;
-		*t = (InterfaceTensor){.name = o->name, .key = o->key ? o->key : "", .kind = o->kind == TB_WEIGHT && !o->key ? IT_CONST : kind[o->kind], .dtype = o->dtype, .plain = o->enc.kind == ENC_PLAIN && !o->enc.pad, .offset = ~(uint64_t)0};
+		*t = (InterfaceTensor){.name = o->name,
+		                       .key = o->key ? o->key : "",
+		                       .kind = o->kind == TB_WEIGHT && !o->key ? IT_CONST : kind[o->kind],
+		                       .dtype = o->dtype,
+		                       .plain = o->enc.kind == ENC_PLAIN && !o->enc.pad,
+		                       .offset = ~(uint64_t)0};
 		/* the shape of the model, where it has one: memory merges dims of symbolic size */
 		const Type *type = NULL;
-		if (t->kind == IT_WEIGHT && weight < k->m->weights.n) type = &k->m->weights.at[weight++].type;
+		if (t->kind == IT_WEIGHT && weight < k->m->weights.n)
+			type = &k->m->weights.at[weight++].type;
 		if (t->kind == IT_STATE && state < k->m->states.n) type = &k->m->states.at[state++].type;
 		set_shape(k, t, type ? type->rank : o->rank, type ? type->dim : o->dims);
 		t->bytes = expr_of(k, encoding_bytes_dim(p->dims, &o->enc, o->dtype, o->rank, o->dims));
@@ -115,7 +128,8 @@ static void make_tensors(Maker *k, Interface *f)
 		t->live_last = o->live_last;
 		for (uint32_t e = 0; e < p->entries.n && t->kind != IT_WEIGHT; e++)
 			if (step_uses(p->entries.at[e]->steps, o)) t->entry = e;
-		if (t->kind == IT_ARENA && p->prepack && step_uses(p->prepack->steps, o)) t->entry = (uint32_t)p->entries.n;
+		if (t->kind == IT_ARENA && p->prepack && step_uses(p->prepack->steps, o))
+			t->entry = (uint32_t)p->entries.n;
 	}
 	f->tensor = tensor;
 	f->n_tensor = (uint32_t)p->bufs.n;
@@ -149,8 +163,11 @@ static void set_signature(Maker *k, const Interface *f, uint32_t number)
 static InterfaceEntry make_entry(Maker *k, const TileEntry *e)
 {
 	Arena *a = k->arena;
-	uint32_t *in = NEW_ARRAY(a, uint32_t, e->ins.n + 1), *out = NEW_ARRAY(a, uint32_t, e->outs.n + 1), *set = NEW_ARRAY(a, uint32_t, e->set_sym.n + 1);
-	const ExprWord **value = NEW_ARRAY(a, const ExprWord *, e->set_sym.n + 1), **require = NEW_ARRAY(a, const ExprWord *, e->require.n + 1);
+	uint32_t *in = NEW_ARRAY(a, uint32_t, e->ins.n + 1),
+			 *out = NEW_ARRAY(a, uint32_t, e->outs.n + 1),
+			 *set = NEW_ARRAY(a, uint32_t, e->set_sym.n + 1);
+	const ExprWord **value = NEW_ARRAY(a, const ExprWord *, e->set_sym.n + 1),
+				   **require = NEW_ARRAY(a, const ExprWord *, e->require.n + 1);
 	for (size_t i = 0; i < e->ins.n; i++) in[i] = e->ins.at[i]->id;
 	for (size_t i = 0; i < e->outs.n; i++) out[i] = e->outs.at[i]->id;
 	for (size_t i = 0; i < e->set_sym.n; i++) {
@@ -161,14 +178,27 @@ static InterfaceEntry make_entry(Maker *k, const TileEntry *e)
 	uint32_t launches = name_launches(e->steps, NULL);
 	const char **names = NEW_ARRAY(a, const char *, launches + 1);
 	name_launches(e->steps, names);
-	return (InterfaceEntry){.name = e->name, .n_in = (uint32_t)e->ins.n, .n_out = (uint32_t)e->outs.n, .in = in, .out = out, .n_set = (uint32_t)e->set_sym.n, .set_param = set, .set_value = value, .launches = launches, .launch_name = names, .n_require = (uint32_t)e->require.n, .require = require, .require_text = e->require_text.at};
+	return (InterfaceEntry){.name = e->name,
+	                        .n_in = (uint32_t)e->ins.n,
+	                        .n_out = (uint32_t)e->outs.n,
+	                        .in = in,
+	                        .out = out,
+	                        .n_set = (uint32_t)e->set_sym.n,
+	                        .set_param = set,
+	                        .set_value = value,
+	                        .launches = launches,
+	                        .launch_name = names,
+	                        .n_require = (uint32_t)e->require.n,
+	                        .require = require,
+	                        .require_text = e->require_text.at};
 }
 
 Interface *interface_build(const Module *m, const TileProgram *p, const char *target, Diags *d)
 {
 	Maker k = {.m = m, .p = p, .arena = p->arena, .d = d};
 	Interface *f = NEW(k.arena, Interface);
-	*f = (Interface){.model = m->name ? m->name : "", .target = target, .version = NACRE_VERSION, .prepack = -1};
+	*f = (Interface){
+		.model = m->name ? m->name : "", .target = target, .version = NACRE_VERSION, .prepack = -1};
 	make_params(&k, f);
 	make_tensors(&k, f);
 	uint32_t entries = (uint32_t)p->entries.n + (p->prepack ? 1 : 0);

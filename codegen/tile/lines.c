@@ -12,25 +12,35 @@ bool build_lines(Kernel *k)
 	if (!n) n = kernel_anchor(k, OP_SORT);
 	Node *x = n->in[0];
 	const Type *t = &x->type;
-	uint32_t axis = n->op == OP_SCAN ? (uint32_t)node_attr(n, "axis")->i : t->rank - 1, last = MAX_RANK;
-	int64_t width = dim_most(b, t->dim[axis]), block = 4, count = n->op == OP_TOPK ? node_attr(n, "k")->i : width;
+	uint32_t axis = n->op == OP_SCAN ? (uint32_t)node_attr(n, "axis")->i : t->rank - 1,
+			 last = MAX_RANK;
+	int64_t width = dim_most(b, t->dim[axis]), block = 4,
+			count = n->op == OP_TOPK ? node_attr(n, "k")->i : width;
 	Dim base[MAX_RANK] = {0}, length = dim_c(b, 1);
 	TileBlock *body = &k->k->body;
 	if (width > b->t->near_bytes / 64) block = 1;
-	if (width > b->t->near_bytes / 16) return kernel_fail(k, arena_printf(b->m->arena, "lines of up to %lld elements do not fit the fast memory of the target", (long long)width));
+	if (width > b->t->near_bytes / 16)
+		return kernel_fail(
+			k, arena_printf(b->m->arena,
+		                    "lines of up to %lld elements do not fit the fast memory of the target",
+		                    (long long)width));
 	for (uint32_t i = 0; i < t->rank; i++)
 		if (i != axis) last = i;
 	for (uint32_t i = 0; i < t->rank; i++) {
 		if (i == axis) continue;
-		TileStmt *s = loop(k, body, TILE_PAR, "i", dim_c(b, 0), t->dim[i], i == last ? block : 1, i == last);
+		TileStmt *s =
+			loop(k, body, TILE_PAR, "i", dim_c(b, 0), t->dim[i], i == last ? block : 1, i == last);
 		base[i] = loop_at(b, s);
 		if (i == last) length = loop_len(b, s);
 		body = &s->body;
 	}
 	bool scan = n->op == OP_SCAN;
-	TileObj *in = place(k, body, "x", dtype_widened(t->dtype), LEVEL_NEAR, 2, (int64_t[]){block, width});
-	TileObj *values = place(k, body, "v", dtype_widened(t->dtype), LEVEL_NEAR, 2, (int64_t[]){block, count});
-	TileObj *at = scan ? NULL : place(k, body, "at", DT_I32, LEVEL_NEAR, 2, (int64_t[]){block, count});
+	TileObj *in =
+		place(k, body, "x", dtype_widened(t->dtype), LEVEL_NEAR, 2, (int64_t[]){block, width});
+	TileObj *values =
+		place(k, body, "v", dtype_widened(t->dtype), LEVEL_NEAR, 2, (int64_t[]){block, count});
+	TileObj *at =
+		scan ? NULL : place(k, body, "at", DT_I32, LEVEL_NEAR, 2, (int64_t[]){block, count});
 	Dim index[MAX_RANK];
 	memcpy(index, base, sizeof index);
 	TileStmt *bring = tile_stmt(b->p, body, TILE_BRING);
@@ -41,7 +51,10 @@ bool build_lines(Kernel *k)
 	bring->out[0] = access2(in, row, index[axis]);
 	if (!access_value(k, x, index, &bring->in[0])) return false;
 
-	TileStmt *s = tile_stmt(b->p, body, scan ? TILE_SCAN : n->op == OP_TOPK ? TILE_TOPK : TILE_SORT);
+	TileStmt *s = tile_stmt(b->p, body,
+	                        scan               ? TILE_SCAN
+	                        : n->op == OP_TOPK ? TILE_TOPK
+	                                           : TILE_SORT);
 	row = space(k, s, "r", length);
 	Dim column = space(k, s, "c", t->dim[axis]), to = column;
 	if (n->op == OP_TOPK) to = space(k, s, "k", dim_c(b, count));

@@ -9,9 +9,9 @@
 #include <string.h>
 
 struct LoopPlan {
-	bool *in_place;    /* for each carried value */
-	Home *carried;     /* alternating ones: the whole buffer, no lead */
-	Home *collected;   /* the whole stack */
+	bool *in_place;  /* for each carried value */
+	Home *carried;   /* alternating ones: the whole buffer, no lead */
+	Home *collected; /* the whole stack */
 };
 
 Node *update_source(Node *n)
@@ -33,7 +33,8 @@ static bool used_later(const Build *b, const Node *v, const Node *at)
 	Users u = users_of(b, v);
 	for (uint32_t i = 0; i < u.n; i++) {
 		const Node *top = within(u.at[i], at->owner);
-		if (!top || (top != at && top->mark > at->mark) || (top == at && u.at[i] != at)) return true;
+		if (!top || (top != at && top->mark > at->mark) || (top == at && u.at[i] != at))
+			return true;
 	}
 	return node_is_result(v);
 }
@@ -56,10 +57,14 @@ Home value_own(Build *b, Node *v, Node *at)
 	bool mine = home.buf->kind == TB_STATE || home.buf->kind == TB_ARENA;
 	if (b->failed || (mine && !used_later(b, v, at) && !read_while_changed(v, at))) return home;
 	Home *copy = NEW(b->m->arena, Home);
-	*copy = home_new(b, TB_ARENA, arena_printf(b->m->arena, "copy%u", b->serial++), &v->type, home.keep, 0, NULL);
+	*copy = home_new(b, TB_ARENA, arena_printf(b->m->arena, "copy%u", b->serial++), &v->type,
+	                 home.keep, 0, NULL);
 	value_move(b, v, copy);
 	if (!mine) return *copy;
-	if (home.buf->kind == TB_STATE) diag_remark(b->d, at->span, "state `%s` is copied: its value from before this change is used after it", home.buf->name);
+	if (home.buf->kind == TB_STATE)
+		diag_remark(b->d, at->span,
+		            "state `%s` is copied: its value from before this change is used after it",
+		            home.buf->name);
 	v->data = copy;
 	return home;
 }
@@ -75,7 +80,8 @@ static bool only_updated(const Graph *g, Node *n, size_t i)
 		} else if (n->op == OP_GET && n->in[0]->op == OP_LOOP && n->owner == g) {
 			Node *inner = n->in[0];
 			size_t k = (size_t)node_attr(n, "number")->i;
-			if (k >= inner->n_in || !only_updated(inner->region, inner->region->results.at[k], k)) return false;
+			if (k >= inner->n_in || !only_updated(inner->region, inner->region->results.at[k], k))
+				return false;
 			n = inner->in[k];
 		} else {
 			return false;
@@ -88,7 +94,9 @@ static uint32_t keep_of_result(const Build *b, const Node *loop, size_t number)
 	Users u = users_of(b, loop);
 	uint32_t keep = 0;
 	for (uint32_t i = 0; i < u.n; i++)
-		if (u.at[i]->op == OP_GET && node_attr(u.at[i], "number")->i == (int64_t)number && keep_of(b, u.at[i]) > keep) keep = keep_of(b, u.at[i]);
+		if (u.at[i]->op == OP_GET && node_attr(u.at[i], "number")->i == (int64_t)number &&
+		    keep_of(b, u.at[i]) > keep)
+			keep = keep_of(b, u.at[i]);
 	return keep;
 }
 
@@ -107,11 +115,13 @@ static LoopPlan *plan_of(Build *b, Node *n)
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		if ((p->in_place[i] = only_updated(g, g->results.at[i], i))) continue;
 		uint32_t keep = keep_of_result(b, n, i), inner = keep_of(b, g->args.at[i]);
-		p->carried[i] = home_new(b, TB_ARENA, arena_printf(a, "carried%u", b->serial++), &n->in[i]->type, keep > inner ? keep : inner, 1, &two);
+		p->carried[i] = home_new(b, TB_ARENA, arena_printf(a, "carried%u", b->serial++),
+		                         &n->in[i]->type, keep > inner ? keep : inner, 1, &two);
 	}
 	for (size_t i = n->n_in; i < results; i++) {
 		uint32_t keep = keep_of_result(b, n, i);
-		p->collected[i] = home_new(b, TB_ARENA, arena_printf(a, "collected%u", b->serial++), &g->results.at[i]->type, keep ? keep - 1 : 0, 1, &count);
+		p->collected[i] = home_new(b, TB_ARENA, arena_printf(a, "collected%u", b->serial++),
+		                           &g->results.at[i]->type, keep ? keep - 1 : 0, 1, &count);
 	}
 	return p;
 }
@@ -150,7 +160,8 @@ bool loop_target(Build *b, const Node *value, Home *out)
 	for (size_t i = 0; g->parent && i < g->results.n; i++)
 		if (g->results.at[i] == value) return turn_target(b, g->parent, i, out);
 	Users u = users_of(b, value);
-	if (u.n != 1 || u.at[0]->op != OP_LOOP || u.at[0]->owner != g || node_is_result(value)) return false;
+	if (u.n != 1 || u.at[0]->op != OP_LOOP || u.at[0]->owner != g || node_is_result(value))
+		return false;
 	Node *loop = u.at[0];
 	uint32_t uses = 0, at = 0;
 	for (uint32_t i = 0; i < loop->n_in; i++)
@@ -203,7 +214,8 @@ void build_loop(Build *b, Node *n)
 	for (size_t i = 0; i < g->results.n && !b->failed; i++) {
 		Home want;
 		Node *r = g->results.at[i];
-		if (turn_target(b, n, i, &want) && !(r->data && home_equal(r->data, &want))) value_move(b, r, &want);
+		if (turn_target(b, n, i, &want) && !(r->data && home_equal(r->data, &want)))
+			value_move(b, r, &want);
 	}
 	b->frames = frame.up;
 	b->tail = after;

@@ -7,8 +7,8 @@
  * the rest; index gets the position of the element, of type t. */
 typedef struct Nest {
 	TileBlock *body;
-	Dim base[MAX_RANK];      /* what the loops fix */
-	uint32_t blocked;        /* dim with a block, MAX_RANK if none */
+	Dim base[MAX_RANK]; /* what the loops fix */
+	uint32_t blocked;   /* dim with a block, MAX_RANK if none */
 	Dim length;
 } Nest;
 
@@ -18,7 +18,8 @@ static Nest nest_open(Kernel *k, const Type *t)
 	const Build *b = k->b;
 	for (uint32_t i = 0; i + 1 < t->rank; i++) {
 		bool block = i + 2 == t->rank;
-		TileStmt *s = loop(k, n.body, TILE_PAR, "i", dim_c(b, 0), t->dim[i], block ? b->t->row_block : 1, block);
+		TileStmt *s = loop(k, n.body, TILE_PAR, "i", dim_c(b, 0), t->dim[i],
+		                   block ? b->t->row_block : 1, block);
 		n.base[i] = loop_at(b, s);
 		if (block) {
 			n.blocked = i;
@@ -101,11 +102,13 @@ bool build_update(Kernel *k)
 	Nest n = nest_open(k, &inner);
 	TileStmt *s = tile_stmt(k->b->p, n.body, TILE_PUT);
 	nest_space(k, &n, s, &inner, index);
-	for (uint32_t i = 0; i < v->type.rank; i++) full[i] = i < lead ? dim_c(k->b, 0) : index[i - lead];
+	for (uint32_t i = 0; i < v->type.rank; i++)
+		full[i] = i < lead ? dim_c(k->b, 0) : index[i - lead];
 	RegionMaker r = region_begin(k, s);
 	uint16_t value = region_value(&r, v, full);
 	region_end(&r, 1, &value);
-	for (uint32_t i = 0; i < inner.rank; i++) index[i] = dim_add(k->b->m->dims, index[i], start->dims[i + lead]);
+	for (uint32_t i = 0; i < inner.rank; i++)
+		index[i] = dim_add(k->b->m->dims, index[i], start->dims[i + lead]);
 	s->n_out = 1;
 	s->out[0] = (TileAccess){.obj = k->out[0]};
 	memory_index(k->b, &whole, k->out_keep[0], index, s->out[0].index);

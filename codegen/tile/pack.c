@@ -56,8 +56,13 @@ static bool attr_same(const Renaming *r, const AttrInfo *row, const Attr *a, con
 	case ATTR_STR: return strcmp(a->s, b->s) == 0;
 	case ATTR_SYM: return a->sym == b->sym;
 	case ATTR_DIM: return dim_same(r, a->d, b->d);
-	case ATTR_TENSOR: return a->tensor == b->tensor || (a->tensor->dtype == b->tensor->dtype && a->tensor->count == b->tensor->count && memcmp(a->tensor->data, b->tensor->data, (size_t)dtype_bytes(a->tensor->dtype, a->tensor->count)) == 0);
-	case ATTR_INTS: return a->n == b->n && (!a->n || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0);
+	case ATTR_TENSOR:
+		return a->tensor == b->tensor ||
+		       (a->tensor->dtype == b->tensor->dtype && a->tensor->count == b->tensor->count &&
+		        memcmp(a->tensor->data, b->tensor->data,
+		               (size_t)dtype_bytes(a->tensor->dtype, a->tensor->count)) == 0);
+	case ATTR_INTS:
+		return a->n == b->n && (!a->n || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0);
 	case ATTR_DIMS: break;
 	}
 	if (a->n != b->n) return false;
@@ -147,7 +152,8 @@ static bool region_static(const Graph *g)
 		for (uint32_t i = 0; row[i].name; i++) {
 			if (!n->attr[i].set) continue;
 			if (row[i].kind == ATTR_DIM) dim_visit_syms(n->attr[i].d, note_symbol, &found);
-			for (uint32_t d = 0; row[i].kind == ATTR_DIMS && d < n->attr[i].n; d++) dim_visit_syms(n->attr[i].dims[d], note_symbol, &found);
+			for (uint32_t d = 0; row[i].kind == ATTR_DIMS && d < n->attr[i].n; d++)
+				dim_visit_syms(n->attr[i].dims[d], note_symbol, &found);
 		}
 	}
 	return !found;
@@ -167,10 +173,12 @@ static Home *find_derived(Build *b, const Node *n, const Home *in, const Frame *
 		const Frame *x = d->frames, *y = frames;
 		Renaming r = {b->m->dims, frames, d->frames, 0};
 		while (x && y && x->count == y->count) x = x->up, y = y->up;
-		bool same = !x && !y && d->kernel->n_in == n->n_in && region_same(&r, n->region, d->kernel->region);
+		bool same =
+			!x && !y && d->kernel->n_in == n->n_in && region_same(&r, n->region, d->kernel->region);
 		for (uint32_t k = 0; same && k < n->n_in; k++) {
 			same = in[k].buf == d->in[k].buf && in[k].n_lead == d->in[k].n_lead;
-			for (uint32_t l = 0; same && l < in[k].n_lead; l++) same = dim_same(&r, in[k].lead[l], d->in[k].lead[l]);
+			for (uint32_t l = 0; same && l < in[k].n_lead; l++)
+				same = dim_same(&r, in[k].lead[l], d->in[k].lead[l]);
 		}
 		if (same) return d->out;
 	}
@@ -207,7 +215,8 @@ bool derive_constant(Build *b, Node *n, const Home *in, Home *out)
 		*d = (Derived){n, in, made, copy};
 		open_prepack(b);
 		for (uint32_t r = 0; r < results; r++) {
-			made[r] = home_new(b, TB_WEIGHT, arena_printf(a, "constant%u", b->serial++), &n->region->results.at[r]->type, 0, depth, outer);
+			made[r] = home_new(b, TB_WEIGHT, arena_printf(a, "constant%u", b->serial++),
+			                   &n->region->results.at[r]->type, 0, depth, outer);
 			made[r].n_lead = depth;
 			memcpy(made[r].lead, turn, sizeof turn[0] * depth);
 		}
@@ -240,16 +249,19 @@ static bool pack_body(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k
 	TileStmt *s = loop(k, &k->k->body, TILE_PAR, "n", dim_c(b, 0), columns, b->t->nr, true);
 	TileStmt *put = tile_stmt(b->p, &s->body, TILE_PUT);
 	if (form == PACK_MATRIX) {
-		Dim row = space(k, put, "k", dims[0]), column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
+		Dim row = space(k, put, "k", dims[0]),
+			column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
 		index[k_first ? 0 : 1] = row;
 		index[k_first ? 1 : 0] = column;
 		put->out[0] = access2(to, row, column);
 	} else {
 		Dim tap = dim_c(b, 0);
-		for (uint32_t i = 0; i + 1 < rank; i++) index[i] = space(k, put, i + 2 == rank ? "c" : "y", w->type.dim[i]);
+		for (uint32_t i = 0; i + 1 < rank; i++)
+			index[i] = space(k, put, i + 2 == rank ? "c" : "y", w->type.dim[i]);
 		Dim column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
 		index[rank - 1] = column;
-		for (uint32_t i = 0; i + 3 < rank; i++) tap = dim_add(p, dim_mul(p, tap, w->type.dim[i]), index[i]);
+		for (uint32_t i = 0; i + 3 < rank; i++)
+			tap = dim_add(p, dim_mul(p, tap, w->type.dim[i]), index[i]);
 		Dim row = dim_add(p, dim_mul(p, index[rank - 3], w->type.dim[rank - 2]), index[rank - 2]);
 		put->out[0] = access_of(to, 3, (Dim[]){tap, row, column});
 	}
@@ -274,7 +286,11 @@ static bool make_packed(Kernel *k, Node *w, Packed *p, const Dim *dims)
 	/* loops over the whole stack, in place of the loops around the kernel */
 	for (uint32_t i = 0; i < p->n_lead; i++) {
 		Frame *f = NEW(a, Frame);
-		*f = (Frame){frames, dim_sym_new(b->m->dims, intern_str(b->m->names, arena_printf(a, "l%u", b->serial++)), SYM_LOOP, dim_c(b, 0), dim_addc(b->m->dims, p->from->dims[i], -1), w->span), p->from->dims[i]};
+		*f = (Frame){
+			frames,
+			dim_sym_new(b->m->dims, intern_str(b->m->names, arena_printf(a, "l%u", b->serial++)),
+		                SYM_LOOP, dim_c(b, 0), dim_addc(b->m->dims, p->from->dims[i], -1), w->span),
+			p->from->dims[i]};
 		frames = f;
 		to.lead[i] = actual.lead[i] = dim_sym(b->m->dims, f->var);
 	}
@@ -299,7 +315,9 @@ static Packed *find_packed(Build *b, const Packed *want, const Dim *dims, uint32
 	Renaming r = {b->m->dims, NULL, NULL, want->n_lead};
 	for (size_t i = 0; i < b->packed.n; i++) {
 		Packed *p = b->packed.at[i];
-		bool same = p->from == want->from && p->n_lead == want->n_lead && p->form == want->form && p->k_first == want->k_first && p->buf->rank == p->n_lead + rank && tree_same(&r, p->w, want->w);
+		bool same = p->from == want->from && p->n_lead == want->n_lead && p->form == want->form &&
+		            p->k_first == want->k_first && p->buf->rank == p->n_lead + rank &&
+		            tree_same(&r, p->w, want->w);
 		for (uint32_t k = 0; same && k < rank; k++) same = p->buf->dims[p->n_lead + k] == dims[k];
 		if (same) return p;
 	}
@@ -314,8 +332,11 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 	if (!b->t->packs_weights || !arg) return NULL;
 	const TileArg *actual = &k->actual[node_attr(arg, "number")->i];
 	DType t = w->type.dtype;
-	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) || t == DT_I4 || actual->n_lead + rank > TILE_RANK) return NULL;
-	Packed want = {.from = actual->buf, .n_lead = actual->n_lead, .form = form, .k_first = k_first, .w = w};
+	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) || t == DT_I4 ||
+	    actual->n_lead + rank > TILE_RANK)
+		return NULL;
+	Packed want = {
+		.from = actual->buf, .n_lead = actual->n_lead, .form = form, .k_first = k_first, .w = w};
 	Packed *p = find_packed(b, &want, dims, rank);
 	if (!p) {
 		Dim all[TILE_RANK];
@@ -323,8 +344,11 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 		for (uint32_t i = 0; i < rank; i++) all[want.n_lead + i] = dims[i];
 		p = NEW(b->m->arena, Packed);
 		*p = want;
-		p->buf = tile_buf(b->p, TB_WEIGHT, arena_printf(b->m->arena, "%s.panels%u", want.from->name, b->serial++), t, want.n_lead + rank, all);
-		p->buf->enc = (Encoding){.kind = ENC_PACK, .nb = b->t->nr, .kg = b->t->kg[t] ? b->t->kg[t] : 1};
+		p->buf = tile_buf(b->p, TB_WEIGHT,
+		                  arena_printf(b->m->arena, "%s.panels%u", want.from->name, b->serial++), t,
+		                  want.n_lead + rank, all);
+		p->buf->enc =
+			(Encoding){.kind = ENC_PACK, .nb = b->t->nr, .kg = b->t->kg[t] ? b->t->kg[t] : 1};
 		if (!make_packed(k, w, p, dims)) return NULL;
 		vec_push(b->m->arena, &b->packed, p);
 	}

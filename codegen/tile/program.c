@@ -9,14 +9,16 @@
 
 /* --- buffers --- */
 
-Home home_new(Build *b, TileKind kind, const char *name, const Type *t, uint32_t keep, uint32_t n_outer, const Dim *outer)
+Home home_new(Build *b, TileKind kind, const char *name, const Type *t, uint32_t keep,
+              uint32_t n_outer, const Dim *outer)
 {
 	Dim dims[2 * MAX_RANK];
 	Home h = {.keep = keep};
 	for (uint32_t i = 0; i < n_outer; i++) dims[i] = outer[i];
 	uint32_t rank = n_outer + memory_dims(b, t, keep, dims + n_outer);
 	if (rank > TILE_RANK) {
-		diag_error(b->d, b->source ? b->source->span : span_none(), "`%s` has too many dims to be kept for each turn of the loops around it", name);
+		diag_error(b->d, b->source ? b->source->span : span_none(),
+		           "`%s` has too many dims to be kept for each turn of the loops around it", name);
 		b->failed = true;
 		rank = TILE_RANK;
 	}
@@ -39,7 +41,8 @@ static void make_weights(Build *b)
 		Home *h = NEW(m->arena, Home);
 		*h = home_new(b, TB_WEIGHT, w->name, &w->type, 0, 0, NULL);
 		Text key = text_new(m->arena);
-		for (uint32_t k = 0; k < w->n_keys; k++) text_printf(&key, "%s%s", k ? "\n" : "", w->keys[k]);
+		for (uint32_t k = 0; k < w->n_keys; k++)
+			text_printf(&key, "%s%s", k ? "\n" : "", w->keys[k]);
 		h->buf->key = key.at ? key.at : w->name;
 		h->buf->span = w->span;
 		b->weights[i] = h;
@@ -74,7 +77,8 @@ static Home literal_home(Build *b, const Node *n)
 	if (t->count == count)
 		memcpy(data, t->data, bytes);
 	else
-		for (int64_t i = 0; i < count; i++) dtype_store(t->dtype, data, i, dtype_load(t->dtype, t->data, 0));
+		for (int64_t i = 0; i < count; i++)
+			dtype_store(t->dtype, data, i, dtype_load(t->dtype, t->data, 0));
 	for (size_t i = 0; i < b->literals.n; i++) {
 		TileObj *o = b->literals.at[i];
 		Dim dims[MAX_RANK + 1];
@@ -83,7 +87,8 @@ static Home literal_home(Build *b, const Node *n)
 		for (uint32_t k = 0; same && k < rank; k++) same = o->dims[k] == dims[k];
 		if (same && memcmp(o->literal, data, bytes) == 0) return (Home){.buf = o};
 	}
-	Home h = home_new(b, TB_WEIGHT, arena_printf(b->m->arena, "literal%zu", b->literals.n), &n->type, 0, 0, NULL);
+	Home h = home_new(b, TB_WEIGHT, arena_printf(b->m->arena, "literal%zu", b->literals.n),
+	                  &n->type, 0, 0, NULL);
 	h.buf->literal = data;
 	h.buf->span = n->span;
 	vec_push(b->m->arena, &b->literals, h.buf);
@@ -124,15 +129,9 @@ typedef struct Class {
 	bool (*build)(Kernel *k);
 } Class;
 static const Class classes[] = {
-	{"map", build_map},
-	{"concat", build_concat},
-	{"update", build_update},
-	{"rows", build_rows},
-	{"contraction", build_contraction},
-	{"conv", build_conv},
-	{"pool", build_pool},
-	{"attention", build_attention},
-	{"lines", build_lines},
+	{"map", build_map},   {"concat", build_concat},           {"update", build_update},
+	{"rows", build_rows}, {"contraction", build_contraction}, {"conv", build_conv},
+	{"pool", build_pool}, {"attention", build_attention},     {"lines", build_lines},
 };
 
 static bool fixed_by_loop(Dim start, Dim size)
@@ -162,7 +161,9 @@ uint32_t lead_of(const Graph *region, uint32_t arg)
 			const Attr *at = node_attr_const(n, "start");
 			const Dim *size = slice ? node_attr_const(n, "size")->dims : n->in[1]->type.dim;
 			uint32_t lead = 0;
-			while (lead < at->n && fixed_by_loop(at->dims[lead], size[lead]) && (!start || start[lead] == at->dims[lead])) lead++;
+			while (lead < at->n && fixed_by_loop(at->dims[lead], size[lead]) &&
+			       (!start || start[lead] == at->dims[lead]))
+				lead++;
 			if (lead < least) least = lead;
 			if (!start) start = at->dims;
 		}
@@ -187,13 +188,22 @@ static bool check_loop_index(Kernel *k)
 		const AttrInfo *row = op_info[n->op].attr;
 		uint32_t lead = 0;
 		bool found = false;
-		if ((n->op == OP_SLICE || n->op == OP_UPDATE) && n->in[0]->op == OP_ARG) lead = k->lead[node_attr_const(n->in[0], "number")->i];
+		if ((n->op == OP_SLICE || n->op == OP_UPDATE) && n->in[0]->op == OP_ARG)
+			lead = k->lead[node_attr_const(n->in[0], "number")->i];
 		for (uint32_t i = 0; row[i].name; i++) {
-			if (row[i].kind == ATTR_DIM && n->attr[i].set) dim_visit_syms(n->attr[i].d, loop_symbol_found, &found);
+			if (row[i].kind == ATTR_DIM && n->attr[i].set)
+				dim_visit_syms(n->attr[i].d, loop_symbol_found, &found);
 			if (row[i].kind != ATTR_DIMS) continue;
-			for (uint32_t d = strcmp(row[i].name, "start") == 0 ? lead : 0; d < n->attr[i].n; d++) dim_visit_syms(n->attr[i].dims[d], loop_symbol_found, &found);
+			for (uint32_t d = strcmp(row[i].name, "start") == 0 ? lead : 0; d < n->attr[i].n; d++)
+				dim_visit_syms(n->attr[i].dims[d], loop_symbol_found, &found);
 		}
-		if (found) return kernel_fail(k, arena_printf(k->b->m->arena, "%s uses the index of a loop other than to choose a part along the first dims; write `@unroll` before the loop", op_info[n->op].mnemonic));
+		if (found)
+			return kernel_fail(
+				k,
+				arena_printf(
+					k->b->m->arena,
+					"%s uses the index of a loop other than to choose a part along the first dims; write `@unroll` before the loop",
+					op_info[n->op].mnemonic));
 	}
 	return true;
 }
@@ -201,7 +211,8 @@ static bool check_loop_index(Kernel *k)
 static const char *kernel_name(Build *b, const Node *n, const char *class)
 {
 	const char *of = b->source ? b->source->name : "model";
-	return arena_printf(b->m->arena, "%s_%u_%s", of, b->serial++, n->name && !strpbrk(n->name, " .[]{}\"") ? n->name : class);
+	return arena_printf(b->m->arena, "%s_%u_%s", of, b->serial++,
+	                    n->name && !strpbrk(n->name, " .[]{}\"") ? n->name : class);
 }
 
 static void set_operands(Kernel *k, Node *n, const Home *in)
@@ -215,13 +226,14 @@ static void set_operands(Kernel *k, Node *n, const Home *in)
 	k->args = NEW_ARRAY(a, TileArg, args + COUNT(k->out) + 1);
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		uint32_t lead = lead_of(n->region, i), at = in[i].n_lead;
-		const Dim *index = lead_index(n->region, i);
+		const Dim *index = lead ? lead_index(n->region, i) : NULL;
 		k->lead[i] = lead;
 		k->actual[i] = (TileArg){.buf = in[i].buf, .n_lead = at + lead};
 		for (uint32_t d = 0; d < at; d++) k->actual[i].lead[d] = in[i].lead[d];
 		for (uint32_t d = 0; d < lead; d++) k->actual[i].lead[at + d] = index[d];
 		bool stacked = in[i].buf->kind == TB_WEIGHT || lead <= in[i].keep;
-		if (!stacked) kernel_fail(k, "a value of symbolic size is taken apart by a loop and cannot be");
+		if (!stacked)
+			kernel_fail(k, "a value of symbolic size is taken apart by a loop and cannot be");
 		k->keep[i] = lead < in[i].keep ? in[i].keep - lead : 0;
 	}
 }
@@ -235,7 +247,8 @@ static void set_results(Kernel *k, Node *n, const Home *out)
 		Dim dims[MAX_RANK + 1];
 		memcpy(actual.lead, out[r].lead, sizeof out[r].lead);
 		k->out_keep[r] = out[r].keep;
-		const Node *over = n->region->results.at[r]->op == OP_UPDATE ? n->region->results.at[r]->in[0] : NULL;
+		const Node *over =
+			n->region->results.at[r]->op == OP_UPDATE ? n->region->results.at[r]->in[0] : NULL;
 		if (update && over) {
 			uint32_t arg = (uint32_t)node_attr_const(over, "number")->i, lead = k->lead[arg];
 			const Dim *index = node_attr_const(n->region->results.at[r], "start")->dims;
@@ -245,11 +258,13 @@ static void set_results(Kernel *k, Node *n, const Home *out)
 			k->out_keep[r] = lead < out[r].keep ? out[r].keep - lead : 0;
 		}
 		uint32_t rank = memory_dims(k->b, &t, k->out_keep[r], dims);
-		k->out[r] = kernel_formal(k, update ? TB_STATE : TB_OUT, r ? "positions" : "out", t.dtype, rank, dims, actual);
+		k->out[r] = kernel_formal(k, update ? TB_STATE : TB_OUT, r ? "positions" : "out", t.dtype,
+		                          rank, dims, actual);
 	}
 }
 
-TileObj *kernel_formal(Kernel *k, TileKind kind, const char *name, DType t, uint32_t rank, const Dim *dims, TileArg actual)
+TileObj *kernel_formal(Kernel *k, TileKind kind, const char *name, DType t, uint32_t rank,
+                       const Dim *dims, TileArg actual)
 {
 	TileObj *o = tile_formal(k->b->p, k->k, kind, name, t, rank, dims);
 	k->args[k->k->bufs.n - 1] = actual;
@@ -276,7 +291,8 @@ bool kernel_launch(Build *b, Node *n, const Home *in, const Home *out, TileStep 
 		step_launch(b, k.k, k.args, tail);
 		return true;
 	}
-	return kernel_fail(&k, arena_printf(b->m->arena, "no builder makes kernels of class %s", class));
+	return kernel_fail(&k,
+	                   arena_printf(b->m->arena, "no builder makes kernels of class %s", class));
 }
 
 /* --- values --- */
@@ -289,7 +305,8 @@ Home *value_home(Build *b, Node *n)
 	if (n->op == OP_CONST && dim_is_const(type_count(b->m->dims, &n->type), &count)) {
 		*h = literal_home(b, n);
 	} else { /* a scalar that depends on the call, or a constant spread over a symbolic shape */
-		*h = home_new(b, TB_ARENA, arena_printf(b->m->arena, "scalar%u", b->serial++), &n->type, 0, 0, NULL);
+		*h = home_new(b, TB_ARENA, arena_printf(b->m->arena, "scalar%u", b->serial++), &n->type, 0,
+		              0, NULL);
 		value_move(b, n, h);
 	}
 	n->data = h;
@@ -353,11 +370,14 @@ static Home *state_target(Build *b, const Node *value, const Node *n)
 	for (size_t i = 0; i < e->writes.n; i++) {
 		if (e->graph->results.at[e->out_names.n + i] != value || n->owner != e->graph) continue;
 		for (const Node *s = e->graph->first; s; s = s->next) {
-			if (s->op != OP_STATE || node_attr_const(s, "number")->i != (int64_t)e->writes.at[i]) continue;
+			if (s->op != OP_STATE || node_attr_const(s, "number")->i != (int64_t)e->writes.at[i])
+				continue;
 			Users u = users_of(b, s);
 			if (node_is_result(s)) return NULL;
 			for (uint32_t k = 0; k < u.n; k++)
-				if (u.at[k]->op != OP_KERNEL || update_source(u.at[k]) == s || u.at[k]->mark >= n->mark || u.at[k]->owner != e->graph) return NULL;
+				if (u.at[k]->op != OP_KERNEL || update_source(u.at[k]) == s ||
+				    u.at[k]->mark >= n->mark || u.at[k]->owner != e->graph)
+					return NULL;
 		}
 		return b->states[e->writes.at[i]];
 	}
@@ -371,7 +391,8 @@ static Home result_home(Build *b, Node *value, const Node *n)
 	if (output >= 0) return (Home){.buf = b->entry->outs.at[output]};
 	if ((state = state_target(b, value, n))) return *state;
 	if (loop_target(b, value, &h)) return h;
-	return home_new(b, TB_ARENA, arena_printf(b->m->arena, "t%u", b->serial++), &value->type, keep_of(b, value), 0, NULL);
+	return home_new(b, TB_ARENA, arena_printf(b->m->arena, "t%u", b->serial++), &value->type,
+	                keep_of(b, value), 0, NULL);
 }
 
 /* The node by which others see result r of a tuple kernel; the kernel itself when it has one. */
@@ -403,7 +424,8 @@ static void build_kernel(Build *b, Node *n)
 	for (uint32_t r = 0; r < results && !over; r++) {
 		Node *v = result_value(b, n, r);
 		const Type *t = n->type.is_tuple ? &n->type.element[r] : &n->type;
-		out[r] = v ? result_home(b, v, n) : home_new(b, TB_ARENA, arena_printf(a, "t%u", b->serial++), t, 0, 0, NULL);
+		out[r] = v ? result_home(b, v, n)
+		           : home_new(b, TB_ARENA, arena_printf(a, "t%u", b->serial++), t, 0, 0, NULL);
 	}
 	if (!b->failed && !kernel_launch(b, n, in, out, &b->tail)) b->failed = true;
 	n->data = out;
@@ -428,7 +450,11 @@ void build_graph(Build *b, Graph *g)
 {
 	for (Node *n = g->first; n && !b->failed; n = n->next) {
 		switch (n->op) {
-		case OP_PARAM: n->data = NEW(b->m->arena, Home); *(Home *)n->data = (Home){.buf = b->entry->ins.at[node_attr(n, "number")->i], .keep = keep_of(b, n)}; break;
+		case OP_PARAM:
+			n->data = NEW(b->m->arena, Home);
+			*(Home *)n->data =
+				(Home){.buf = b->entry->ins.at[node_attr(n, "number")->i], .keep = keep_of(b, n)};
+			break;
 		case OP_WEIGHT: n->data = b->weights[node_attr(n, "number")->i]; break;
 		case OP_STATE: n->data = b->states[node_attr(n, "number")->i]; break;
 		case OP_GET: build_get(b, n); break;
@@ -439,7 +465,9 @@ void build_graph(Build *b, Graph *g)
 		case OP_CONST:
 		case OP_DIM: break;
 		default:
-			diag_error(b->d, n->span, "%s stands outside a kernel: run the pass `form_kernels` first", op_info[n->op].mnemonic);
+			diag_error(b->d, n->span,
+			           "%s stands outside a kernel: run the pass `form_kernels` first",
+			           op_info[n->op].mnemonic);
 			b->failed = true;
 			break;
 		}
@@ -507,7 +535,8 @@ static void make_signature(Build *b, const Entry *e)
 {
 	for (size_t i = 0; i < e->in_names.n; i++) {
 		const Node *n = e->graph->args.at[i];
-		Home h = home_new(b, TB_IN, signature_name(b, e->in_names.at[i]), &n->type, keep_of(b, n), 0, NULL);
+		Home h = home_new(b, TB_IN, signature_name(b, e->in_names.at[i]), &n->type, keep_of(b, n),
+		                  0, NULL);
 		h.buf->span = n->span;
 		vec_push(b->m->arena, &b->entry->ins, h.buf);
 	}
@@ -539,11 +568,14 @@ static void finish_results(Build *b, const Entry *e)
 			if (home_equal(from, to)) continue;
 			if (pass == 0 && from->buf->kind == TB_STATE) {
 				Home *saved = NEW(b->m->arena, Home);
-				*saved = home_new(b, TB_ARENA, arena_printf(b->m->arena, "saved%u", b->serial++), &n->type, 0, 0, NULL);
+				*saved = home_new(b, TB_ARENA, arena_printf(b->m->arena, "saved%u", b->serial++),
+				                  &n->type, 0, 0, NULL);
 				value_move(b, n, saved);
 				n->data = saved;
 			} else if (pass == 1) {
-				diag_remark(b->d, n->span, "state `%s` is copied: its new value could not be written in place", b->m->states.at[e->writes.at[i]].name);
+				diag_remark(b->d, n->span,
+				            "state `%s` is copied: its new value could not be written in place",
+				            b->m->states.at[e->writes.at[i]].name);
 				value_move(b, n, to);
 			}
 		}

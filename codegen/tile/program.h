@@ -4,16 +4,16 @@
 #include "codegen/tile/build.h"
 
 /* --- program.c --- */
-Home *value_home(Build *b, Node *n);                     /* made when the value has none yet */
-void value_move(Build *b, Node *n, const Home *to);      /* a kernel that copies */
+Home *value_home(Build *b, Node *n);                /* made when the value has none yet */
+void value_move(Build *b, Node *n, const Home *to); /* a kernel that copies */
 bool home_equal(const Home *a, const Home *b);
 uint32_t keep_of(const Build *b, const Node *n);
 Users users_of(const Build *b, const Node *n);
 void build_graph(Build *b, Graph *g);
-void loop_symbol_found(void *found, DimSym *s);          /* for dim_visit_syms; found: a bool */
+void loop_symbol_found(void *found, DimSym *s); /* for dim_visit_syms; found: a bool */
 
 /* --- loops.c --- */
-Node *update_source(Node *n);                            /* what an update kernel writes over, or NULL */
+Node *update_source(Node *n); /* what an update kernel writes over, or NULL */
 /* The home of v, free to be changed by `at`: those who read the old value later get a copy. */
 Home value_own(Build *b, Node *v, Node *at);
 bool loop_target(Build *b, const Node *value, Home *out); /* where a loop wants the value */

@@ -9,12 +9,12 @@ typedef struct Rows {
 	Kernel *k;
 	Node *anchor, *x;
 	TileBlock *body;
-	Dim base[MAX_RANK];       /* of x: what loops fix */
-	uint32_t reduced;         /* set of reduced axes */
-	uint32_t blocked;         /* outer axis taken in blocks, or MAX_RANK */
-	Dim length;               /* rows in the block */
+	Dim base[MAX_RANK]; /* of x: what loops fix */
+	uint32_t reduced;   /* set of reduced axes */
+	uint32_t blocked;   /* outer axis taken in blocks, or MAX_RANK */
+	Dim length;         /* rows in the block */
 	int64_t block;
-	TileObj *copy;            /* place with the block of x, or NULL */
+	TileObj *copy; /* place with the block of x, or NULL */
 } Rows;
 
 static Dim row_space(Rows *r, TileStmt *s, Dim *index)
@@ -54,7 +54,8 @@ static TileObj *stat_place(Rows *r, const char *name, DType t)
 typedef enum Prepare { AS_IS, SQUARE, CENTRED_SQUARE, EXP_SHIFTED } Prepare;
 
 /* A statistic of each row: reduction of x, of its square, of (x - mean)^2 or of exp(x - max). */
-static TileObj *statistic(Rows *r, const char *name, TileReduce how, Prepare prepare, TileObj *with, DType t)
+static TileObj *statistic(Rows *r, const char *name, TileReduce how, Prepare prepare, TileObj *with,
+                          DType t)
 {
 	TileObj *to = stat_place(r, name, t);
 	TileStmt *s = tile_stmt(r->k->b->p, r->body, TILE_REDUCE);
@@ -99,7 +100,8 @@ static uint16_t divided(Rows *r, RegionMaker *m, uint16_t v)
 {
 	int64_t known;
 	Dim count = r->x->type.dim[r->x->type.rank - 1];
-	if (dim_is_const(count, &known) && known > 0) return region_call(m, SC_MUL, v, region_const(m, DT_F32, 1.0 / (double)known), 0);
+	if (dim_is_const(count, &known) && known > 0)
+		return region_call(m, SC_MUL, v, region_const(m, DT_F32, 1.0 / (double)known), 0);
 	return region_call(m, SC_DIV, v, region_cast(m, DT_F32, region_dim(m, count)), 0);
 }
 
@@ -118,7 +120,8 @@ static TileObj *inverse_place(Rows *r, TileObj *square, double eps)
 	TileObj *inverse;
 	Dim row;
 	RegionMaker m = row_map(r, "rstd", &inverse, &row);
-	uint16_t v = region_call(&m, SC_ADD, divided(r, &m, stat(&m, square, row)), region_const(&m, DT_F32, eps), 0);
+	uint16_t v = region_call(&m, SC_ADD, divided(r, &m, stat(&m, square, row)),
+	                         region_const(&m, DT_F32, eps), 0);
 	v = region_call(&m, SC_RSQRT, v, 0, 0);
 	region_end(&m, 1, &v);
 	return inverse;
@@ -141,7 +144,8 @@ static void open_rows(Rows *r)
 			continue;
 		}
 		bool block = i == last;
-		TileStmt *s = loop(r->k, r->body, TILE_PAR, "i", dim_c(b, 0), t->dim[i], block ? b->t->row_block : 1, block);
+		TileStmt *s = loop(r->k, r->body, TILE_PAR, "i", dim_c(b, 0), t->dim[i],
+		                   block ? b->t->row_block : 1, block);
 		r->base[i] = loop_at(b, s);
 		if (block) {
 			r->blocked = i;
@@ -164,7 +168,9 @@ static void copy_block(Rows *r)
 			n++;
 		}
 	int64_t width = dim_most(b, t->dim[axis]);
-	if (n != 1 || r->anchor->op == OP_REDUCE || width > b->t->near_bytes / 16 / r->block || dtype_widened(t->dtype) != DT_F32) return;
+	if (n != 1 || r->anchor->op == OP_REDUCE || width > b->t->near_bytes / 16 / r->block ||
+	    dtype_widened(t->dtype) != DT_F32)
+		return;
 	TileObj *copy = place(r->k, r->body, "x", DT_F32, LEVEL_NEAR, 2, (int64_t[]){r->block, width});
 	bool plain = is_access(r->x);
 	TileStmt *s = tile_stmt(b->p, r->body, plain ? TILE_BRING : TILE_MAP);
@@ -185,7 +191,8 @@ static void copy_block(Rows *r)
 }
 
 /* The anchor's value at index, from x and its statistics. */
-static uint16_t anchor_value(Rows *r, RegionMaker *m, const Dim *index, Dim row, TileObj *a, TileObj *s)
+static uint16_t anchor_value(Rows *r, RegionMaker *m, const Dim *index, Dim row, TileObj *a,
+                             TileObj *s)
 {
 	Node *n = r->anchor;
 	uint16_t x = x_value(r, m, index, row);
@@ -225,7 +232,9 @@ static TileReduce reduce_kind(Kernel *k, const char *how)
 	if (strcmp(how, "max") == 0) return RED_MAX;
 	if (strcmp(how, "min") == 0) return RED_MIN;
 	if (strcmp(how, "argmax") == 0) return RED_ARGMAX;
-	kernel_fail(k, "a product over an axis is not supported by this target; write exp(sum(log(x))) or use the interpreter");
+	kernel_fail(
+		k,
+		"a product over an axis is not supported by this target; write exp(sum(log(x))) or use the interpreter");
 	return RED_SUM;
 }
 
@@ -258,14 +267,16 @@ bool build_rows(Kernel *k)
 {
 	Rows r = {.k = k};
 	static const Op anchors[] = {OP_SOFTMAX, OP_LAYER_NORM, OP_RMS_NORM, OP_REDUCE};
-	for (size_t i = 0; i < COUNT(anchors) && !r.anchor; i++) r.anchor = kernel_anchor(k, anchors[i]);
+	for (size_t i = 0; i < COUNT(anchors) && !r.anchor; i++)
+		r.anchor = kernel_anchor(k, anchors[i]);
 	Node *n = r.anchor, *root = k->g->results.at[0];
 	r.x = n->in[0];
 	if (n->op == OP_REDUCE) {
 		const Attr *axes = node_attr(n, "axes");
 		for (uint32_t i = 0; i < axes->n; i++) r.reduced |= 1u << axes->ints[i];
 	} else {
-		r.reduced = 1u << (n->op == OP_SOFTMAX ? (uint32_t)node_attr(n, "axis")->i : n->type.rank - 1);
+		r.reduced =
+			1u << (n->op == OP_SOFTMAX ? (uint32_t)node_attr(n, "axis")->i : n->type.rank - 1);
 	}
 	open_rows(&r);
 	copy_block(&r);
@@ -279,9 +290,11 @@ bool build_rows(Kernel *k)
 		softmax_stats(&r, &a, &s);
 	} else if (n->op == OP_LAYER_NORM) {
 		a = mean_place(&r);
-		s = inverse_place(&r, statistic(&r, "var", RED_SUM, CENTRED_SQUARE, a, DT_F32), node_attr(n, "eps")->f);
+		s = inverse_place(&r, statistic(&r, "var", RED_SUM, CENTRED_SQUARE, a, DT_F32),
+		                  node_attr(n, "eps")->f);
 	} else {
-		s = inverse_place(&r, statistic(&r, "ss", RED_SUM, SQUARE, NULL, DT_F32), node_attr(n, "eps")->f);
+		s = inverse_place(&r, statistic(&r, "ss", RED_SUM, SQUARE, NULL, DT_F32),
+		                  node_attr(n, "eps")->f);
 	}
 	TileStmt *put = tile_stmt(k->b->p, r.body, TILE_PUT);
 	Dim index[MAX_RANK];
@@ -289,7 +302,8 @@ bool build_rows(Kernel *k)
 	column_space(&r, put, index);
 	RegionMaker m = region_begin(k, put);
 	Node *stored = root;
-	while (stored != n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE)) stored = stored->in[0];
+	while (stored != n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE))
+		stored = stored->in[0];
 	uint16_t v;
 	if (stored == n) {
 		v = anchor_value(&r, &m, index, row, a, s);

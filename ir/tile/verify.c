@@ -136,7 +136,11 @@ static void verify_loop(Verifier *v, const TileStmt *s)
 	}
 	ScopeMark m = scope_open(v);
 	bool ok = verify_symbol(v, s->span, s->var, s->lo, dim_addc(v->p->dims, s->hi, -1));
-	if (ok && s->len) ok = verify_symbol(v, s->span, s->len, number(v, 1), number(v, s->by));
+	if (ok && s->len) {
+		DimPool *p = v->p->dims;
+		Dim left = dim_min(p, number(v, s->by), dim_sub(p, s->hi, dim_sym(p, s->var)));
+		ok = verify_symbol(v, s->span, s->len, number(v, 1), left);
+	}
 	if (ok) {
 		loop_facts(v, s);
 		size_t outer_places = v->par_places;
