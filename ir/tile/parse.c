@@ -414,7 +414,7 @@ static void param(Reader *r, DimSymKind kind)
 }
 
 /* `require a <= b "text"`; without the text it is the relation as written. */
-static void require(Reader *r)
+static bool require(Reader *r, Dim *out, const char **why)
 {
 	DimPool *p = r->p->dims;
 	parse_skip(r);
@@ -431,9 +431,9 @@ static void require(Reader *r)
 	const char *text = arena_strndup(r->arena, from, (size_t)(r->at - from));
 	parse_skip(r);
 	if (!r->failed && *r->at == '"') text = parse_string(r);
-	if (r->failed) return;
-	vec_push(r->arena, &r->p->require, d);
-	vec_push(r->arena, &r->p->require_text, text);
+	*out = d;
+	*why = text;
+	return !r->failed;
 }
 
 static void literal(Reader *r, TileObj *b)
@@ -552,7 +552,7 @@ static void set_param(Reader *r, TileEntry *e)
 	vec_push(r->arena, &e->set_value, v);
 }
 
-/* { launch, loop, set }; set at the top only, where e is not NULL */
+/* { launch, loop, set, require }; the last two at the top only, where e is not NULL */
 static TileStep *steps(Reader *r, TileEntry *e)
 {
 	TileStep *first = NULL, **tail = &first;
@@ -562,11 +562,19 @@ static TileStep *steps(Reader *r, TileEntry *e)
 			set_param(r, e);
 			continue;
 		}
+		if (e && parse_take(r, "require")) {
+			Dim q;
+			const char *text;
+			if (!require(r, &q, &text)) break;
+			vec_push(r->arena, &e->require, q);
+			vec_push(r->arena, &e->require_text, text);
+			continue;
+		}
 		TileStep *s = parse_take(r, "launch") ? launch(r)
 		              : parse_take(r, "loop") ? loop_step(r)
 		                                      : NULL;
 		if (!s) {
-			parse_fail_here(r, e ? "expected `launch`, `loop` or `set`"
+			parse_fail_here(r, e ? "expected `launch`, `loop`, `set` or `require`"
 			                     : "expected `launch` or `loop`");
 			break;
 		}
@@ -622,7 +630,11 @@ static void declaration(Reader *r)
 	} else if (parse_take(r, "dim")) {
 		param(r, SYM_CALL);
 	} else if (parse_take(r, "require")) {
-		require(r);
+		Dim q;
+		const char *text;
+		if (!require(r, &q, &text)) return;
+		vec_push(r->arena, &r->p->require, q);
+		vec_push(r->arena, &r->p->require_text, text);
 	} else if (parse_take(r, "kernel")) {
 		parse_kernel(r);
 	} else if (parse_take(r, "prepack")) {

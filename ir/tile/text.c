@@ -372,6 +372,16 @@ static void put_buffers(Printer *p, TileObj *const *b, size_t n)
 	text_puts(p->t, ")");
 }
 
+static void put_require(Printer *p, Dim d, const char *text)
+{
+	indent(p);
+	text_puts(p->t, "require ");
+	put_dim(p, d);
+	text_puts(p->t, " >= 0 ");
+	quoted(p->t, text ? text : "");
+	text_puts(p->t, "\n");
+}
+
 static void put_entry(Printer *p, const TileEntry *e, const char *word)
 {
 	Text *t = p->t;
@@ -382,6 +392,8 @@ static void put_entry(Printer *p, const TileEntry *e, const char *word)
 	put_buffers(p, e->outs.at, e->outs.n);
 	text_puts(t, " {\n");
 	p->depth++;
+	for (size_t i = 0; i < e->require.n; i++)
+		put_require(p, e->require.at[i], e->require_text.at[i]);
 	put_steps(p, e->steps);
 	for (size_t i = 0; i < e->set_sym.n; i++) {
 		indent(p);
@@ -419,13 +431,8 @@ static void put_params(Printer *p, const TileProgram *program)
 		text_printf(p->t, "%s %s in %s\n", s->kind <= SYM_STATE ? word[s->kind] : "dim",
 		            print_define(p, &p->syms, s, s->name, true), range.at);
 	}
-	for (size_t i = 0; i < program->require.n; i++) {
-		text_puts(p->t, "require ");
-		put_dim(p, program->require.at[i]);
-		text_puts(p->t, " >= 0 ");
-		quoted(p->t, program->require_text.at[i] ? program->require_text.at[i] : "");
-		text_puts(p->t, "\n");
-	}
+	for (size_t i = 0; i < program->require.n; i++)
+		put_require(p, program->require.at[i], program->require_text.at[i]);
 }
 
 void tile_print(Text *t, const TileProgram *program)

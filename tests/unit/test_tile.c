@@ -101,6 +101,7 @@ static const char everything[] =
 	"}\n"
 	"\n"
 	"entry forward(x, ids) -> (y, best) {\n"
+	"  require S - 2 >= 0 \"S >= 2\"\n"
 	"  loop l < 12 {\n"
 	"    launch ffn(x, w[l], \"odd name\", h)\n"
 	"  }\n"
