@@ -21,7 +21,8 @@ int64_t upper(Compiler *c, Dim d)
 	int64_t lo, hi;
 	dim_range(&c->facts, d, &lo, &hi);
 	if (hi > ((int64_t)1 << 50)) {
-		fail(c, c->at, "`%s` has no upper bound that Pearl could plan memory by", dim_text(c->arena, d));
+		fail(c, c->at, "`%s` has no upper bound that Pearl could plan memory by",
+		     dim_text(c->arena, d));
 		return 1;
 	}
 	return hi;
@@ -36,7 +37,8 @@ int64_t lower_bound(Compiler *c, Dim d)
 
 /* --- stores ------------------------------------------------------------------------------------- */
 
-Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint32_t rank, const int64_t *cap)
+Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint32_t rank,
+                 const int64_t *cap)
 {
 	Store *s = NEW(c->arena, Store);
 	s->name = name;
@@ -55,7 +57,9 @@ Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint3
 	}
 	s->bytes = run;
 	if (space == SPACE_ACC && rank == 0) s->bytes = c->m->array_cols * 4;
-	s->region = space == SPACE_ACC ? c->acc_region : space == SPACE_GSM ? c->gsm_region : c->spm_region;
+	s->region = space == SPACE_ACC   ? c->acc_region
+	            : space == SPACE_GSM ? c->gsm_region
+	                                 : c->spm_region;
 	vec_push(c->arena, &c->stores, s);
 	return s;
 }
@@ -78,7 +82,10 @@ Store *binding_store(Compiler *c, const TileObj *o)
 	return b->store;
 }
 
-Store *access_store(Compiler *c, const TileAccess *x) { return binding_store(c, x->obj); }
+Store *access_store(Compiler *c, const TileAccess *x)
+{
+	return binding_store(c, x->obj);
+}
 
 TileObj *temp_obj(Compiler *c, PearlSpace space, DType t, uint32_t rank, const int64_t *cap)
 {
@@ -99,7 +106,10 @@ TileObj *temp_obj(Compiler *c, PearlSpace space, DType t, uint32_t rank, const i
 
 /* --- substitution ---------------------------------------------------------------------------------- */
 
-typedef struct Subst { const DimSym *sym; Dim to; } Subst;
+typedef struct Subst {
+	const DimSym *sym;
+	Dim to;
+} Subst;
 
 static Dim subst_one(void *ctx, DimSym *s)
 {
@@ -133,7 +143,10 @@ static void work_replace(Compiler *c, Work *w, const DimSym *s, Dim to)
 		for (uint32_t i = 0; i < w->s->n_space; i++) w->map[i] = replace(c, w->map[i], s, to);
 }
 
-typedef struct AliasSubst { Binding *b; const TileAccess *x; } AliasSubst;
+typedef struct AliasSubst {
+	Binding *b;
+	const TileAccess *x;
+} AliasSubst;
 
 static Dim subst_alias(void *ctx, DimSym *s)
 {
@@ -189,22 +202,27 @@ int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym
 static Dim index_rest(Compiler *c, const Work *w, const TileAccess *x, uint32_t dim)
 {
 	Dim d = x->index[dim];
-	for (uint32_t v = 0; d && v < w->n_space; v++) d = replace(c, d, w->space[v].sym, dim_const(c->p->dims, 0));
+	for (uint32_t v = 0; d && v < w->n_space; v++)
+		d = replace(c, d, w->space[v].sym, dim_const(c->p->dims, 0));
 	return d;
 }
 
 /* --- operands ------------------------------------------------------------------------------------------ */
 
-Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n, bool reads, bool writes)
+Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n,
+                bool reads, bool writes)
 {
 	Store *s = access_store(c, x);
 	Operand o = {.store = s, .dtype = s->dtype, .rank = n, .reads = reads, .writes = writes};
 	Dim offset = dim_const(c->p->dims, 0);
 	for (uint32_t d = 0; d < x->obj->rank; d++)
-		if (x->index[d]) offset = dim_add(c->p->dims, offset, dim_mulc(c->p->dims, index_rest(c, w, x, d), s->stride[d]));
+		if (x->index[d])
+			offset = dim_add(c->p->dims, offset,
+			                 dim_mulc(c->p->dims, index_rest(c, w, x, d), s->stride[d]));
 	o.offset = offset;
 	if (n > PEARL_RANK) {
-		fail(c, c->at, "an access of `%s` needs %u dimensions, a descriptor has %d", x->obj->name, n, PEARL_RANK);
+		fail(c, c->at, "an access of `%s` needs %u dimensions, a descriptor has %d", x->obj->name,
+		     n, PEARL_RANK);
 		n = o.rank = PEARL_RANK;
 	}
 	for (uint32_t i = 0; i < n; i++) {
@@ -218,35 +236,44 @@ Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t 
 
 /* --- the program form ------------------------------------------------------------------------------------ */
 
-Node *node_add(Compiler *c, NodeKind kind)
+Step *step_add(Compiler *c, StepForm kind)
 {
-	Node *n = NEW(c->arena, Node);
+	Step *n = NEW(c->arena, Step);
 	n->kind = kind;
-	if (c->list->last) c->list->last->next = n;
-	else c->list->first = n;
+	if (c->list->last)
+		c->list->last->next = n;
+	else
+		c->list->first = n;
 	c->list->last = n;
 	return n;
 }
 
 Insn *emit(Compiler *c, PearlOpcode op)
 {
-	Node *n = node_add(c, NODE_INSN);
+	Step *n = step_add(c, FORM_INSN);
 	n->insn = NEW(c->arena, Insn);
 	n->insn->op = op;
 	return n->insn;
 }
 
-Node *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par)
+Step *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par)
 {
-	Node *node = node_add(c, NODE_LOOP);
+	Step *node = step_add(c, FORM_LOOP);
 	LoopInfo *l = NEW(c->arena, LoopInfo);
-	*l = (LoopInfo){.var = var, .len = len, .lo = lo, .n = n, .tile = tile, .par = par, .outer = c->loop, .depth = c->loop ? c->loop->depth + 1 : 0};
+	*l = (LoopInfo){.var = var,
+	                .len = len,
+	                .lo = lo,
+	                .n = n,
+	                .tile = tile,
+	                .par = par,
+	                .outer = c->loop,
+	                .depth = c->loop ? c->loop->depth + 1 : 0};
 	node->loop = l;
 	c->loop = l;
 	return node;
 }
 
-void loop_close(Compiler *c, Node *loop, NodeList *saved)
+void loop_close(Compiler *c, Step *loop, StepList *saved)
 {
 	c->loop = loop->loop->outer;
 	c->list = saved;
@@ -293,8 +320,10 @@ Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size)
 	int64_t most = upper(c, extent);
 	if (most <= size) return (Chunk){NULL, NULL};
 	DimPool *p = c->p->dims;
-	DimSym *off = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "c%u", c->temps)), SYM_LOOP, dim_const(p, 0), dim_const(p, most - 1), c->at);
-	DimSym *len = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "n%u", c->temps++)), SYM_LEN, dim_const(p, 1), dim_const(p, size), c->at);
+	DimSym *off = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "c%u", c->temps)),
+	                          SYM_LOOP, dim_const(p, 0), dim_const(p, most - 1), c->at);
+	DimSym *len = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "n%u", c->temps++)),
+	                          SYM_LEN, dim_const(p, 1), dim_const(p, size), c->at);
 	Chunk k = {.saved = c->list};
 	k.node = loop_open(c, off, len, dim_const(p, 0), extent, size, false);
 	c->list = &k.node->body;
@@ -323,7 +352,8 @@ void work_drop(Compiler *c, Work *w, uint32_t v)
 
 /* The dense box that x touches: a work that copies it, with out[0] left open; the access of the box
  * in terms of w's variables in *inside. */
-static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, TileAccess *inside, int64_t *cap, uint32_t *rank)
+static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, TileAccess *inside,
+                   int64_t *cap, uint32_t *rank)
 {
 	DimPool *p = c->p->dims;
 	memset(copy, 0, sizeof *copy);
@@ -357,7 +387,8 @@ static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, 
 			copy->in[0].index[d] = dim_add(p, index_rest(c, w, x, d), low);
 		}
 		if (!any) continue;
-		DimSym *t = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "b%u", *rank)), SYM_LOOP, dim_const(p, 0), extent, c->at);
+		DimSym *t = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "b%u", *rank)),
+		                        SYM_LOOP, dim_const(p, 0), extent, c->at);
 		copy->space[*rank] = (TileVar){t, extent};
 		cap[*rank] = upper(c, extent);
 		inside->index[*rank] = dim_sub(p, at, low);
@@ -365,7 +396,8 @@ static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, 
 		if (x->rows && d == x->rows_dim) {
 			TileAccess *r = NEW(c->arena, TileAccess);
 			*r = *x->rows;
-			for (uint32_t v = 0; v < w->n_space; v++) access_replace(c, r, w->space[v].sym, dim_sym(p, t));
+			for (uint32_t v = 0; v < w->n_space; v++)
+				access_replace(c, r, w->space[v].sym, dim_sym(p, t));
 			copy->in[0].rows = r;
 		} else
 			copy->in[0].index[d] = dim_add(p, copy->in[0].index[d], dim_sym(p, t));
@@ -374,7 +406,8 @@ static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, 
 	if (*rank == 0) {
 		cap[0] = 1;
 		*rank = 1;
-		DimSym *t = dim_sym_new(p, intern_str(c->p->names, "b"), SYM_LOOP, dim_const(p, 0), dim_const(p, 0), c->at);
+		DimSym *t = dim_sym_new(p, intern_str(c->p->names, "b"), SYM_LOOP, dim_const(p, 0),
+		                        dim_const(p, 0), c->at);
 		copy->space[0] = (TileVar){t, dim_const(p, 1)};
 		inside->index[0] = copy->out[0].index[0] = dim_const(p, 0);
 	}

@@ -5,13 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static Store *root(Store *s) { return s->group ? s->group : s; }
-
-static uint32_t number_nodes(NodeList *l, uint32_t at)
+static Store *root(Store *s)
 {
-	for (Node *n = l->first; n; n = n->next) {
+	return s->group ? s->group : s;
+}
+
+static uint32_t number_nodes(StepList *l, uint32_t at)
+{
+	for (Step *n = l->first; n; n = n->next) {
 		n->first = at++;
-		if (n->kind == NODE_LOOP || n->kind == NODE_IF) {
+		if (n->kind == FORM_LOOP || n->kind == FORM_IF) {
 			at = number_nodes(&n->body, at);
 			at = number_nodes(&n->orelse, at);
 		}
@@ -20,7 +23,10 @@ static uint32_t number_nodes(NodeList *l, uint32_t at)
 	return at;
 }
 
-typedef struct Frame { const Node *node; const struct Frame *outer; } Frame;
+typedef struct Frame {
+	const Step *node;
+	const struct Frame *outer;
+} Frame;
 
 static bool encloses(const LoopInfo *outer, const LoopInfo *inner)
 {
@@ -37,20 +43,21 @@ static void touch(Store *s, uint32_t first, uint32_t last)
 	if (last > s->last) s->last = last;
 }
 
-static void live(NodeList *l, const Frame *frame)
+static void live(StepList *l, const Frame *frame)
 {
-	for (Node *n = l->first; n; n = n->next) {
+	for (Step *n = l->first; n; n = n->next) {
 		Frame f = {n, frame};
-		if (n->kind == NODE_LOOP) live(&n->body, &f);
-		if (n->kind == NODE_IF) live(&n->body, frame), live(&n->orelse, frame);
-		if (n->kind != NODE_INSN) continue;
+		if (n->kind == FORM_LOOP) live(&n->body, &f);
+		if (n->kind == FORM_IF) live(&n->body, frame), live(&n->orelse, frame);
+		if (n->kind != FORM_INSN) continue;
 		for (uint32_t k = 0; k < 4; k++) {
 			Store *s = n->insn->arg[k].store;
 			if (!s || (s->space != SPACE_SPM && s->space != SPACE_ACC)) continue;
 			s = root(s);
 			touch(s, n->first, n->last);
 			for (const Frame *g = frame; g; g = g->outer)
-				if (!encloses(g->node->loop, s->home) || g->node->loop->stages > 1) touch(s, g->node->first, g->node->last);
+				if (!encloses(g->node->loop, s->home) || g->node->loop->stages > 1)
+					touch(s, g->node->first, g->node->last);
 		}
 	}
 }
@@ -85,7 +92,8 @@ static bool place_all(Compiler *c, PearlSpace space, int64_t memory, int64_t ali
 			for (uint32_t k = 0; k < i; k++) {
 				Store *o = list[k];
 				int64_t end = o->base + round_up(o->bytes, align) * o->ring;
-				if (o->last < s->first || s->last < o->first || end <= at || o->base >= at + need) continue;
+				if (o->last < s->first || s->last < o->first || end <= at || o->base >= at + need)
+					continue;
 				at = end;
 				moved = true;
 			}
@@ -96,11 +104,12 @@ static bool place_all(Compiler *c, PearlSpace space, int64_t memory, int64_t ali
 	return true;
 }
 
-bool allocate_kernel(Compiler *c, NodeList *body)
+bool allocate_kernel(Compiler *c, StepList *body)
 {
 	number_nodes(body, 0);
 	for (uint32_t i = 0; i < c->stores.n; i++) c->stores.at[i]->touched = false;
 	live(body, NULL);
 	int64_t row = c->m->array_cols * 4;
-	return place_all(c, SPACE_SPM, c->m->spm_bytes, 128) && place_all(c, SPACE_ACC, c->m->acc_rows * row, row);
+	return place_all(c, SPACE_SPM, c->m->spm_bytes, 128) &&
+	       place_all(c, SPACE_ACC, c->m->acc_rows * row, row);
 }

@@ -5,16 +5,25 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-typedef struct Roles { uint32_t batch, m, n, k; } Roles;
+typedef struct Roles {
+	uint32_t batch, m, n, k;
+} Roles;
 
 static Roles roles_of(const Work *w)
 {
-	uint32_t out = access_mask(w, &w->out[0]), a = access_mask(w, &w->in[0]), b = access_mask(w, &w->in[1]);
+	uint32_t out = access_mask(w, &w->out[0]), a = access_mask(w, &w->in[0]),
+			 b = access_mask(w, &w->in[1]);
 	return (Roles){out & a & b, out & a & ~b, out & b & ~a, (a | b) & ~out};
 }
 
-static uint32_t bits(uint32_t m) { return (uint32_t)__builtin_popcount(m); }
-static uint32_t lowest(uint32_t m) { return (uint32_t)__builtin_ctz(m); }
+static uint32_t bits(uint32_t m)
+{
+	return (uint32_t)__builtin_popcount(m);
+}
+static uint32_t lowest(uint32_t m)
+{
+	return (uint32_t)__builtin_ctz(m);
+}
 
 static DType common_type(DType a, DType b)
 {
@@ -31,13 +40,17 @@ static void depthwise(Compiler *c, Work *w)
 	uint32_t n = 0;
 	Roles r = roles_of(w);
 	/* keep rank and size in bounds over the kept variables */
-	while (bits(r.batch | r.m) > PEARL_RANK) open[n++] = chunk_open(c, w, lowest(r.batch | r.m), 1), r = roles_of(w);
+	while (bits(r.batch | r.m) > PEARL_RANK)
+		open[n++] = chunk_open(c, w, lowest(r.batch | r.m), 1), r = roles_of(w);
 	for (uint32_t t = 0; t < 4; t++) {
-		int64_t need = stage_bytes(c, w, &w->in[0], NUM_DTYPES) + stage_bytes(c, w, &w->in[1], NUM_DTYPES), most = 1;
+		int64_t need = stage_bytes(c, w, &w->in[0], NUM_DTYPES) +
+		               stage_bytes(c, w, &w->in[1], NUM_DTYPES),
+				most = 1;
 		uint32_t widest = 0;
 		r = roles_of(w);
 		for (uint32_t v = 0; v < w->n_space; v++)
-			if ((r.batch | r.m) >> v & 1 && upper(c, w->space[v].extent) > most) most = upper(c, w->space[v].extent), widest = v;
+			if ((r.batch | r.m) >> v & 1 && upper(c, w->space[v].extent) > most)
+				most = upper(c, w->space[v].extent), widest = v;
 		if (need <= c->spm_budget || most == 1) break;
 		int64_t size = most * c->spm_budget / need;
 		open[n++] = chunk_open(c, w, widest, size < 1 ? 1 : size);
@@ -74,7 +87,8 @@ static void depthwise(Compiler *c, Work *w)
 static int64_t bytes_at(Compiler *c, const Work *w, uint32_t which, const int64_t *size, DType as)
 {
 	Work trial = *w;
-	for (uint32_t v = 0; v < w->n_space; v++) trial.space[v].extent = dim_const(c->p->dims, size[v]);
+	for (uint32_t v = 0; v < w->n_space; v++)
+		trial.space[v].extent = dim_const(c->p->dims, size[v]);
 	return stage_bytes(c, &trial, &trial.in[which], as);
 }
 
@@ -89,7 +103,8 @@ static int64_t rows_at(uint32_t m, const int64_t *size)
 /* Operand with leading dims of 1 up to `rank` where `got` variables fill the last ones. */
 static void pad_front(Compiler *c, Operand *o, uint32_t at, uint32_t by)
 {
-	for (uint32_t v = o->rank; v-- > at;) o->dim[v + by] = o->dim[v], o->stride[v + by] = o->stride[v];
+	for (uint32_t v = o->rank; v-- > at;)
+		o->dim[v + by] = o->dim[v], o->stride[v + by] = o->stride[v];
 	for (uint32_t v = at; v < at + by; v++) o->dim[v] = dim_const(c->p->dims, 1), o->stride[v] = 0;
 	o->rank += by;
 }
@@ -168,12 +183,14 @@ void lower_contract(Compiler *c, const TileStmt *s)
 	int64_t most_rows = direct ? INT64_MAX : (c->m->acc_rows - c->acc_used) / 2;
 	if (most_rows > 512) most_rows = 512;
 	for (;;) {
-		int64_t need_a = bytes_at(c, &w, 0, size, t), need_b = bytes_at(c, &w, 1, size, t), rows = rows_at(r.m, size);
+		int64_t need_a = bytes_at(c, &w, 0, size, t), need_b = bytes_at(c, &w, 1, size, t),
+				rows = rows_at(r.m, size);
 		uint32_t pick = TILE_SPACE;
 		int64_t most = 1;
 		bool too_large = need_a + need_b > c->spm_budget;
 		if (!too_large && rows <= most_rows) break;
-		uint32_t from = rows > most_rows || (need_a >= need_b && rows > c->m->array_cols) ? r.m : r.k;
+		uint32_t from =
+			rows > most_rows || (need_a >= need_b && rows > c->m->array_cols) ? r.m : r.k;
 		for (uint32_t v = 0; v < w.n_space; v++)
 			if (from >> v & 1 && size[v] > most) most = size[v], pick = v;
 		if (pick == TILE_SPACE) {
@@ -181,13 +198,16 @@ void lower_contract(Compiler *c, const TileStmt *s)
 				if ((r.m | r.k) >> v & 1 && size[v] > most) most = size[v], pick = v;
 		}
 		if (pick == TILE_SPACE) {
-			fail(c, s->span, "the operands of this contract need %lld bytes of the scratchpad at least", (long long)(need_a + need_b));
+			fail(c, s->span,
+			     "the operands of this contract need %lld bytes of the scratchpad at least",
+			     (long long)(need_a + need_b));
 			return;
 		}
 		size[pick] = (size[pick] + 1) / 2;
 	}
 	bool k_cut = bits(r.k) > 3;
-	for (uint32_t v = 0; v < w.n_space; v++) k_cut |= (r.k >> v & 1) && size[v] < upper(c, w.space[v].extent);
+	for (uint32_t v = 0; v < w.n_space; v++)
+		k_cut |= (r.k >> v & 1) && size[v] < upper(c, w.space[v].extent);
 
 	/* loops over m, then n, then k; chunk_open may drop a variable, so ask again each time */
 	const DimSym *name[TILE_SPACE];
@@ -202,7 +222,8 @@ void lower_contract(Compiler *c, const TileStmt *s)
 		if (phase == 2) {
 			if (!direct) {
 				r = roles_of(&w);
-				uint32_t order[TILE_SPACE], n = gather_order(r.n, order, gather_order(r.m, order, 0));
+				uint32_t order[TILE_SPACE],
+					n = gather_order(r.n, order, gather_order(r.m, order, 0));
 				int64_t cap[TILE_RANK];
 				memset(&acc, 0, sizeof acc);
 				for (uint32_t k = 0; k < n; k++) {
@@ -215,7 +236,8 @@ void lower_contract(Compiler *c, const TileStmt *s)
 				acc = w.out[0];
 			if (k_cut && !(direct && whole)) {
 				r = roles_of(&w);
-				uint32_t order[TILE_SPACE], n = gather_order(r.n, order, gather_order(r.m, order, 0));
+				uint32_t order[TILE_SPACE],
+					n = gather_order(r.n, order, gather_order(r.m, order, 0));
 				Insn *i = emit(c, I_V_FILL);
 				i->arg[0] = operand(c, &w, &acc, order, n, false, true);
 				if (n == 0) i->arg[0].rank = 1, i->arg[0].dim[0] = dim_const(c->p->dims, 1);
@@ -241,7 +263,8 @@ void lower_contract(Compiler *c, const TileStmt *s)
 		}
 		if (phase < 2) continue;
 		Work outside = before;
-		for (r = roles_of(&w); bits(r.k) > 3; r = roles_of(&w)) open[n_open++] = chunk_open(c, &w, lowest(r.k), 1);
+		for (r = roles_of(&w); bits(r.k) > 3; r = roles_of(&w))
+			open[n_open++] = chunk_open(c, &w, lowest(r.k), 1);
 		if (!staged_a) stage_in(c, &w, &w.in[0], t);
 		if (!staged_b) stage_in(c, &w, &w.in[1], t);
 		gemm(c, &w, &acc, k_cut || (direct && whole));
@@ -251,9 +274,11 @@ void lower_contract(Compiler *c, const TileStmt *s)
 	if (!direct) {
 		r = roles_of(&w);
 		uint32_t order[TILE_SPACE], n = gather_order(r.n, order, gather_order(r.m, order, 0));
-		Operand to = operand(c, &w, &w.out[0], order, n, whole, true), from = operand(c, &w, &acc, order, n, true, false);
+		Operand to = operand(c, &w, &w.out[0], order, n, whole, true),
+				from = operand(c, &w, &acc, order, n, true, false);
 		if (n == 0) to.rank = from.rank = 1, to.dim[0] = from.dim[0] = dim_const(c->p->dims, 1);
-		bool drain = acc_type == DT_F32 && n == 2 && r.n && out->space == SPACE_SPM && out->dtype != DT_I32;
+		bool drain =
+			acc_type == DT_F32 && n == 2 && r.n && out->space == SPACE_SPM && out->dtype != DT_I32;
 		Insn *i = emit(c, drain ? I_D_DRAIN : whole ? I_V_BIN : I_V_UN);
 		i->arg[0] = to;
 		i->arg[1] = from;

@@ -9,13 +9,24 @@ typedef struct Emitter {
 	Compiler *c;
 	LoopInfo *loop;
 	uint32_t stage;
-	uint32_t next_reg;      /* temporaries of the instruction in hand */
-	uint32_t data_reg;      /* the lowest register taken by a loaded index */
-	uint32_t slot;          /* next rotating descriptor slot */
-	VEC(struct { const DimSym *sym; uint32_t reg; }) data;
-	struct { Dim d; uint32_t reg; } cache[PEARL_REGS];
+	uint32_t next_reg; /* temporaries of the instruction in hand */
+	uint32_t data_reg; /* the lowest register taken by a loaded index */
+	uint32_t slot;     /* next rotating descriptor slot */
+	VEC(struct {
+		const DimSym *sym;
+		uint32_t reg;
+	})
+	data;
+	struct {
+		Dim d;
+		uint32_t reg;
+	} cache[PEARL_REGS];
 	uint32_t n_cache;
-	VEC(struct { const Operand *o; uint32_t slot; }) rings;
+	VEC(struct {
+		const Operand *o;
+		uint32_t slot;
+	})
+	rings;
 } Emitter;
 
 static PearlInsn *out(Emitter *e, PearlOpcode op)
@@ -105,8 +116,10 @@ static uint32_t atom(Emitter *e, const DimAtom *a)
 	PearlOpcode op = a->kind == ATOM_FLOORDIV ? I_FDIV : a->kind == ATOM_MIN ? I_MIN : I_MAX;
 	uint32_t x = value(e, a->a), r = new_reg(e);
 	int64_t k;
-	if (dim_is_const(a->b, &k)) alu_imm(e, op, r, x, k);
-	else alu_reg(e, op, r, x, value(e, a->b));
+	if (dim_is_const(a->b, &k))
+		alu_imm(e, op, r, x, k);
+	else
+		alu_reg(e, op, r, x, value(e, a->b));
 	return r;
 }
 
@@ -155,7 +168,10 @@ static uint32_t value(Emitter *e, Dim d)
 	return sum;
 }
 
-static void forget(Emitter *e) { e->next_reg = 0, e->n_cache = 0; }
+static void forget(Emitter *e)
+{
+	e->next_reg = 0, e->n_cache = 0;
+}
 
 static void setd(Emitter *e, uint32_t slot, PearlField field, uint32_t index, Dim d)
 {
@@ -175,7 +191,9 @@ static Dim take_steps(Emitter *e, PearlDesc *t, Dim d)
 	for (const LoopInfo *l = e->loop; l && t->n_step < PEARL_STEPS; l = l->outer) {
 		Dim coef, rest;
 		int64_t k;
-		if (!l->var || !dim_mentions(d, l->var) || !dim_linear_in(p, d, l->var, &coef, &rest) || !dim_is_const(coef, &k)) continue;
+		if (!l->var || !dim_mentions(d, l->var) || !dim_linear_in(p, d, l->var, &coef, &rest) ||
+		    !dim_is_const(coef, &k))
+			continue;
 		t->step[t->n_step].level = (uint8_t)(e->loop->depth - l->depth);
 		t->step[t->n_step++].bytes = k;
 		d = dim_add(p, rest, dim_mulc(p, l->lo, k));
@@ -195,10 +213,18 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 {
 	DimPool *p = e->c->p->dims;
 	const Store *s = o->store, *base = s->group ? s->group : s;
-	PearlDesc t = {.name = "", .space = (uint8_t)s->space, .dtype = (uint8_t)o->dtype, .rank = (uint8_t)o->rank, .ring = (uint8_t)base->ring, .region = (uint16_t)s->region};
+	PearlDesc t = {.name = "",
+	               .space = (uint8_t)s->space,
+	               .dtype = (uint8_t)o->dtype,
+	               .rank = (uint8_t)o->rank,
+	               .ring = (uint8_t)base->ring,
+	               .region = (uint16_t)s->region};
 	Dim offset = o->offset ? o->offset : dim_const(p, 0);
 	if (s->offset) offset = dim_add(p, offset, s->offset);
-	t.ring_stride = base->ring > 1 ? round_up(base->bytes, base->space == SPACE_ACC ? e->c->m->array_cols * 4 : 128) : 0;
+	t.ring_stride =
+		base->ring > 1
+			? round_up(base->bytes, base->space == SPACE_ACC ? e->c->m->array_cols * 4 : 128)
+			: 0;
 	t.base = s->space == SPACE_HBM ? 0 : base->base + (s->group ? s->group_at : 0);
 	offset = take_steps(e, &t, offset);
 	bool dynamic[PEARL_RANK] = {0}, base_dynamic = !dim_is_const(offset, NULL);
@@ -235,7 +261,8 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 			vec_push(e->c->arena, &e->rings, (__typeof__(*e->rings.at)){0});
 			e->rings.at[e->rings.n - 1].o = o;
 			e->rings.at[e->rings.n - 1].slot = slot;
-			if (slot < 24) fail(e->c, e->c->at, "its staged loops use more ring descriptors than there are");
+			if (slot < 24)
+				fail(e->c, e->c->at, "its staged loops use more ring descriptors than there are");
 		} else
 			e->slot = (e->slot + 1) % 24;
 		PearlInsn *i = out(e, I_LDD);
@@ -257,7 +284,8 @@ static void emit_insn(Emitter *e, const Insn *n)
 {
 	uint32_t slot[4], reg[3];
 	e->stage = n->stage;
-	for (uint32_t k = 0; k < 4; k++) slot[k] = n->arg[k].store ? descriptor(e, &n->arg[k], false) : PEARL_NONE;
+	for (uint32_t k = 0; k < 4; k++)
+		slot[k] = n->arg[k].store ? descriptor(e, &n->arg[k], false) : PEARL_NONE;
 	forget(e);
 	for (uint32_t k = 0; k < n->n_reg; k++) reg[k] = value(e, n->reg[k].value);
 	uint32_t dst = 0;
@@ -289,31 +317,33 @@ static void loop_begin(Emitter *e, LoopInfo *l)
 	uint32_t r = fixed ? 0 : value(e, l->n);
 	PearlInsn *i = out(e, I_LOOP);
 	i->field[F_LOOP_use_imm] = fixed;
-	if (fixed) i->field[F_LOOP_n] = n < 0 ? 0 : n;
-	else i->field[F_LOOP_n_reg] = r;
+	if (fixed)
+		i->field[F_LOOP_n] = n < 0 ? 0 : n;
+	else
+		i->field[F_LOOP_n_reg] = r;
 	i->field[F_LOOP_tile] = l->tile;
 	i->field[F_LOOP_par] = l->par;
 	i->field[F_LOOP_stages] = l->stages > 1 ? l->stages : 0;
 	forget(e);
 }
 
-static void emit_list(Emitter *e, const NodeList *l)
+static void emit_list(Emitter *e, const StepList *l)
 {
-	for (const Node *n = l->first; n && !e->c->failed; n = n->next) {
+	for (const Step *n = l->first; n && !e->c->failed; n = n->next) {
 		uint32_t data_reg = e->data_reg;
 		size_t data_n = e->data.n;
 		switch (n->kind) {
-		case NODE_INSN: emit_insn(e, n->insn); continue;
-		case NODE_BAR: out(e, I_BAR); continue;
-		case NODE_MARK: continue;
-		case NODE_LOOP:
+		case FORM_INSN: emit_insn(e, n->insn); continue;
+		case FORM_BAR: out(e, I_BAR); continue;
+		case FORM_MARK: continue;
+		case FORM_LOOP:
 			loop_begin(e, n->loop);
 			e->loop = n->loop;
 			emit_list(e, &n->body);
 			e->loop = n->loop->outer;
 			out(e, I_ENDL);
 			break;
-		case NODE_IF: {
+		case FORM_IF: {
 			forget(e);
 			uint32_t a = value(e, n->cond.a), b = 0;
 			int64_t k;
@@ -343,20 +373,20 @@ static void emit_list(Emitter *e, const NodeList *l)
 }
 
 /* Ring positions live through a whole kernel: their descriptors are loaded once, before everything. */
-static void load_rings(Emitter *e, const NodeList *l)
+static void load_rings(Emitter *e, const StepList *l)
 {
-	for (const Node *n = l->first; n; n = n->next) {
+	for (const Step *n = l->first; n; n = n->next) {
 		LoopInfo *outer = e->loop;
-		if (n->kind == NODE_LOOP) e->loop = n->loop;
+		if (n->kind == FORM_LOOP) e->loop = n->loop;
 		load_rings(e, &n->body);
 		load_rings(e, &n->orelse);
 		e->loop = outer;
-		for (uint32_t k = 0; n->kind == NODE_INSN && k < 4; k++)
+		for (uint32_t k = 0; n->kind == FORM_INSN && k < 4; k++)
 			if (is_ring(&n->insn->arg[k])) descriptor(e, &n->insn->arg[k], true);
 	}
 }
 
-void emit_kernel(Compiler *c, NodeList *body)
+void emit_kernel(Compiler *c, StepList *body)
 {
 	Emitter e = {.c = c, .loop = c->loop, .data_reg = PEARL_REGS};
 	load_rings(&e, body);

@@ -13,41 +13,45 @@ typedef struct Store {
 	DType dtype;
 	uint32_t rank;
 	int64_t cap[TILE_RANK], stride[TILE_RANK];
-	int64_t bytes;          /* of one slot; ACC: whole rows */
-	uint32_t ring;          /* slots, at least 1 */
-	int64_t base;           /* SPM, ACC, GSM: after allocation; HBM: 0 (relative to its region) */
+	int64_t bytes; /* of one slot; ACC: whole rows */
+	uint32_t ring; /* slots, at least 1 */
+	int64_t base;  /* SPM, ACC, GSM: after allocation; HBM: 0 (relative to its region) */
 	uint32_t region;
-	Dim offset;             /* bytes added to every access (leading indices of a launch); NULL: none */
-	struct Store *group;    /* lies inside another store at group_at (softmax state), or NULL */
+	Dim offset;          /* bytes added to every access (leading indices of a launch); NULL: none */
+	struct Store *group; /* lies inside another store at group_at (softmax state), or NULL */
 	int64_t group_at;
-	struct LoopInfo *home;  /* innermost loop around the declaration */
-	uint32_t first, last;   /* positions where it lives */
+	struct LoopInfo *home; /* innermost loop around the declaration */
+	uint32_t first, last;  /* positions where it lives */
 	bool touched, fixed;
-	uint32_t mark;          /* for passes */
+	uint32_t mark; /* for passes */
 } Store;
 
 typedef struct LoopInfo {
-	DimSym *var, *len;      /* len NULL: not asked for */
-	Dim lo;                 /* var = lo + off */
-	Dim n;                  /* iterations cover 0..n */
+	DimSym *var, *len; /* len NULL: not asked for */
+	Dim lo;            /* var = lo + off */
+	Dim n;             /* iterations cover 0..n */
 	int64_t tile;
 	bool par;
-	uint32_t stages;        /* 0 or 1: none */
-	bool scheduled;         /* the body is ordered and staged by schedule.c */
-	int64_t interval;       /* clocks an iteration, as planned */
+	uint32_t stages;  /* 0 or 1: none */
+	bool scheduled;   /* the body is ordered and staged by schedule.c */
+	int64_t interval; /* clocks an iteration, as planned */
 	struct LoopInfo *outer;
 	uint32_t depth;
 } LoopInfo;
 
 typedef struct Operand {
-	Store *store;           /* NULL: absent */
+	Store *store; /* NULL: absent */
 	DType dtype;
 	uint32_t rank;
 	Dim dim[PEARL_RANK];
 	int64_t stride[PEARL_RANK];
-	Dim offset;             /* bytes; NULL: 0 */
+	Dim offset; /* bytes; NULL: 0 */
 	bool reads, writes;
-	struct { bool on; uint8_t dim; Dim start, limit; } window[2];
+	struct {
+		bool on;
+		uint8_t dim;
+		Dim start, limit;
+	} window[2];
 	uint32_t n_window;
 } Operand;
 
@@ -56,37 +60,43 @@ typedef struct Insn {
 	PearlOpcode op;
 	Operand arg[4];
 	int64_t field[PEARL_FIELDS];
-	struct { uint8_t field; Dim value; } reg[3]; /* fields that name a register holding a value */
+	struct {
+		uint8_t field;
+		Dim value;
+	} reg[3]; /* fields that name a register holding a value */
 	uint32_t n_reg;
-	DimSym *defines;        /* LDI */
+	DimSym *defines; /* LDI */
 	uint32_t stage;
-	int64_t order;          /* within a staged body */
-	uint32_t serial;        /* place in the iteration before scheduling */
+	int64_t order;              /* within a staged body */
+	uint32_t serial;            /* place in the iteration before scheduling */
 	uint8_t wait[2], signal[2]; /* token number + 1 */
 	uint8_t n_wait, n_signal;
 } Insn;
 
-typedef enum NodeKind { NODE_INSN, NODE_LOOP, NODE_IF, NODE_BAR, NODE_MARK } NodeKind;
-typedef struct Node Node;
-typedef struct NodeList { Node *first, *last; } NodeList;
-struct Node {
-	NodeKind kind;
-	Node *next;
+typedef enum StepForm { FORM_INSN, FORM_LOOP, FORM_IF, FORM_BAR, FORM_MARK } StepForm;
+typedef struct Step Step;
+typedef struct StepList {
+	Step *first, *last;
+} StepList;
+struct Step {
+	StepForm kind;
+	Step *next;
 	Insn *insn;
 	LoopInfo *loop;
-	NodeList body, orelse;  /* loop: body; if: both */
-	TileCond cond;          /* if */
-	uint32_t number;        /* mark */
-	uint32_t first, last;   /* positions in program order */
+	StepList body, orelse; /* loop: body; if: both */
+	TileCond cond;         /* if */
+	uint32_t number;       /* mark */
+	uint32_t first, last;  /* positions in program order */
 };
 
 /* The binding of a tile object while its kernel is lowered. */
 typedef struct Binding {
-	Store *store;           /* NULL when aliased or not yet made */
-	TileAccess *alias;      /* the place is only a name for this access: index[d] + place index of dim alias_dim... */
+	Store *store; /* NULL when aliased or not yet made */
+	TileAccess *
+		alias; /* the place is only a name for this access: index[d] + place index of dim alias_dim... */
 	struct Binding *next;
 	const TileObj *obj;
-	DimSym **alias_var;     /* space variable of the bring that indexes each dim of the place */
+	DimSym **alias_var; /* space variable of the bring that indexes each dim of the place */
 } Binding;
 
 typedef struct Compiler {
@@ -95,20 +105,20 @@ typedef struct Compiler {
 	const PearlMachine *m;
 	Arena *arena;
 	PearlProgram *q;
-	Store **buf;            /* of each program buffer */
+	Store **buf; /* of each program buffer */
 	uint32_t spm_region, acc_region, gsm_region;
 
 	/* the kernel in hand */
 	TileKernel *kernel;
-	Binding *bind;          /* list */
-	VEC(Store *) stores;    /* places and temporaries of the kernel */
-	NodeList *list;         /* where instructions go */
-	LoopInfo *loop;         /* innermost loop around */
-	uint32_t par_depth;     /* par loops around */
+	Binding *bind;       /* list */
+	VEC(Store *) stores; /* places and temporaries of the kernel */
+	StepList *list;      /* where instructions go */
+	LoopInfo *loop;      /* innermost loop around */
+	uint32_t par_depth;  /* par loops around */
 	bool has_par, no_stages;
 	bool failed;
 	uint32_t temps;
-	int64_t spm_budget;     /* bytes that temporaries of one operation should not exceed */
+	int64_t spm_budget; /* bytes that temporaries of one operation should not exceed */
 	int64_t gsm_used, acc_used;
 	DimFacts facts;
 	Span at;
@@ -122,13 +132,14 @@ typedef struct Work {
 	TileAccess in[TILE_INS], out[TILE_OUTS];
 	uint32_t n_in, n_out;
 	bool accumulate;
-	Dim map[TILE_SPACE];    /* of each space variable of s: its value in terms of what is here */
+	Dim map[TILE_SPACE]; /* of each space variable of s: its value in terms of what is here */
 } Work;
 
 /* --- access.c: sizes, stores, descriptors ------------------------------------------------------- */
-int64_t upper(Compiler *c, Dim d);   /* greatest value; reports and returns 1 when unbounded */
+int64_t upper(Compiler *c, Dim d); /* greatest value; reports and returns 1 when unbounded */
 int64_t lower_bound(Compiler *c, Dim d);
-Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint32_t rank, const int64_t *cap);
+Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint32_t rank,
+                 const int64_t *cap);
 Store *binding_store(Compiler *c, const TileObj *o);
 Binding *binding_of(Compiler *c, const TileObj *o);
 bool access_mentions(const TileAccess *x, const DimSym *s);
@@ -136,15 +147,20 @@ uint32_t access_mask(const Work *w, const TileAccess *x); /* bit v: mentions spa
 int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym *s);
 /* Descriptor operand of access x over the space variables of `order` (n of them), one descriptor dim
  * each; variables that x does not mention get stride 0. */
-Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n, bool reads, bool writes);
-Operand operand_store(Compiler *c, Store *s, const Work *w, const uint32_t *order, uint32_t n, bool reads, bool writes);
+Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n,
+                bool reads, bool writes);
+Operand operand_store(Compiler *c, Store *s, const Work *w, const uint32_t *order, uint32_t n,
+                      bool reads, bool writes);
 Operand operand_flat(Compiler *c, Store *s, Dim count, bool reads, bool writes);
 Insn *emit(Compiler *c, PearlOpcode op);
-Node *node_add(Compiler *c, NodeKind kind);
-Node *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par);
-void loop_close(Compiler *c, Node *loop, NodeList *saved);
+Step *step_add(Compiler *c, StepForm kind);
+Step *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par);
+void loop_close(Compiler *c, Step *loop, StepList *saved);
 /* Narrow space variable v of w to chunks of `size`: opens a loop and rewrites w. */
-typedef struct Chunk { Node *node; NodeList *saved; } Chunk;
+typedef struct Chunk {
+	Step *node;
+	StepList *saved;
+} Chunk;
 Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size);
 void chunk_close(Compiler *c, Chunk k);
 void work_drop(Compiler *c, Work *w, uint32_t v); /* v has extent 1 and value 0 */
@@ -158,14 +174,17 @@ Store *access_store(Compiler *c, const TileAccess *x);
 TileAccess access_resolve(Compiler *c, const TileAccess *x); /* through aliases */
 TileObj *temp_obj(Compiler *c, PearlSpace space, DType t, uint32_t rank, const int64_t *cap);
 bool fail(Compiler *c, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
-static inline int64_t round_up(int64_t v, int64_t to) { return (v + to - 1) / to * to; }
+static inline int64_t round_up(int64_t v, int64_t to)
+{
+	return (v + to - 1) / to * to;
+}
 
 /* --- lower.c: statements ------------------------------------------------------------------------ */
 void lower_block(Compiler *c, const TileBlock *b);
 void lower_entry(Compiler *c, const TileEntry *e, uint32_t number);
 /* --- move.c: bring, put of plain copies ----------------------------------------------------------- */
 void lower_bring(Compiler *c, const TileStmt *s);
-void move_in(Compiler *c, Work *w);  /* out[0] (SPM) = in[0] */
+void move_in(Compiler *c, Work *w); /* out[0] (SPM) = in[0] */
 void store_out(Compiler *c, const Work *w, TileAccess from, const TileAccess *to, bool add);
 /* --- region.c, vector.c: map, put, reduce and the other vector operations --------------------------- */
 void lower_map(Compiler *c, const TileStmt *s);
@@ -179,12 +198,12 @@ bool region_is_identity(const Region *r);
 /* --- contract.c --------------------------------------------------------------------------------------- */
 void lower_contract(Compiler *c, const TileStmt *s);
 /* --- schedule.c ----------------------------------------------------------------------------------------- */
-void schedule_kernel(Compiler *c, NodeList *body);
+void schedule_kernel(Compiler *c, StepList *body);
 /* --- allocate.c, tokens.c --------------------------------------------------------------------------------- */
-bool allocate_kernel(Compiler *c, NodeList *body);
-void tokens_kernel(Compiler *c, NodeList *body);
+bool allocate_kernel(Compiler *c, StepList *body);
+void tokens_kernel(Compiler *c, StepList *body);
 PearlQueue insn_queue(const Insn *i);
 /* --- emit.c ------------------------------------------------------------------------------------------------- */
-void emit_kernel(Compiler *c, NodeList *body);
+void emit_kernel(Compiler *c, StepList *body);
 void emit_loop_begin(Compiler *c, LoopInfo *loop);
 #endif

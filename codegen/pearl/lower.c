@@ -6,7 +6,9 @@
 
 /* --- what a kernel does with a place ------------------------------------------------------------- */
 
-typedef struct Uses { bool contracted, fed, brought, softmax, other_out; } Uses;
+typedef struct Uses {
+	bool contracted, fed, brought, softmax, other_out;
+} Uses;
 
 static void scan_uses(const TileBlock *b, const TileObj *o, Uses *u)
 {
@@ -15,10 +17,14 @@ static void scan_uses(const TileBlock *b, const TileObj *o, Uses *u)
 		scan_uses(&s->orelse, o, u);
 		for (uint32_t i = 0; i < s->n_out; i++) {
 			if (s->out[i].obj != o) continue;
-			if (s->op == TILE_CONTRACT) u->contracted = true;
-			else if (s->op == TILE_BRING) u->brought = true;
-			else if (s->op == TILE_SOFTMAX_STEP) u->softmax = true;
-			else u->other_out = true;
+			if (s->op == TILE_CONTRACT)
+				u->contracted = true;
+			else if (s->op == TILE_BRING)
+				u->brought = true;
+			else if (s->op == TILE_SOFTMAX_STEP)
+				u->softmax = true;
+			else
+				u->other_out = true;
 		}
 		for (uint32_t i = 0; i < s->n_in; i++) {
 			if (s->in[i].obj == o && s->op == TILE_CONTRACT) u->fed = true;
@@ -35,9 +41,18 @@ static const TileStmt *state_of(const TileBlock *b, const TileObj *o, uint32_t *
 {
 	for (const TileStmt *s = b->first; s; s = s->next) {
 		if (s->op == TILE_SOFTMAX_STEP) {
-			if (s->out[2].obj == o) { *part = 0; return s; }
-			if (s->out[3].obj == o) { *part = 1; return s; }
-			if (s->out[1].obj == o) { *part = 2; return s; }
+			if (s->out[2].obj == o) {
+				*part = 0;
+				return s;
+			}
+			if (s->out[3].obj == o) {
+				*part = 1;
+				return s;
+			}
+			if (s->out[1].obj == o) {
+				*part = 2;
+				return s;
+			}
 		}
 		const TileStmt *in = state_of(&s->body, o, part);
 		if (!in) in = state_of(&s->orelse, o, part);
@@ -64,7 +79,8 @@ static Binding *bind(Compiler *c, const TileObj *o, Store *s)
 }
 
 /* The group of the state: found by one of its parts, or made around the first one placed. */
-static Store *state_store(Compiler *c, const TileStmt *step, const TileObj *o, uint32_t part, const int64_t *cap)
+static Store *state_store(Compiler *c, const TileStmt *step, const TileObj *o, uint32_t part,
+                          const int64_t *cap)
 {
 	int64_t bytes = dtype_bytes(DT_F32, 1);
 	for (uint32_t i = 0; i < o->rank; i++) bytes *= cap[i];
@@ -79,7 +95,12 @@ static Store *state_store(Compiler *c, const TileStmt *step, const TileObj *o, u
 	}
 	if (part == 0) group->mark = 1;
 	Store *s = NEW(c->arena, Store);
-	*s = (Store){.name = o->name, .space = SPACE_SPM, .dtype = DT_F32, .rank = o->rank, .ring = 1, .region = c->spm_region};
+	*s = (Store){.name = o->name,
+	             .space = SPACE_SPM,
+	             .dtype = DT_F32,
+	             .rank = o->rank,
+	             .ring = 1,
+	             .region = c->spm_region};
 	int64_t run = 4;
 	for (uint32_t i = o->rank; i-- > 0;) {
 		s->cap[i] = cap[i];
@@ -113,9 +134,12 @@ static void lower_place(Compiler *c, const TileStmt *s)
 	Uses u = {0};
 	scan_uses(&c->kernel->body, o, &u);
 	PearlSpace space = SPACE_SPM;
-	if (o->level == LEVEL_SHARED && c->m->gsm_bytes > 0 && !c->par_depth) space = SPACE_GSM;
-	else if (u.contracted && !u.fed && !u.brought && o->rank >= 1 && cap[o->rank - 1] <= c->m->array_cols && o->level != LEVEL_NEAR &&
-	         (o->dtype == DT_F32 || o->dtype == DT_I32) && c->acc_used + rows <= c->m->acc_rows / 2) {
+	if (o->level == LEVEL_SHARED && c->m->gsm_bytes > 0 && !c->par_depth)
+		space = SPACE_GSM;
+	else if (u.contracted && !u.fed && !u.brought && o->rank >= 1 &&
+	         cap[o->rank - 1] <= c->m->array_cols && o->level != LEVEL_NEAR &&
+	         (o->dtype == DT_F32 || o->dtype == DT_I32) &&
+	         c->acc_used + rows <= c->m->acc_rows / 2) {
 		space = SPACE_ACC;
 		c->acc_used += rows;
 	}
@@ -138,10 +162,14 @@ static bool rescaled_product(Compiler *c, const TileStmt *s)
 {
 	const TileStmt *product = s->next;
 	const Region *r = &s->region;
-	if (s->op != TILE_MAP || !product || product->op != TILE_CONTRACT || !product->accumulate || s->n_out != 1 || s->n_in != 2 || r->n_out != 1) return false;
+	if (s->op != TILE_MAP || !product || product->op != TILE_CONTRACT || !product->accumulate ||
+	    s->n_out != 1 || s->n_in != 2 || r->n_out != 1)
+		return false;
 	const RegionNode *mul = &r->node[r->out[0]];
 	const TileObj *o = s->out[0].obj;
-	if (o != product->out[0].obj || s->in[0].obj != o || s->in[1].obj == o || mul->kind != RN_CALL || mul->f != SC_MUL || r->n != 3) return false;
+	if (o != product->out[0].obj || s->in[0].obj != o || s->in[1].obj == o ||
+	    mul->kind != RN_CALL || mul->f != SC_MUL || r->n != 3)
+		return false;
 	if (!c->loop || c->loop->stages < 2) return false;
 	for (uint32_t d = 0; d < o->rank; d++)
 		if (s->in[0].index[d] != s->out[0].index[d]) return false;
@@ -161,8 +189,10 @@ static bool rescaled_product(Compiler *c, const TileStmt *s)
 	then.region.n = 4;
 	then.region.node = NEW_ARRAY(c->arena, RegionNode, 4);
 	then.region.out = NEW_ARRAY(c->arena, uint16_t, 1);
-	for (uint16_t k = 0; k < 3; k++) then.region.node[k] = (RegionNode){.kind = RN_ARG, .type = DT_F32, .index = k};
-	then.region.node[3] = (RegionNode){.kind = RN_CALL, .type = DT_F32, .f = SC_FMA, .arg = {0, 1, 2}};
+	for (uint16_t k = 0; k < 3; k++)
+		then.region.node[k] = (RegionNode){.kind = RN_ARG, .type = DT_F32, .index = k};
+	then.region.node[3] =
+		(RegionNode){.kind = RN_CALL, .type = DT_F32, .f = SC_FMA, .arg = {0, 1, 2}};
 	then.region.out[0] = 3;
 	lower_map(c, &then);
 	return true;
@@ -170,22 +200,28 @@ static bool rescaled_product(Compiler *c, const TileStmt *s)
 
 /* --- control ---------------------------------------------------------------------------------------- */
 
-static bool perfect(const TileBlock *b) { return b->first && !b->first->next && b->first->op == TILE_PAR; }
+static bool perfect(const TileBlock *b)
+{
+	return b->first && !b->first->next && b->first->op == TILE_PAR;
+}
 
 static void lower_loop(Compiler *c, const TileStmt *s, bool inside_perfect)
 {
 	bool par = s->op == TILE_PAR && (c->par_depth == 0 || inside_perfect);
-	NodeList *saved = c->list;
-	Node *n = loop_open(c, s->var, s->len, s->lo, dim_sub(c->p->dims, s->hi, s->lo), s->by > 0 ? s->by : 1, par);
+	StepList *saved = c->list;
+	Step *n = loop_open(c, s->var, s->len, s->lo, dim_sub(c->p->dims, s->hi, s->lo),
+	                    s->by > 0 ? s->by : 1, par);
 	n->loop->stages = s->op == TILE_SPLIT ? 0 : s->stages;
 	c->list = &n->body;
 	bool was_top = c->par_depth == 0;
 	c->par_depth += par;
-	if (s->op == TILE_PAR && perfect(&s->body)) lower_loop(c, s->body.first, par);
-	else lower_block(c, &s->body);
+	if (s->op == TILE_PAR && perfect(&s->body))
+		lower_loop(c, s->body.first, par);
+	else
+		lower_block(c, &s->body);
 	c->par_depth -= par;
 	loop_close(c, n, saved);
-	if (par && was_top && c->par_depth == 0 && s->next) node_add(c, NODE_BAR);
+	if (par && was_top && c->par_depth == 0 && s->next) step_add(c, FORM_BAR);
 }
 
 static void lower_if(Compiler *c, const TileStmt *s, uint32_t k)
@@ -194,8 +230,8 @@ static void lower_if(Compiler *c, const TileStmt *s, uint32_t k)
 		lower_block(c, &s->body);
 		return;
 	}
-	Node *n = node_add(c, NODE_IF);
-	NodeList *saved = c->list;
+	Step *n = step_add(c, FORM_IF);
+	StepList *saved = c->list;
 	n->cond = s->cond[k];
 	c->list = &n->body;
 	lower_if(c, s, k + 1);
@@ -205,10 +241,10 @@ static void lower_if(Compiler *c, const TileStmt *s, uint32_t k)
 }
 
 /* A part that only core 0 runs. */
-static Node *alone_open(Compiler *c)
+static Step *alone_open(Compiler *c)
 {
 	DimPool *p = c->p->dims;
-	Node *n = loop_open(c, NULL, NULL, dim_const(p, 0), dim_const(p, 1), 1, true);
+	Step *n = loop_open(c, NULL, NULL, dim_const(p, 0), dim_const(p, 1), 1, true);
 	c->list = &n->body;
 	c->par_depth++;
 	return n;
@@ -230,7 +266,9 @@ static void lower_index(Compiler *c, const TileStmt *s)
 		y.index[0] = dim_const(c->p->dims, 0);
 		copy.s = NULL;
 		copy.n_in = copy.n_out = copy.n_space = 1;
-		copy.space[0] = (TileVar){dim_sym_new(c->p->dims, "b", SYM_LOOP, dim_const(c->p->dims, 0), dim_const(c->p->dims, 0), c->at), dim_const(c->p->dims, 1)};
+		copy.space[0] = (TileVar){dim_sym_new(c->p->dims, "b", SYM_LOOP, dim_const(c->p->dims, 0),
+		                                      dim_const(c->p->dims, 0), c->at),
+		                          dim_const(c->p->dims, 1)};
 		copy.in[0] = x;
 		copy.out[0] = y;
 		move_in(c, &copy);
@@ -256,12 +294,12 @@ static void lower_put(Compiler *c, const TileStmt *s)
 		lower_map(c, s);
 		return;
 	}
-	NodeList *saved = c->list;
-	Node *n = alone_open(c);
+	StepList *saved = c->list;
+	Step *n = alone_open(c);
 	lower_map(c, s);
 	c->par_depth--;
 	loop_close(c, n, saved);
-	node_add(c, NODE_BAR);
+	step_add(c, FORM_BAR);
 }
 
 void lower_block(Compiler *c, const TileBlock *b)
@@ -283,8 +321,10 @@ void lower_block(Compiler *c, const TileBlock *b)
 		case TILE_INDEX: lower_index(c, s); break;
 		case TILE_BRING: lower_bring(c, s); break;
 		case TILE_MAP:
-			if (rescaled_product(c, s)) s = s->next;
-			else lower_map(c, s);
+			if (rescaled_product(c, s))
+				s = s->next;
+			else
+				lower_map(c, s);
 			break;
 		case TILE_PUT: lower_put(c, s); break;
 		case TILE_CONTRACT: lower_contract(c, s); break;
@@ -312,7 +352,8 @@ static void bind_formals(Compiler *c, const TileStep *step)
 		s->rank = formal->rank;
 		Dim offset = dim_const(c->p->dims, 0);
 		for (uint32_t i = 0; i < arg->n_lead; i++)
-			offset = dim_add(c->p->dims, offset, dim_mulc(c->p->dims, arg->lead[i], actual->stride[i]));
+			offset =
+				dim_add(c->p->dims, offset, dim_mulc(c->p->dims, arg->lead[i], actual->stride[i]));
 		for (uint32_t i = 0; i < formal->rank; i++) {
 			s->cap[i] = actual->cap[i + arg->n_lead];
 			s->stride[i] = actual->stride[i + arg->n_lead];
@@ -323,7 +364,7 @@ static void bind_formals(Compiler *c, const TileStep *step)
 }
 
 /* Lowers, schedules and allocates; false (without a message) when memory did not suffice. */
-static bool try_kernel(Compiler *c, const TileStep *step, int64_t budget, NodeList *body)
+static bool try_kernel(Compiler *c, const TileStep *step, int64_t budget, StepList *body)
 {
 	c->bind = NULL;
 	c->stores.n = 0;
@@ -332,14 +373,14 @@ static bool try_kernel(Compiler *c, const TileStep *step, int64_t budget, NodeLi
 	c->par_depth = 0;
 	c->spm_budget = budget;
 	c->list = body;
-	*body = (NodeList){0};
+	*body = (StepList){0};
 	c->has_par = has_op(&c->kernel->body, TILE_PAR);
 	LoopInfo *outer = c->loop;
 	bind_formals(c, step);
 	if (c->has_par)
 		lower_block(c, &c->kernel->body);
 	else {
-		Node *n = alone_open(c);
+		Step *n = alone_open(c);
 		lower_block(c, &c->kernel->body);
 		loop_close(c, n, body);
 	}
@@ -353,7 +394,7 @@ static void lower_launch(Compiler *c, const TileStep *step)
 {
 	c->kernel = step->kernel;
 	c->at = step->kernel->span;
-	NodeList body;
+	StepList body;
 	int64_t budget = c->m->spm_bytes / 3;
 	bool done = false;
 	for (int attempt = 0; attempt < 7 && !done && !c->failed; attempt++) {
@@ -366,8 +407,9 @@ static void lower_launch(Compiler *c, const TileStep *step)
 		Store *largest = NULL;
 		for (uint32_t i = 0; i < c->stores.n; i++)
 			if (!largest || c->stores.at[i]->bytes > largest->bytes) largest = c->stores.at[i];
-		fail(c, step->kernel->span, "its places do not fit the memories of `%s`; the largest, `%s`, takes %lld bytes", c->m->name,
-		     largest ? largest->name : "?", (long long)(largest ? largest->bytes : 0));
+		fail(c, step->kernel->span,
+		     "its places do not fit the memories of `%s`; the largest, `%s`, takes %lld bytes",
+		     c->m->name, largest ? largest->name : "?", (long long)(largest ? largest->bytes : 0));
 		return;
 	}
 	tokens_kernel(c, &body);
@@ -386,7 +428,12 @@ static void lower_steps(Compiler *c, const TileStep *step)
 			continue;
 		}
 		LoopInfo *l = NEW(c->arena, LoopInfo);
-		*l = (LoopInfo){.var = step->var, .lo = dim_const(c->p->dims, 0), .n = step->count, .tile = 1, .outer = c->loop, .depth = c->loop ? c->loop->depth + 1 : 0};
+		*l = (LoopInfo){.var = step->var,
+		                .lo = dim_const(c->p->dims, 0),
+		                .n = step->count,
+		                .tile = 1,
+		                .outer = c->loop,
+		                .depth = c->loop ? c->loop->depth + 1 : 0};
 		emit_loop_begin(c, l);
 		c->loop = l;
 		lower_steps(c, step->body);

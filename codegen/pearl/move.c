@@ -25,8 +25,10 @@ static bool may_leave(Compiler *c, const Work *w, const TileAccess *x, uint32_t 
 		Dim end = dim_mulc(p, dim_addc(p, w->space[v].extent, -1), k);
 		low = dim_add(p, low, zero);
 		high = dim_add(p, high, zero);
-		if (k < 0) low = dim_add(p, low, end);
-		else high = dim_add(p, high, end);
+		if (k < 0)
+			low = dim_add(p, low, end);
+		else
+			high = dim_add(p, high, end);
 	}
 	dim_range(&c->facts, low, &lo, &hi);
 	if (lo < 0) return true;
@@ -164,9 +166,12 @@ void move_in(Compiler *c, Work *w)
 {
 	w->in[0] = access_resolve(c, &w->in[0]);
 	PearlSpace from = access_store(c, &w->in[0])->space;
-	if (from == SPACE_SPM || from == SPACE_ACC) move_inside(c, w);
-	else if (w->in[0].rows) move_gather(c, w);
-	else move_dma(c, w);
+	if (from == SPACE_SPM || from == SPACE_ACC)
+		move_inside(c, w);
+	else if (w->in[0].rows)
+		move_gather(c, w);
+	else
+		move_dma(c, w);
 }
 
 /* The space of w is stored at `to` (HBM or GSM) from `from` (SPM). */
@@ -246,7 +251,8 @@ void lower_bring(Compiler *c, const TileStmt *s)
 		*alias = source;
 		b->alias = alias;
 		b->alias_var = NEW_ARRAY(c->arena, DimSym *, TILE_RANK);
-		for (uint32_t d = 0; d < s->out[0].obj->rank; d++) b->alias_var[d] = dim_as_sym(s->out[0].index[d]);
+		for (uint32_t d = 0; d < s->out[0].obj->rank; d++)
+			b->alias_var[d] = dim_as_sym(s->out[0].index[d]);
 		return;
 	}
 	b->store->touched = true;
@@ -259,7 +265,7 @@ void lower_bring(Compiler *c, const TileStmt *s)
 		if (k.node) k.node->loop->par = true;
 		move_in(c, &w);
 		chunk_close(c, k);
-		node_add(c, NODE_BAR);
+		step_add(c, FORM_BAR);
 		return;
 	}
 	move_in(c, &w);

@@ -13,7 +13,8 @@ void pearl_target(const PearlMachine *m, Target *out);
  * buffer, a parameter a dim). The result's interface holds the HBM address and byte strides of each
  * tensor: memory is laid out by bounds (every dim at the upper end of its range), row-major.
  * NULL after errors. Remarks tell what was placed in another form than the program says. */
-PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m, const Interface *interface, Arena *a);
+PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,
+                            const Interface *interface, Arena *a);
 /* The element type that a buffer has in HBM: i4 is expanded to f32. */
 DType pearl_buffer_dtype(const TileObj *buf);
 
@@ -24,6 +25,8 @@ uint64_t pearl_hbm_bytes(const PearlProgram *q);
 /* Calls write(ctx, address, bytes, n) for each dense run of the buffer (rows of its last dimension). */
 typedef bool PearlWrite(void *ctx, uint64_t address, const void *from, uint64_t bytes);
 typedef bool PearlRead(void *ctx, uint64_t address, void *to, uint64_t bytes);
-bool pearl_place_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf, const int64_t *params, const void *host, PearlWrite *write, void *ctx);
-bool pearl_fetch_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf, const int64_t *params, void *host, PearlRead *read, void *ctx);
+bool pearl_place_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf,
+                        const int64_t *params, const void *host, PearlWrite *write, void *ctx);
+bool pearl_fetch_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf,
+                        const int64_t *params, void *host, PearlRead *read, void *ctx);
 #endif

@@ -20,20 +20,20 @@ bool region_is_identity(const Region *r)
 }
 
 /* A value of a region: an access (of SPM or ACC) or a scalar known at dispatch. */
-typedef struct Value {
+typedef struct RegionValue {
 	enum { VALUE_ACCESS, VALUE_CONST, VALUE_REG } kind;
 	TileAccess access;
 	uint32_t mask;
 	double number;
 	Dim reg;
 	DType type; /* widened */
-} Value;
+} RegionValue;
 
 typedef struct RegionCtx {
 	Compiler *c;
 	Work *w;
 	const Region *r;
-	Value *value;
+	RegionValue *value;
 } RegionCtx;
 
 static uint32_t order_of(uint32_t mask, uint32_t *order)
@@ -76,7 +76,7 @@ static Operand arg_over(RegionCtx *x, const TileAccess *y, uint32_t mask, bool w
 	return o;
 }
 
-static void set_scalar(Insn *i, const Value *v)
+static void set_scalar(Insn *i, const RegionValue *v)
 {
 	if (v->kind == VALUE_REG || dtype_is_integer(v->type)) {
 		i->field[F_VEC_use_reg] = 1;
@@ -87,10 +87,10 @@ static void set_scalar(Insn *i, const Value *v)
 }
 
 /* The value as an access, filled into a temporary when it is a scalar. */
-static Value to_access(RegionCtx *x, Value v)
+static RegionValue to_access(RegionCtx *x, RegionValue v)
 {
 	if (v.kind == VALUE_ACCESS) return v;
-	Value y = {.kind = VALUE_ACCESS, .type = v.type, .mask = 0};
+	RegionValue y = {.kind = VALUE_ACCESS, .type = v.type, .mask = 0};
 	y.access = temp_over(x, 0, v.type);
 	Insn *i = emit(x->c, I_V_FILL);
 	i->arg[0] = arg_over(x, &y.access, 0, true);
@@ -98,9 +98,9 @@ static Value to_access(RegionCtx *x, Value v)
 	return y;
 }
 
-static Value reg_value(Compiler *c, Dim d)
+static RegionValue reg_value(Compiler *c, Dim d)
 {
-	Value v = {.kind = VALUE_REG, .type = DT_I32, .reg = d};
+	RegionValue v = {.kind = VALUE_REG, .type = DT_I32, .reg = d};
 	int64_t n;
 	if (dim_is_const(d, &n)) v.number = (double)n;
 	(void)c;
@@ -115,9 +115,9 @@ static uint32_t dim_mask(const Work *w, Dim d)
 	return mask;
 }
 
-static Value vector_binary(RegionCtx *x, PearlFunc f, Value a, Value b, DType t)
+static RegionValue vector_binary(RegionCtx *x, PearlFunc f, RegionValue a, RegionValue b, DType t)
 {
-	Value y = {.kind = VALUE_ACCESS, .type = t};
+	RegionValue y = {.kind = VALUE_ACCESS, .type = t};
 	a = to_access(x, a);
 	y.mask = a.mask | (b.kind == VALUE_ACCESS ? b.mask : 0);
 	y.access = temp_over(x, y.mask, t);
@@ -125,13 +125,15 @@ static Value vector_binary(RegionCtx *x, PearlFunc f, Value a, Value b, DType t)
 	i->field[F_VEC_func] = f;
 	i->arg[0] = arg_over(x, &y.access, y.mask, true);
 	i->arg[1] = arg_over(x, &a.access, y.mask, false);
-	if (b.kind == VALUE_ACCESS) i->arg[2] = arg_over(x, &b.access, y.mask, false);
-	else set_scalar(i, &b);
+	if (b.kind == VALUE_ACCESS)
+		i->arg[2] = arg_over(x, &b.access, y.mask, false);
+	else
+		set_scalar(i, &b);
 	return y;
 }
 
 /* An index expression over the space, as i32. */
-static Value vector_dim(RegionCtx *x, Dim d)
+static RegionValue vector_dim(RegionCtx *x, Dim d)
 {
 	Compiler *c = x->c;
 	uint32_t mask = dim_mask(x->w, d);
@@ -139,18 +141,25 @@ static Value vector_dim(RegionCtx *x, Dim d)
 	DimTerm only = dim_terms(d) == 1 ? dim_term(d, 0) : (DimTerm){0};
 	if (dim_terms(d) == 1 && only.n == 1 && only.atom[0]->kind != ATOM_SYM) {
 		const DimAtom *a = only.atom[0];
-		PearlFunc f = a->kind == ATOM_FLOORDIV ? VF_FLOORDIV : a->kind == ATOM_MIN ? VF_MIN : VF_MAX;
-		Value y = vector_binary(x, f, vector_dim(x, a->a), vector_dim(x, a->b), DT_I32);
-		if (only.coef != 1) y = vector_binary(x, VF_MUL, y, reg_value(c, dim_const(c->p->dims, only.coef)), DT_I32);
-		if (dim_constant(d)) y = vector_binary(x, VF_ADD, y, reg_value(c, dim_const(c->p->dims, dim_constant(d))), DT_I32);
+		PearlFunc f = a->kind == ATOM_FLOORDIV ? VF_FLOORDIV
+		              : a->kind == ATOM_MIN    ? VF_MIN
+		                                       : VF_MAX;
+		RegionValue y = vector_binary(x, f, vector_dim(x, a->a), vector_dim(x, a->b), DT_I32);
+		if (only.coef != 1)
+			y = vector_binary(x, VF_MUL, y, reg_value(c, dim_const(c->p->dims, only.coef)), DT_I32);
+		if (dim_constant(d))
+			y = vector_binary(x, VF_ADD, y, reg_value(c, dim_const(c->p->dims, dim_constant(d))),
+			                  DT_I32);
 		return y;
 	}
 	for (uint32_t v = 0; v < x->w->n_space; v++) {
 		if (mask != 1u << v) continue;
 		Dim coef, rest;
 		int64_t k;
-		if (!dim_linear_in(c->p->dims, d, x->w->space[v].sym, &coef, &rest) || !dim_is_const(coef, &k)) continue;
-		Value y = {.kind = VALUE_ACCESS, .type = DT_I32, .mask = mask};
+		if (!dim_linear_in(c->p->dims, d, x->w->space[v].sym, &coef, &rest) ||
+		    !dim_is_const(coef, &k))
+			continue;
+		RegionValue y = {.kind = VALUE_ACCESS, .type = DT_I32, .mask = mask};
 		y.access = temp_over(x, mask, DT_I32);
 		Insn *i = emit(c, I_V_IOTA);
 		i->arg[0] = arg_over(x, &y.access, mask, true);
@@ -162,12 +171,13 @@ static Value vector_dim(RegionCtx *x, Dim d)
 		return y;
 	}
 	if (dim_terms(d) < 2) {
-		fail(c, c->at, "index expression `%s` in a region is not affine in the space variables", dim_text(c->arena, d));
+		fail(c, c->at, "index expression `%s` in a region is not affine in the space variables",
+		     dim_text(c->arena, d));
 		return reg_value(c, dim_const(c->p->dims, 0));
 	}
 	/* a sum: what has no space variable in one scalar, then term by term */
 	Dim scalar = dim_const(c->p->dims, dim_constant(d));
-	Value sum = {0};
+	RegionValue sum = {0};
 	bool any = false;
 	for (uint32_t t = 0; t < dim_terms(d); t++) {
 		DimTerm term = dim_term(d, t);
@@ -175,15 +185,17 @@ static Value vector_dim(RegionCtx *x, Dim d)
 		for (uint32_t k = 0; k < term.n; k++) {
 			const DimAtom *a = term.atom[k];
 			DimPool *p = c->p->dims;
-			Dim ad = a->kind == ATOM_SYM ? dim_sym(p, a->sym) : a->kind == ATOM_FLOORDIV ? dim_floordiv(p, a->a, a->b)
-			         : a->kind == ATOM_MIN ? dim_min(p, a->a, a->b) : dim_max(p, a->a, a->b);
+			Dim ad = a->kind == ATOM_SYM        ? dim_sym(p, a->sym)
+			         : a->kind == ATOM_FLOORDIV ? dim_floordiv(p, a->a, a->b)
+			         : a->kind == ATOM_MIN      ? dim_min(p, a->a, a->b)
+			                                    : dim_max(p, a->a, a->b);
 			one = dim_mul(p, one, ad);
 		}
 		if (!dim_mask(x->w, one)) {
 			scalar = dim_add(c->p->dims, scalar, one);
 			continue;
 		}
-		Value v = vector_dim(x, one);
+		RegionValue v = vector_dim(x, one);
 		sum = any ? vector_binary(x, VF_ADD, sum, v, DT_I32) : v;
 		any = true;
 	}
@@ -192,51 +204,65 @@ static Value vector_dim(RegionCtx *x, Dim d)
 	return vector_binary(x, VF_ADD, sum, reg_value(c, scalar), DT_I32);
 }
 
-static const struct { uint8_t f; bool swap; uint8_t swapped; } functions[NUM_SCALARS] = {
+static const struct {
+	uint8_t f;
+	bool swap;
+	uint8_t swapped;
+} functions[NUM_SCALARS] = {
 #define ROW(s, v) [SC_##s] = {VF_##v, false, 0}
 #define ROW2(s, v, back) [SC_##s] = {VF_##v, true, VF_##back}
-	ROW(NEG, NEG), ROW(ABS, ABS), ROW(EXP, EXP), ROW(EXP2, EXP2), ROW(LOG, LOG), ROW(LOG2, LOG2), ROW(SQRT, SQRT),
-	ROW(RSQRT, RSQRT), ROW(RECIP, RECIP), ROW(TANH, TANH), ROW(SIGMOID, SIGMOID), ROW(ERF, ERF), ROW(SIN, SIN),
-	ROW(COS, COS), ROW(FLOOR, FLOOR), ROW(CEIL, CEIL), ROW(ROUND, ROUND), ROW(RELU, RELU), ROW(GELU, GELU),
-	ROW(GELU_TANH, GELU_TANH), ROW(SILU, SILU), ROW(NOT, NOT), ROW2(ADD, ADD, ADD), ROW2(SUB, SUB, RSUB),
-	ROW2(MUL, MUL, MUL), ROW2(DIV, DIV, RDIV), ROW(FLOORDIV, FLOORDIV), ROW(MOD, MOD), ROW(POW, POW),
-	ROW2(MIN, MIN, MIN), ROW2(MAX, MAX, MAX), ROW2(EQ, EQ, EQ), ROW2(NE, NE, NE), ROW2(LT, LT, GT), ROW2(LE, LE, GE),
-	ROW2(GT, GT, LT), ROW2(GE, GE, LE), ROW2(AND, AND, AND), ROW2(OR, OR, OR), ROW(SELECT, SELECT), ROW(FMA, FMA),
+	ROW(NEG, NEG),       ROW(ABS, ABS),        ROW(EXP, EXP),           ROW(EXP2, EXP2),
+	ROW(LOG, LOG),       ROW(LOG2, LOG2),      ROW(SQRT, SQRT),         ROW(RSQRT, RSQRT),
+	ROW(RECIP, RECIP),   ROW(TANH, TANH),      ROW(SIGMOID, SIGMOID),   ROW(ERF, ERF),
+	ROW(SIN, SIN),       ROW(COS, COS),        ROW(FLOOR, FLOOR),       ROW(CEIL, CEIL),
+	ROW(ROUND, ROUND),   ROW(RELU, RELU),      ROW(GELU, GELU),         ROW(GELU_TANH, GELU_TANH),
+	ROW(SILU, SILU),     ROW(NOT, NOT),        ROW2(ADD, ADD, ADD),     ROW2(SUB, SUB, RSUB),
+	ROW2(MUL, MUL, MUL), ROW2(DIV, DIV, RDIV), ROW(FLOORDIV, FLOORDIV), ROW(MOD, MOD),
+	ROW(POW, POW),       ROW2(MIN, MIN, MIN),  ROW2(MAX, MAX, MAX),     ROW2(EQ, EQ, EQ),
+	ROW2(NE, NE, NE),    ROW2(LT, LT, GT),     ROW2(LE, LE, GE),        ROW2(GT, GT, LT),
+	ROW2(GE, GE, LE),    ROW2(AND, AND, AND),  ROW2(OR, OR, OR),        ROW(SELECT, SELECT),
+	ROW(FMA, FMA),
 #undef ROW
 #undef ROW2
 };
 
 /* Emits node n; target: where to write it over all variables, or NULL for a temporary. */
-static Value node_emit(RegionCtx *x, uint32_t n, const TileAccess *target, uint32_t full)
+static RegionValue node_emit(RegionCtx *x, uint32_t n, const TileAccess *target, uint32_t full)
 {
 	Compiler *c = x->c;
 	const RegionNode *node = &x->r->node[n];
-	Value arg[3] = {0};
+	RegionValue arg[3] = {0};
 	uint32_t arity = node->kind == RN_CALL ? scalar_info[node->f].arity : 1;
 	for (uint32_t k = 0; k < arity; k++) arg[k] = x->value[node->arg[k]];
 	PearlFunc f = node->kind == RN_CALL ? functions[node->f].f : VF_COPY;
 	if (arity == 2 && arg[0].kind != VALUE_ACCESS && functions[node->f].swap) {
 		f = functions[node->f].swapped;
-		Value swap = arg[0];
+		RegionValue swap = arg[0];
 		arg[0] = arg[1];
 		arg[1] = swap;
 	}
 	uint32_t mask = 0;
 	for (uint32_t k = 0; k < arity; k++) {
 		/* only the last operand of a binary may stay a scalar; a trailing float constant of three too */
-		bool scalar_ok = (arity == 2 && k == 1) || (arity == 3 && k == 2 && arg[k].kind == VALUE_CONST && arg[k].type == DT_F32);
+		bool scalar_ok =
+			(arity == 2 && k == 1) ||
+			(arity == 3 && k == 2 && arg[k].kind == VALUE_CONST && arg[k].type == DT_F32);
 		if (!scalar_ok) arg[k] = to_access(x, arg[k]);
 		if (arg[k].kind == VALUE_ACCESS) mask |= arg[k].mask;
 	}
-	Value y = {.kind = VALUE_ACCESS, .type = node->kind == RN_CAST ? dtype_widened(node->type) : node->type, .mask = target ? full : mask};
+	RegionValue y = {.kind = VALUE_ACCESS,
+	                 .type = node->kind == RN_CAST ? dtype_widened(node->type) : node->type,
+	                 .mask = target ? full : mask};
 	DType t = node->type;
 	y.access = target ? *target : temp_over(x, mask, t);
 	Insn *i = emit(c, arity == 1 ? I_V_UN : arity == 2 ? I_V_BIN : I_V_TRI);
 	i->field[F_VEC_func] = f;
 	i->arg[0] = arg_over(x, &y.access, y.mask, true);
 	for (uint32_t k = 0; k < arity; k++) {
-		if (arg[k].kind == VALUE_ACCESS) i->arg[k + 1] = arg_over(x, &arg[k].access, y.mask, false);
-		else set_scalar(i, &arg[k]);
+		if (arg[k].kind == VALUE_ACCESS)
+			i->arg[k + 1] = arg_over(x, &arg[k].access, y.mask, false);
+		else
+			set_scalar(i, &arg[k]);
 	}
 	return y;
 }
@@ -263,17 +289,22 @@ void region_lower(Compiler *c, Work *w, const Region *r)
 		PearlSpace space = access_store(c, &y)->space;
 		if (space == SPACE_HBM || space == SPACE_GSM) stage_in(c, w, &w->in[i], NUM_DTYPES);
 	}
-	RegionCtx x = {c, w, r, NEW_ARRAY(c->arena, Value, r->n + 1)};
+	RegionCtx x = {c, w, r, NEW_ARRAY(c->arena, RegionValue, r->n + 1)};
 	uint32_t full = (1u << w->n_space) - 1;
-	Value *result = NEW_ARRAY(c->arena, Value, r->n_out + 1);
+	RegionValue *result = NEW_ARRAY(c->arena, RegionValue, r->n_out + 1);
 	for (uint32_t n = 0; n < r->n && !c->failed; n++) {
 		const RegionNode *node = &r->node[n];
-		Value *v = &x.value[n];
+		RegionValue *v = &x.value[n];
 		if (node->kind == RN_ARG)
-			*v = (Value){.kind = VALUE_ACCESS, .access = w->in[node->index], .mask = access_mask(w, &w->in[node->index]), .type = node->type};
+			*v = (RegionValue){.kind = VALUE_ACCESS,
+			                   .access = w->in[node->index],
+			                   .mask = access_mask(w, &w->in[node->index]),
+			                   .type = node->type};
 		else if (node->kind == RN_CONST) {
-			*v = (Value){.kind = VALUE_CONST, .number = node->value, .type = node->type};
-			if (node->type != DT_F32) v->reg = dim_const(c->p->dims, (int64_t)node->value), v->kind = node->type == DT_I32 ? VALUE_REG : VALUE_CONST;
+			*v = (RegionValue){.kind = VALUE_CONST, .number = node->value, .type = node->type};
+			if (node->type != DT_F32)
+				v->reg = dim_const(c->p->dims, (int64_t)node->value),
+				v->kind = node->type == DT_I32 ? VALUE_REG : VALUE_CONST;
 		} else if (node->kind == RN_DIM) {
 			Dim d = node->dim;
 			if (w->s) d = work_dim(c, w, d); /* in terms of the variables left after chunking */
@@ -284,9 +315,13 @@ void region_lower(Compiler *c, Work *w, const Region *r)
 				bool later = false;
 				for (uint32_t m = n + 1; m < r->n; m++)
 					if (r->node[m].kind >= RN_CAST)
-						for (uint32_t j = 0; j < (r->node[m].kind == RN_CAST ? 1u : scalar_info[r->node[m].f].arity); j++)
+						for (uint32_t j = 0;
+						     j <
+						     (r->node[m].kind == RN_CAST ? 1u : scalar_info[r->node[m].f].arity);
+						     j++)
 							later |= r->node[m].arg[j] == n;
-				if (r->out[k] == n && !later && n == r->n - 1 && direct(w, k, r)) target = &w->out[k], result[k].kind = VALUE_REG;
+				if (r->out[k] == n && !later && n == r->n - 1 && direct(w, k, r))
+					target = &w->out[k], result[k].kind = VALUE_REG;
 			}
 			*v = node_emit(&x, n, target, full);
 		}
@@ -294,7 +329,7 @@ void region_lower(Compiler *c, Work *w, const Region *r)
 	/* what was not written directly is copied at the end */
 	for (uint32_t k = 0; k < r->n_out && !c->failed; k++) {
 		if (result[k].kind == VALUE_REG) continue;
-		Value v = x.value[r->out[k]];
+		RegionValue v = x.value[r->out[k]];
 		Insn *i = emit(c, v.kind == VALUE_ACCESS ? I_V_UN : I_V_FILL);
 		i->arg[0] = arg_over(&x, &w->out[k], full, true);
 		if (v.kind == VALUE_ACCESS) {
@@ -352,7 +387,10 @@ static void with_chunks(Compiler *c, Work *w, const Region *r, bool out, uint32_
 	while (n) chunk_close(c, open[--n]);
 }
 
-static void map_leaf(Compiler *c, Work *w, const Region *r) { region_lower(c, w, r); }
+static void map_leaf(Compiler *c, Work *w, const Region *r)
+{
+	region_lower(c, w, r);
+}
 
 static void put_leaf(Compiler *c, Work *w, const Region *r)
 {

@@ -8,7 +8,11 @@
 
 enum { MOST_INSNS = 64, MOST_RING = 6 };
 
-typedef struct Slot { Node *node; Insn *insn; int64_t cost, delay, time; } Slot;
+typedef struct Slot {
+	Step *node;
+	Insn *insn;
+	int64_t cost, delay, time;
+} Slot;
 
 static int64_t elements(Compiler *c, const Operand *o)
 {
@@ -24,27 +28,39 @@ static void cost_of(Compiler *c, Slot *s)
 	const PearlMachine *m = c->m;
 	int64_t n = elements(c, &i->arg[0]);
 	switch (insn_queue(i)) {
-	case Q_L: s->cost = n * dtype_bytes(i->arg[0].dtype, 1) / m->link_in + 4, s->delay = s->cost + 200; break;
-	case Q_W: s->cost = n * dtype_bytes(i->arg[1].dtype, 1) / m->link_out + 4, s->delay = s->cost + 150; break;
+	case Q_L:
+		s->cost = n * dtype_bytes(i->arg[0].dtype, 1) / m->link_in + 4, s->delay = s->cost + 200;
+		break;
+	case Q_W:
+		s->cost = n * dtype_bytes(i->arg[1].dtype, 1) / m->link_out + 4, s->delay = s->cost + 150;
+		break;
 	case Q_D: s->cost = n / m->array_cols + 12, s->delay = s->cost + 12; break;
 	case Q_M: {
 		int64_t rows = upper(c, i->arg[0].dim[0]) * upper(c, i->arg[0].dim[1]), k = 1;
 		for (uint32_t d = 2; d < 5; d++) k *= upper(c, i->arg[1].dim[d]);
-		s->cost = rows * ((k + m->array_rows - 1) / m->array_rows) * (i->arg[1].dtype == DT_F32 ? 4 : 1);
+		s->cost =
+			rows * ((k + m->array_rows - 1) / m->array_rows) * (i->arg[1].dtype == DT_F32 ? 4 : 1);
 		s->delay = s->cost + m->array_rows + m->array_cols;
 		break;
 	}
 	default:
-		if (i->op == I_V_SMX || i->op == I_V_RED) n = elements(c, &i->arg[1]) * (i->op == I_V_SMX ? 3 : 1);
+		if (i->op == I_V_SMX || i->op == I_V_RED)
+			n = elements(c, &i->arg[1]) * (i->op == I_V_SMX ? 3 : 1);
 		s->cost = n / m->vector_lanes + 12;
 		s->delay = s->cost + 12;
 	}
 	if (s->cost < 4) s->cost = 4;
 }
 
-static const Store *root(const Operand *o) { return o->store->group ? o->store->group : o->store; }
+static const Store *root(const Operand *o)
+{
+	return o->store->group ? o->store->group : o->store;
+}
 
-static bool ringed(const LoopInfo *l, const Store *s) { return s->home == l && (s->space == SPACE_SPM || s->space == SPACE_ACC); }
+static bool ringed(const LoopInfo *l, const Store *s)
+{
+	return s->home == l && (s->space == SPACE_SPM || s->space == SPACE_ACC);
+}
 
 /* Whether x before y in one iteration must keep their order: kinds of touch of one store. */
 static bool depends(const Insn *x, const Insn *y)
@@ -53,7 +69,10 @@ static bool depends(const Insn *x, const Insn *y)
 		for (uint32_t b = 0; b < 4; b++) {
 			const Operand *p = &x->arg[a], *q = &y->arg[b];
 			if (!p->store || !q->store || !(p->writes || q->writes)) continue;
-			if (root(p) == root(q) || (p->store->space == SPACE_HBM && q->store->space == SPACE_HBM && p->store->region == q->store->region)) return true;
+			if (root(p) == root(q) ||
+			    (p->store->space == SPACE_HBM && q->store->space == SPACE_HBM &&
+			     p->store->region == q->store->region))
+				return true;
 		}
 	return false;
 }
@@ -66,7 +85,9 @@ static bool carries(const LoopInfo *l, const Insn *x, const Insn *y)
 			const Operand *p = &x->arg[a], *q = &y->arg[b];
 			if (!p->store || !q->store || !(p->writes || q->writes)) continue;
 			if (root(p) == root(q) && !ringed(l, root(p))) return true;
-			if (p->store->space == SPACE_HBM && q->store->space == SPACE_HBM && p->store->region == q->store->region) return true;
+			if (p->store->space == SPACE_HBM && q->store->space == SPACE_HBM &&
+			    p->store->region == q->store->region)
+				return true;
 		}
 	return false;
 }
@@ -76,7 +97,8 @@ static bool free_at(const Slot *s, uint32_t n, uint32_t me, int64_t time, int64_
 	int64_t begin = time % interval;
 	for (uint32_t k = 0; k < n; k++) {
 		if (k == me || insn_queue(s[k].insn) != insn_queue(s[me].insn) || s[k].time < 0) continue;
-		int64_t other = s[k].time % interval, gap = (other - begin + interval) % interval, back = (begin - other + interval) % interval;
+		int64_t other = s[k].time % interval, gap = (other - begin + interval) % interval,
+				back = (begin - other + interval) % interval;
 		if (gap < s[me].cost || back < s[k].cost) return false;
 	}
 	return true;
@@ -89,7 +111,9 @@ static bool try_interval(Compiler *c, const LoopInfo *l, Slot *s, uint32_t n, in
 		int64_t t = 0;
 		for (uint32_t j = 0; j < k; j++)
 			if (depends(s[j].insn, s[k].insn)) {
-				int64_t after = s[j].time + (insn_queue(s[j].insn) == insn_queue(s[k].insn) ? s[j].cost : s[j].delay);
+				int64_t after =
+					s[j].time +
+					(insn_queue(s[j].insn) == insn_queue(s[k].insn) ? s[j].cost : s[j].delay);
 				if (after > t) t = after;
 			}
 		int64_t end = t + interval;
@@ -132,13 +156,13 @@ static bool size_rings(Compiler *c, const LoopInfo *l, const Slot *s, uint32_t n
 	return true;
 }
 
-static bool schedule_loop(Compiler *c, Node *node)
+static bool schedule_loop(Compiler *c, Step *node)
 {
 	Slot s[MOST_INSNS];
 	uint32_t n = 0;
 	int64_t busy[NUM_QUEUES] = {0}, interval = 0;
-	for (Node *k = node->body.first; k; k = k->next) {
-		if (k->kind != NODE_INSN || n == MOST_INSNS || insn_queue(k->insn) == Q_S) return false;
+	for (Step *k = node->body.first; k; k = k->next) {
+		if (k->kind != FORM_INSN || n == MOST_INSNS || insn_queue(k->insn) == Q_S) return false;
 		s[n] = (Slot){.node = k, .insn = k->insn};
 		k->insn->serial = n;
 		cost_of(c, &s[n]);
@@ -150,7 +174,8 @@ static bool schedule_loop(Compiler *c, Node *node)
 		if (busy[q] > interval) interval = busy[q];
 	bool found = false;
 	for (int attempt = 0; attempt < 12 && !found; attempt++, interval += interval / 8 + 1) {
-		found = try_interval(c, node->loop, s, n, interval) && size_rings(c, node->loop, s, n, interval);
+		found = try_interval(c, node->loop, s, n, interval) &&
+		        size_rings(c, node->loop, s, n, interval);
 		if (found) break;
 	}
 	if (!found) {
@@ -165,7 +190,7 @@ static bool schedule_loop(Compiler *c, Node *node)
 		if (s[k].insn->stage + 1 > stages) stages = s[k].insn->stage + 1;
 	}
 	/* program order within the body: by time of issue */
-	node->body = (NodeList){0};
+	node->body = (StepList){0};
 	bool used[MOST_INSNS] = {0};
 	for (uint32_t done = 0; done < n; done++) {
 		uint32_t best = n;
@@ -173,8 +198,10 @@ static bool schedule_loop(Compiler *c, Node *node)
 			if (!used[k] && (best == n || s[k].insn->order < s[best].insn->order)) best = k;
 		used[best] = true;
 		s[best].node->next = NULL;
-		if (node->body.last) node->body.last->next = s[best].node;
-		else node->body.first = s[best].node;
+		if (node->body.last)
+			node->body.last->next = s[best].node;
+		else
+			node->body.first = s[best].node;
 		node->body.last = s[best].node;
 	}
 	node->loop->stages = stages;
@@ -183,16 +210,19 @@ static bool schedule_loop(Compiler *c, Node *node)
 	return true;
 }
 
-static void schedule_list(Compiler *c, NodeList *l)
+static void schedule_list(Compiler *c, StepList *l)
 {
-	for (Node *n = l->first; n; n = n->next) {
+	for (Step *n = l->first; n; n = n->next) {
 		schedule_list(c, &n->body);
 		schedule_list(c, &n->orelse);
-		if (n->kind != NODE_LOOP) continue;
+		if (n->kind != FORM_LOOP) continue;
 		bool wanted = n->loop->stages > 1;
 		n->loop->stages = 0;
 		if (wanted && !c->no_stages) schedule_loop(c, n);
 	}
 }
 
-void schedule_kernel(Compiler *c, NodeList *body) { schedule_list(c, body); }
+void schedule_kernel(Compiler *c, StepList *body)
+{
+	schedule_list(c, body);
+}

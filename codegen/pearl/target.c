@@ -5,7 +5,10 @@
 
 enum { HBM_FIRST = 4096, HBM_ALIGN = 512 };
 
-DType pearl_buffer_dtype(const TileObj *b) { return b->dtype == DT_I4 || b->enc.kind == ENC_I4 ? DT_F32 : b->dtype; }
+DType pearl_buffer_dtype(const TileObj *b)
+{
+	return b->dtype == DT_I4 || b->enc.kind == ENC_I4 ? DT_F32 : b->dtype;
+}
 
 static bool overlap(const TileObj *a, const TileObj *b)
 {
@@ -45,8 +48,14 @@ static void map_hbm(Compiler *c)
 		o->id = b;
 		c->buf[b] = s;
 		c->at = o->span;
-		*s = (Store){.name = o->name, .space = SPACE_HBM, .dtype = pearl_buffer_dtype(o), .rank = o->rank, .ring = 1};
-		if (s->dtype != o->dtype) diag_remark(c->d, o->span, "Pearl holds `%s` as %s, expanded from %s", o->name, dtype_name(s->dtype), dtype_name(o->dtype));
+		*s = (Store){.name = o->name,
+		             .space = SPACE_HBM,
+		             .dtype = pearl_buffer_dtype(o),
+		             .rank = o->rank,
+		             .ring = 1};
+		if (s->dtype != o->dtype)
+			diag_remark(c->d, o->span, "Pearl holds `%s` as %s, expanded from %s", o->name,
+			            dtype_name(s->dtype), dtype_name(o->dtype));
 		int64_t run = dtype_bytes(s->dtype, 1);
 		for (uint32_t i = o->rank; i-- > 0;) {
 			s->cap[i] = upper(c, o->dims[i]);
@@ -64,19 +73,27 @@ static void map_hbm(Compiler *c)
 			moved = false;
 			for (uint32_t k = 0; k < b; k++) {
 				const Store *t = c->buf[k];
-				if (may_share(p, o, p->bufs.at[k]) || t->base + t->bytes <= at || t->base >= at + s->bytes) continue;
+				if (may_share(p, o, p->bufs.at[k]) || t->base + t->bytes <= at ||
+				    t->base >= at + s->bytes)
+					continue;
 				at = t->base + t->bytes;
 				moved = true;
 			}
 		}
 		s->base = o->kind == TB_ARENA ? at : end;
-		if (o->kind != TB_ARENA || at + s->bytes > end) end = s->base + s->bytes > end ? s->base + s->bytes : end;
-		if (end > c->m->hbm_bytes) fail(c, o->span, "the buffers need more than the %lld bytes of memory of `%s`", (long long)c->m->hbm_bytes, c->m->name);
-		s->region = pearl_add_region(c->q, &(PearlRegion){o->name, SPACE_HBM, true, o->kind != TB_WEIGHT && o->kind != TB_IN, s->base, s->bytes, (int32_t)b});
+		if (o->kind != TB_ARENA || at + s->bytes > end)
+			end = s->base + s->bytes > end ? s->base + s->bytes : end;
+		if (end > c->m->hbm_bytes)
+			fail(c, o->span, "the buffers need more than the %lld bytes of memory of `%s`",
+			     (long long)c->m->hbm_bytes, c->m->name);
+		s->region = pearl_add_region(c->q, &(PearlRegion){o->name, SPACE_HBM, true,
+		                                                  o->kind != TB_WEIGHT && o->kind != TB_IN,
+		                                                  s->base, s->bytes, (int32_t)b});
 	}
 	if (p->prepack)
 		for (uint32_t b = 0; b < p->bufs.n; b++)
-			if (p->bufs.at[b]->kind == TB_WEIGHT) c->q->regions.at[c->buf[b]->region].writable = true;
+			if (p->bufs.at[b]->kind == TB_WEIGHT)
+				c->q->regions.at[c->buf[b]->region].writable = true;
 }
 
 /* --- the interface --------------------------------------------------------------------------------- */
@@ -92,7 +109,8 @@ static int32_t expr_param(void *ctx, const DimSym *s)
 static const ExprWord *expr_of(Compiler *c, Dim d)
 {
 	ExprVec v = {0};
-	if (!dim_to_expr(d, expr_param, c->p, c->q->arena, &v)) fail(c, c->at, "`%s` depends on more than the parameters", dim_text(c->arena, d));
+	if (!dim_to_expr(d, expr_param, c->p, c->q->arena, &v))
+		fail(c, c->at, "`%s` depends on more than the parameters", dim_text(c->arena, d));
 	return v.at;
 }
 
@@ -106,8 +124,10 @@ static uint32_t count_launches(const TileStep *s)
 static void name_launches(const TileStep *s, const char **name, uint32_t n)
 {
 	for (; s; s = s->next) {
-		if (s->kind == STEP_LOOP) name_launches(s->body, name, n);
-		else if (s->number < n) name[s->number] = s->kernel->name;
+		if (s->kind == STEP_LOOP)
+			name_launches(s->body, name, n);
+		else if (s->number < n)
+			name[s->number] = s->kernel->name;
 	}
 }
 
@@ -116,11 +136,18 @@ static Interface *make_interface(Compiler *c)
 	Arena *a = c->q->arena;
 	TileProgram *p = c->p;
 	Interface *f = NEW(a, Interface);
-	*f = (Interface){.model = p->name ? p->name : "", .target = "pearl", .version = NACRE_VERSION, .prepack = -1};
+	*f = (Interface){.model = p->name ? p->name : "",
+	                 .target = "pearl",
+	                 .version = NACRE_VERSION,
+	                 .prepack = -1};
 	InterfaceParam *param = NEW_ARRAY(a, InterfaceParam, p->params.n + 1);
 	for (uint32_t i = 0; i < p->params.n; i++) {
 		const DimSym *s = p->params.at[i];
-		param[i] = (InterfaceParam){s->name, s->kind == SYM_SESSION ? IP_SESSION : s->kind == SYM_STATE ? IP_STATE : IP_CALL, expr_of(c, s->lo), expr_of(c, s->hi)};
+		param[i] = (InterfaceParam){s->name,
+		                            s->kind == SYM_SESSION ? IP_SESSION
+		                            : s->kind == SYM_STATE ? IP_STATE
+		                                                   : IP_CALL,
+		                            expr_of(c, s->lo), expr_of(c, s->hi)};
 	}
 	f->param = param;
 	f->n_param = (uint32_t)p->params.n;
@@ -133,14 +160,26 @@ static Interface *make_interface(Compiler *c)
 	f->require = require;
 	f->require_text = text;
 	f->n_require = (uint32_t)p->require.n;
-	static const uint8_t kind[] = {[TB_WEIGHT] = IT_WEIGHT, [TB_STATE] = IT_STATE, [TB_IN] = IT_IN, [TB_OUT] = IT_OUT, [TB_ARENA] = IT_ARENA};
+	static const uint8_t kind[] = {[TB_WEIGHT] = IT_WEIGHT,
+	                               [TB_STATE] = IT_STATE,
+	                               [TB_IN] = IT_IN,
+	                               [TB_OUT] = IT_OUT,
+	                               [TB_ARENA] = IT_ARENA};
 	InterfaceTensor *tensor = NEW_ARRAY(a, InterfaceTensor, p->bufs.n + 1);
 	for (uint32_t b = 0; b < p->bufs.n; b++) {
 		const TileObj *o = p->bufs.at[b];
 		c->at = o->span;
-		tensor[b] = (InterfaceTensor){.name = o->name, .key = o->key ? o->key : "", .kind = o->kind == TB_WEIGHT && !o->key ? IT_CONST : kind[o->kind], .dtype = o->dtype, .rank = o->rank, .plain = o->enc.kind == ENC_PLAIN, .offset = ~(uint64_t)0};
+		tensor[b] =
+			(InterfaceTensor){.name = o->name,
+		                      .key = o->key ? o->key : "",
+		                      .kind = o->kind == TB_WEIGHT && !o->key ? IT_CONST : kind[o->kind],
+		                      .dtype = o->dtype,
+		                      .rank = o->rank,
+		                      .plain = o->enc.kind == ENC_PLAIN,
+		                      .offset = ~(uint64_t)0};
 		for (uint32_t i = 0; i < o->rank; i++) tensor[b].dim[i] = expr_of(c, o->dims[i]);
-		tensor[b].bytes = expr_of(c, encoding_bytes_dim(p->dims, &o->enc, o->dtype, o->rank, o->dims));
+		tensor[b].bytes =
+			expr_of(c, encoding_bytes_dim(p->dims, &o->enc, o->dtype, o->rank, o->dims));
 		tensor[b].live_first = o->live_first;
 		tensor[b].live_last = o->live_last;
 		for (uint32_t e = 0; e < p->entries.n; e++)
@@ -152,7 +191,9 @@ static Interface *make_interface(Compiler *c)
 	InterfaceEntry *entry = NEW_ARRAY(a, InterfaceEntry, entries + 1);
 	for (uint32_t i = 0; i < entries; i++) {
 		const TileEntry *e = i < p->entries.n ? p->entries.at[i] : p->prepack;
-		uint32_t *in = NEW_ARRAY(a, uint32_t, e->ins.n + 1), *outs = NEW_ARRAY(a, uint32_t, e->outs.n + 1), *set = NEW_ARRAY(a, uint32_t, e->set_sym.n + 1);
+		uint32_t *in = NEW_ARRAY(a, uint32_t, e->ins.n + 1),
+				 *outs = NEW_ARRAY(a, uint32_t, e->outs.n + 1),
+				 *set = NEW_ARRAY(a, uint32_t, e->set_sym.n + 1);
 		const ExprWord **set_value = NEW_ARRAY(a, const ExprWord *, e->set_sym.n + 1);
 		for (uint32_t k = 0; k < e->ins.n; k++) in[k] = e->ins.at[k]->id;
 		for (uint32_t k = 0; k < e->outs.n; k++) outs[k] = e->outs.at[k]->id;
@@ -166,7 +207,19 @@ static Interface *make_interface(Compiler *c)
 		name_launches(e->steps, names, launches);
 		const ExprWord **relation = NEW_ARRAY(a, const ExprWord *, e->require.n + 1);
 		for (uint32_t k = 0; k < e->require.n; k++) relation[k] = expr_of(c, e->require.at[k]);
-		entry[i] = (InterfaceEntry){e->name, (uint32_t)e->ins.n, (uint32_t)e->outs.n, in, outs, (uint32_t)e->set_sym.n, set, set_value, launches, names, (uint32_t)e->require.n, relation, e->require_text.at};
+		entry[i] = (InterfaceEntry){e->name,
+		                            (uint32_t)e->ins.n,
+		                            (uint32_t)e->outs.n,
+		                            in,
+		                            outs,
+		                            (uint32_t)e->set_sym.n,
+		                            set,
+		                            set_value,
+		                            launches,
+		                            names,
+		                            (uint32_t)e->require.n,
+		                            relation,
+		                            e->require_text.at};
 	}
 	if (p->prepack) f->prepack = (int32_t)p->entries.n;
 	f->entry = entry;
@@ -180,28 +233,38 @@ static void add_addresses(Compiler *c, Interface *f)
 	memcpy(tensor, f->tensor, f->n_tensor * sizeof *tensor);
 	for (uint32_t b = 0; b < f->n_tensor && b < c->p->bufs.n; b++) {
 		tensor[b].address = (uint64_t)c->buf[b]->base;
-		for (uint32_t i = 0; i < c->p->bufs.at[b]->rank; i++) tensor[b].stride[i] = c->buf[b]->stride[i];
+		for (uint32_t i = 0; i < c->p->bufs.at[b]->rank; i++)
+			tensor[b].stride[i] = c->buf[b]->stride[i];
 	}
 	f->tensor = tensor;
 }
 
-PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m, const Interface *interface, Arena *a)
+PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,
+                            const Interface *interface, Arena *a)
 {
 	Compiler c = {.d = d, .p = p, .m = m, .arena = arena_new(), .q = pearl_program_new(a, m)};
 	uint32_t errors = d->errors;
 	c.facts.pool = p->dims;
-	for (uint32_t i = 0; i < p->require.n; i++) vec_push(c.arena, &c.facts.nonneg, p->require.at[i]);
+	for (uint32_t i = 0; i < p->require.n; i++)
+		vec_push(c.arena, &c.facts.nonneg, p->require.at[i]);
 	map_hbm(&c);
-	c.spm_region = pearl_add_region(c.q, &(PearlRegion){"spm", SPACE_SPM, true, true, 0, m->spm_bytes, -1});
-	c.acc_region = pearl_add_region(c.q, &(PearlRegion){"acc", SPACE_ACC, true, true, 0, m->acc_rows * m->array_cols * 4, -1});
-	if (m->gsm_bytes) c.gsm_region = pearl_add_region(c.q, &(PearlRegion){"gsm", SPACE_GSM, true, true, 0, m->gsm_bytes, -1});
+	c.spm_region =
+		pearl_add_region(c.q, &(PearlRegion){"spm", SPACE_SPM, true, true, 0, m->spm_bytes, -1});
+	c.acc_region = pearl_add_region(
+		c.q, &(PearlRegion){"acc", SPACE_ACC, true, true, 0, m->acc_rows * m->array_cols * 4, -1});
+	if (m->gsm_bytes)
+		c.gsm_region = pearl_add_region(
+			c.q, &(PearlRegion){"gsm", SPACE_GSM, true, true, 0, m->gsm_bytes, -1});
 	if (!c.failed) {
 		Interface *f = NEW(a, Interface);
-		if (interface) *f = *interface;
-		else *f = *make_interface(&c);
+		if (interface)
+			*f = *interface;
+		else
+			*f = *make_interface(&c);
 		add_addresses(&c, f);
 		c.q->interface = f;
-		for (uint32_t i = 0; i < p->entries.n && !c.failed; i++) lower_entry(&c, p->entries.at[i], i);
+		for (uint32_t i = 0; i < p->entries.n && !c.failed; i++)
+			lower_entry(&c, p->entries.at[i], i);
 		if (p->prepack && !c.failed) lower_entry(&c, p->prepack, (uint32_t)p->entries.n);
 	}
 	arena_free(c.arena);
@@ -210,7 +273,10 @@ PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m, con
 
 /* --- the host's side --------------------------------------------------------------------------------- */
 
-typedef struct Bound { const TileProgram *p; const int64_t *params; } Bound;
+typedef struct Bound {
+	const TileProgram *p;
+	const int64_t *params;
+} Bound;
 
 static bool bound_value(void *ctx, const DimSym *s, int64_t *out)
 {
@@ -242,7 +308,8 @@ typedef struct Walk {
 	uint8_t *row;
 } Walk;
 
-static bool walk_begin(Walk *w, Arena *a, const TileProgram *p, const PearlProgram *q, uint32_t buf, const int64_t *params)
+static bool walk_begin(Walk *w, Arena *a, const TileProgram *p, const PearlProgram *q, uint32_t buf,
+                       const int64_t *params)
 {
 	Bound b = {p, params};
 	w->o = p->bufs.at[buf];
@@ -256,12 +323,15 @@ static bool walk_begin(Walk *w, Arena *a, const TileProgram *p, const PearlProgr
 	return true;
 }
 
-static bool walk_rows(Walk *w, uint32_t d, uint64_t address, const void *from, void *to, PearlWrite *write, PearlRead *read, void *ctx)
+static bool walk_rows(Walk *w, uint32_t d, uint64_t address, const void *from, void *to,
+                      PearlWrite *write, PearlRead *read, void *ctx)
 {
 	const TileObj *o = w->o;
 	if (d + 1 < o->rank) {
 		for (w->index[d] = 0; w->index[d] < w->dims[d]; w->index[d]++)
-			if (!walk_rows(w, d + 1, address + (uint64_t)(w->index[d] * w->t->stride[d]), from, to, write, read, ctx)) return false;
+			if (!walk_rows(w, d + 1, address + (uint64_t)(w->index[d] * w->t->stride[d]), from, to,
+			               write, read, ctx))
+				return false;
 		return true;
 	}
 	int64_t n = o->rank ? w->dims[d] : 1;
@@ -270,26 +340,34 @@ static bool walk_rows(Walk *w, uint32_t d, uint64_t address, const void *from, v
 	if (read && !read(ctx, address, w->row, bytes)) return false;
 	for (int64_t i = 0; i < n; i++) {
 		if (o->rank) w->index[d] = i;
-		if (write) dtype_store(w->hbm, w->row, i, encoding_load(&o->enc, o->dtype, o->rank, w->dims, from, w->index));
-		else encoding_store(&o->enc, o->dtype, o->rank, w->dims, to, w->index, dtype_load(w->hbm, w->row, i));
+		if (write)
+			dtype_store(w->hbm, w->row, i,
+			            encoding_load(&o->enc, o->dtype, o->rank, w->dims, from, w->index));
+		else
+			encoding_store(&o->enc, o->dtype, o->rank, w->dims, to, w->index,
+			               dtype_load(w->hbm, w->row, i));
 	}
 	return write ? write(ctx, address, w->row, bytes) : true;
 }
 
-bool pearl_place_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf, const int64_t *params, const void *host, PearlWrite *write, void *ctx)
+bool pearl_place_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf,
+                        const int64_t *params, const void *host, PearlWrite *write, void *ctx)
 {
 	Walk w = {0};
 	Arena *a = arena_new();
-	bool done = walk_begin(&w, a, p, q, buf, params) && walk_rows(&w, 0, w.t->address, host, NULL, write, NULL, ctx);
+	bool done = walk_begin(&w, a, p, q, buf, params) &&
+	            walk_rows(&w, 0, w.t->address, host, NULL, write, NULL, ctx);
 	arena_free(a);
 	return done;
 }
 
-bool pearl_fetch_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf, const int64_t *params, void *host, PearlRead *read, void *ctx)
+bool pearl_fetch_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf,
+                        const int64_t *params, void *host, PearlRead *read, void *ctx)
 {
 	Walk w = {0};
 	Arena *a = arena_new();
-	bool done = walk_begin(&w, a, p, q, buf, params) && walk_rows(&w, 0, w.t->address, NULL, host, NULL, read, ctx);
+	bool done = walk_begin(&w, a, p, q, buf, params) &&
+	            walk_rows(&w, 0, w.t->address, NULL, host, NULL, read, ctx);
 	arena_free(a);
 	return done;
 }

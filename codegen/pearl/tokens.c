@@ -5,12 +5,26 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-PearlQueue insn_queue(const Insn *i) { return pearl_insn[i->op].queue; }
+PearlQueue insn_queue(const Insn *i)
+{
+	return pearl_insn[i->op].queue;
+}
 
-typedef struct Touch { PearlQueue queue; PearlSpace space; uint32_t region; int64_t begin, end; bool write; const Store *store; } Touch;
+typedef struct Touch {
+	PearlQueue queue;
+	PearlSpace space;
+	uint32_t region;
+	int64_t begin, end;
+	bool write;
+	const Store *store;
+} Touch;
 typedef VEC(Touch) Touches;
 
-typedef struct Item { Node *node; Touches touch; VEC(Node *) before, after; } Item;
+typedef struct Item {
+	Step *node;
+	Touches touch;
+	VEC(Step *) before, after;
+} Item;
 
 static void touch_insn(Compiler *c, const Insn *i, Touches *out)
 {
@@ -18,7 +32,13 @@ static void touch_insn(Compiler *c, const Insn *i, Touches *out)
 		const Operand *o = &i->arg[k];
 		if (!o->store) continue;
 		const Store *s = o->store->group ? o->store->group : o->store;
-		Touch t = {insn_queue(i), s->space, s->region, s->base, s->base + round_up(s->bytes, 128) * s->ring, o->writes, s};
+		Touch t = {insn_queue(i),
+		           s->space,
+		           s->region,
+		           s->base,
+		           s->base + round_up(s->bytes, 128) * s->ring,
+		           o->writes,
+		           s};
 		if (s->space == SPACE_HBM) t.begin = 0, t.end = INT64_MAX;
 		bool known = false;
 		for (uint32_t n = 0; n < out->n && !known; n++) {
@@ -29,10 +49,10 @@ static void touch_insn(Compiler *c, const Insn *i, Touches *out)
 	}
 }
 
-static void touch_list(Compiler *c, const NodeList *l, Touches *out)
+static void touch_list(Compiler *c, const StepList *l, Touches *out)
 {
-	for (const Node *n = l->first; n; n = n->next) {
-		if (n->kind == NODE_INSN) touch_insn(c, n->insn, out);
+	for (const Step *n = l->first; n; n = n->next) {
+		if (n->kind == FORM_INSN) touch_insn(c, n->insn, out);
 		touch_list(c, &n->body, out);
 		touch_list(c, &n->orelse, out);
 	}
@@ -45,7 +65,9 @@ static void conflicts(const Item *x, const Item *y, uint8_t pairs[NUM_QUEUES])
 	for (uint32_t a = 0; a < x->touch.n; a++)
 		for (uint32_t b = 0; b < y->touch.n; b++) {
 			const Touch *s = &x->touch.at[a], *t = &y->touch.at[b];
-			if (s->queue == t->queue || s->queue == Q_S || s->space != t->space || !(s->write || t->write)) continue;
+			if (s->queue == t->queue || s->queue == Q_S || s->space != t->space ||
+			    !(s->write || t->write))
+				continue;
 			if (s->region != t->region || s->end <= t->begin || t->end <= s->begin) continue;
 			pairs[s->queue] |= (uint8_t)(1u << t->queue);
 		}
@@ -53,7 +75,8 @@ static void conflicts(const Item *x, const Item *y, uint8_t pairs[NUM_QUEUES])
 
 static uint8_t token(Compiler *c, PearlQueue p, PearlQueue q, uint32_t initial, uint32_t depth)
 {
-	const char *name = arena_printf(c->q->arena, "%s%s%u_%u", pearl_queue_name[p], pearl_queue_name[q], initial, depth);
+	const char *name = arena_printf(c->q->arena, "%s%s%u_%u", pearl_queue_name[p],
+	                                pearl_queue_name[q], initial, depth);
 	for (uint32_t i = 0; i < c->q->tokens.n; i++)
 		if (!strcmp(c->q->tokens.at[i].name, name)) return (uint8_t)(i + 1);
 	if (c->q->tokens.n >= PEARL_TOKENS) {
@@ -63,11 +86,12 @@ static uint8_t token(Compiler *c, PearlQueue p, PearlQueue q, uint32_t initial, 
 	return (uint8_t)(pearl_add_token(c->q, name, p, q, (uint8_t)initial, 120) + 1);
 }
 
-static Node *sync_node(Compiler *c, PearlQueue q)
+static Step *sync_node(Compiler *c, PearlQueue q)
 {
-	static const PearlOpcode op[NUM_QUEUES] = {[Q_L] = I_L_SYNC, [Q_M] = I_M_SYNC, [Q_D] = I_D_SYNC, [Q_V] = I_V_SYNC, [Q_W] = I_W_SYNC};
-	Node *n = NEW(c->arena, Node);
-	n->kind = NODE_INSN;
+	static const PearlOpcode op[NUM_QUEUES] = {
+		[Q_L] = I_L_SYNC, [Q_M] = I_M_SYNC, [Q_D] = I_D_SYNC, [Q_V] = I_V_SYNC, [Q_W] = I_W_SYNC};
+	Step *n = NEW(c->arena, Step);
+	n->kind = FORM_INSN;
 	n->insn = NEW(c->arena, Insn);
 	n->insn->op = op[q];
 	return n;
@@ -75,11 +99,13 @@ static Node *sync_node(Compiler *c, PearlQueue q)
 
 static void add_wait(Compiler *c, Item *i, PearlQueue q, uint8_t t, uint32_t stage)
 {
-	Insn *insn = i->node->kind == NODE_INSN && insn_queue(i->node->insn) == q ? i->node->insn : NULL;
+	Insn *insn =
+		i->node->kind == FORM_INSN && insn_queue(i->node->insn) == q ? i->node->insn : NULL;
 	for (uint32_t k = 0; !insn && k < i->before.n; k++) /* one sync for all, while it has room */
-		if (insn_queue(i->before.at[k]->insn) == q && i->before.at[k]->insn->n_wait < 2) insn = i->before.at[k]->insn;
+		if (insn_queue(i->before.at[k]->insn) == q && i->before.at[k]->insn->n_wait < 2)
+			insn = i->before.at[k]->insn;
 	if (!insn || insn->n_wait == 2) {
-		Node *n = sync_node(c, q);
+		Step *n = sync_node(c, q);
 		n->insn->stage = stage;
 		vec_push(c->arena, &i->before, n);
 		insn = n->insn;
@@ -89,11 +115,13 @@ static void add_wait(Compiler *c, Item *i, PearlQueue q, uint8_t t, uint32_t sta
 
 static void add_signal(Compiler *c, Item *i, PearlQueue q, uint8_t t, uint32_t stage)
 {
-	Insn *insn = i->node->kind == NODE_INSN && insn_queue(i->node->insn) == q ? i->node->insn : NULL;
+	Insn *insn =
+		i->node->kind == FORM_INSN && insn_queue(i->node->insn) == q ? i->node->insn : NULL;
 	for (uint32_t k = 0; !insn && k < i->after.n; k++)
-		if (insn_queue(i->after.at[k]->insn) == q && i->after.at[k]->insn->n_signal < 2) insn = i->after.at[k]->insn;
+		if (insn_queue(i->after.at[k]->insn) == q && i->after.at[k]->insn->n_signal < 2)
+			insn = i->after.at[k]->insn;
 	if (!insn || insn->n_signal == 2) {
-		Node *n = sync_node(c, q);
+		Step *n = sync_node(c, q);
 		n->insn->stage = stage;
 		vec_push(c->arena, &i->after, n);
 		insn = n->insn;
@@ -101,15 +129,17 @@ static void add_signal(Compiler *c, Item *i, PearlQueue q, uint8_t t, uint32_t s
 	insn->signal[insn->n_signal++] = t;
 }
 
-static void rebuild(NodeList *l, Item *item, uint32_t n)
+static void rebuild(StepList *l, Item *item, uint32_t n)
 {
-	*l = (NodeList){0};
-	Node **end = &l->first;
+	*l = (StepList){0};
+	Step **end = &l->first;
 	for (uint32_t i = 0; i < n; i++) {
-		for (uint32_t k = 0; k < item[i].before.n; k++) *end = item[i].before.at[k], end = &item[i].before.at[k]->next;
+		for (uint32_t k = 0; k < item[i].before.n; k++)
+			*end = item[i].before.at[k], end = &item[i].before.at[k]->next;
 		*end = item[i].node;
 		end = &item[i].node->next;
-		for (uint32_t k = 0; k < item[i].after.n; k++) *end = item[i].after.at[k], end = &item[i].after.at[k]->next;
+		for (uint32_t k = 0; k < item[i].after.n; k++)
+			*end = item[i].after.at[k], end = &item[i].after.at[k]->next;
 	}
 	*end = NULL;
 }
@@ -117,22 +147,30 @@ static void rebuild(NodeList *l, Item *item, uint32_t n)
 /* Same store in a loop that gives it a ring: iteration i + ring touches the same slot again. */
 static uint32_t distance(const LoopInfo *loop, const Touch *s, const Touch *t)
 {
-	return loop && s->store == t->store && s->store->home == loop && s->store->ring > 1 ? s->store->ring : 1;
+	return loop && s->store == t->store && s->store->home == loop && s->store->ring > 1
+	           ? s->store->ring
+	           : 1;
 }
 
 /* What iteration i + 1 (or i + ring) must wait for: for each pair of queues and distance, the
  * earliest item that must wait and the latest that it waits for. */
 static void carried(Compiler *c, const LoopInfo *loop, Item *item, uint32_t n, uint32_t depth)
 {
-	struct Edge { bool on; uint32_t first, last; } edge[NUM_QUEUES][NUM_QUEUES][9];
+	struct Edge {
+		bool on;
+		uint32_t first, last;
+	} edge[NUM_QUEUES][NUM_QUEUES][9];
 	memset(edge, 0, sizeof edge);
 	for (uint32_t b = 0; b < n; b++)
 		for (uint32_t a = 0; a <= b; a++)
 			for (uint32_t x = 0; x < item[b].touch.n; x++)
 				for (uint32_t y = 0; y < item[a].touch.n; y++) {
 					const Touch *s = &item[b].touch.at[x], *t = &item[a].touch.at[y];
-					if (s->queue == t->queue || s->queue == Q_S || s->space != t->space || !(s->write || t->write)) continue;
-					if (s->region != t->region || s->end <= t->begin || t->end <= s->begin) continue;
+					if (s->queue == t->queue || s->queue == Q_S || s->space != t->space ||
+					    !(s->write || t->write))
+						continue;
+					if (s->region != t->region || s->end <= t->begin || t->end <= s->begin)
+						continue;
 					uint32_t d = distance(loop, s, t);
 					struct Edge *e = &edge[s->queue][t->queue][d > 8 ? 8 : d];
 					if (!e->on) *e = (struct Edge){true, a, b};
@@ -152,15 +190,19 @@ static void carried(Compiler *c, const LoopInfo *loop, Item *item, uint32_t n, u
 
 /* A staged body: instruction b of iteration i before a of iteration i + d. In loop time that is
  * start = d + stage(a) - stage(b) passes later, so the token starts with that many. */
-typedef struct StagedEdge { uint32_t b, a; int64_t start; PearlQueue p, q; } StagedEdge;
+typedef struct StagedEdge {
+	uint32_t b, a;
+	int64_t start;
+	PearlQueue p, q;
+} StagedEdge;
 
-static void tokens_staged(Compiler *c, NodeList *l, const LoopInfo *loop, uint32_t depth)
+static void tokens_staged(Compiler *c, StepList *l, const LoopInfo *loop, uint32_t depth)
 {
 	uint32_t n = 0;
-	for (Node *node = l->first; node; node = node->next) n++;
+	for (Step *node = l->first; node; node = node->next) n++;
 	Item *item = NEW_ARRAY(c->arena, Item, n);
 	n = 0;
-	for (Node *node = l->first; node; node = node->next, n++) {
+	for (Step *node = l->first; node; node = node->next, n++) {
 		item[n].node = node;
 		touch_insn(c, node->insn, &item[n].touch);
 	}
@@ -170,14 +212,19 @@ static void tokens_staged(Compiler *c, NodeList *l, const LoopInfo *loop, uint32
 			for (uint32_t x = 0; x < item[b].touch.n; x++)
 				for (uint32_t y = 0; y < item[a].touch.n; y++) {
 					const Touch *s = &item[b].touch.at[x], *t = &item[a].touch.at[y];
-					if (s->queue == t->queue || s->space != t->space || !(s->write || t->write)) continue;
-					if (s->region != t->region || s->end <= t->begin || t->end <= s->begin) continue;
+					if (s->queue == t->queue || s->space != t->space || !(s->write || t->write))
+						continue;
+					if (s->region != t->region || s->end <= t->begin || t->end <= s->begin)
+						continue;
 					/* who comes first in an iteration: `serial` is the order before scheduling */
 					const Insn *ib = item[b].node->insn, *ia = item[a].node->insn;
-					int64_t d = ib->serial < ia->serial ? 0 : s->store == t->store && s->store->home == loop ? s->store->ring : 1;
+					int64_t d = ib->serial < ia->serial                          ? 0
+					            : s->store == t->store && s->store->home == loop ? s->store->ring
+					                                                             : 1;
 					StagedEdge e = {b, a, d + ia->stage - ib->stage, s->queue, t->queue};
 					if (e.start < 0 || (e.start == 0 && b > a)) {
-						fail(c, c->kernel->span, "the schedule of a staged loop breaks a dependence");
+						fail(c, c->kernel->span,
+						     "the schedule of a staged loop breaks a dependence");
 						return;
 					}
 					vec_push(c->arena, &edge, e);
@@ -188,7 +235,9 @@ static void tokens_staged(Compiler *c, NodeList *l, const LoopInfo *loop, uint32
 		bool implied = false;
 		for (uint32_t j = 0; j < edge.n && !implied; j++) {
 			const StagedEdge *f = &edge.at[j];
-			if (j == k || f->p != e->p || f->q != e->q || f->a > e->a || f->b < e->b || f->start > e->start) continue;
+			if (j == k || f->p != e->p || f->q != e->q || f->a > e->a || f->b < e->b ||
+			    f->start > e->start)
+				continue;
 			bool equal = f->a == e->a && f->b == e->b && f->start == e->start;
 			implied = !equal || j < k;
 		}
@@ -200,28 +249,32 @@ static void tokens_staged(Compiler *c, NodeList *l, const LoopInfo *loop, uint32
 	rebuild(l, item, n);
 }
 
-static void tokens_list(Compiler *c, NodeList *l, const LoopInfo *loop, uint32_t depth)
+static void tokens_list(Compiler *c, StepList *l, const LoopInfo *loop, uint32_t depth)
 {
 	uint32_t n = 0;
-	for (Node *node = l->first; node; node = node->next) n++;
+	for (Step *node = l->first; node; node = node->next) n++;
 	if (!n) return;
 	Item *item = NEW_ARRAY(c->arena, Item, n);
 	n = 0;
-	for (Node *node = l->first; node; node = node->next, n++) {
+	for (Step *node = l->first; node; node = node->next, n++) {
 		item[n].node = node;
-		if (node->kind == NODE_INSN) touch_insn(c, node->insn, &item[n].touch);
+		if (node->kind == FORM_INSN) touch_insn(c, node->insn, &item[n].touch);
 		touch_list(c, &node->body, &item[n].touch);
 		touch_list(c, &node->orelse, &item[n].touch);
-		if (node->kind == NODE_LOOP && node->loop->scheduled) tokens_staged(c, &node->body, node->loop, depth + 1);
-		else if (node->kind == NODE_LOOP) tokens_list(c, &node->body, node->loop, depth + 1);
-		if (node->kind == NODE_IF) tokens_list(c, &node->body, NULL, depth + 1), tokens_list(c, &node->orelse, NULL, depth + 1);
+		if (node->kind == FORM_LOOP && node->loop->scheduled)
+			tokens_staged(c, &node->body, node->loop, depth + 1);
+		else if (node->kind == FORM_LOOP)
+			tokens_list(c, &node->body, node->loop, depth + 1);
+		if (node->kind == FORM_IF)
+			tokens_list(c, &node->body, NULL, depth + 1),
+				tokens_list(c, &node->orelse, NULL, depth + 1);
 	}
 	/* within one pass of the block */
 	int64_t met[NUM_QUEUES][NUM_QUEUES];
 	memset(met, -1, sizeof met);
 	uint32_t barrier = 0;
 	for (uint32_t j = 0; j < n; j++) {
-		if (item[j].node->kind == NODE_BAR) barrier = j;
+		if (item[j].node->kind == FORM_BAR) barrier = j;
 		int64_t need[NUM_QUEUES][NUM_QUEUES];
 		memset(need, -1, sizeof need);
 		for (uint32_t i = barrier; i < j; i++) {
@@ -241,9 +294,13 @@ static void tokens_list(Compiler *c, NodeList *l, const LoopInfo *loop, uint32_t
 			}
 	}
 	int64_t once;
-	if (loop && dim_is_const(loop->n, &once) && once <= loop->tile) loop = NULL; /* a single iteration */
+	if (loop && dim_is_const(loop->n, &once) && once <= loop->tile)
+		loop = NULL; /* a single iteration */
 	if (loop) carried(c, loop, item, n, depth);
 	rebuild(l, item, n);
 }
 
-void tokens_kernel(Compiler *c, NodeList *body) { tokens_list(c, body, NULL, 0); }
+void tokens_kernel(Compiler *c, StepList *body)
+{
+	tokens_list(c, body, NULL, 0);
+}

@@ -47,14 +47,16 @@ static TileAccess region_value(Compiler *c, Work *w, const Region *r, DType as)
 }
 
 /* Operands of a and of a result that lacks its last `axes` dims; rank at least one for both. */
-static void reduced_operands(Compiler *c, const Work *w, const TileAccess *a, const TileAccess *out, uint32_t lead, Operand *oa, Operand *oo, bool reads)
+static void reduced_operands(Compiler *c, const Work *w, const TileAccess *a, const TileAccess *out,
+                             uint32_t lead, Operand *oa, Operand *oo, bool reads)
 {
 	uint32_t order[TILE_SPACE];
 	for (uint32_t v = 0; v < w->n_space; v++) order[v] = v;
 	*oa = operand(c, w, a, order, w->n_space, true, false);
 	*oo = operand(c, w, out, order, lead, reads, true);
 	if (lead) return;
-	for (uint32_t v = oa->rank; v-- > 0;) oa->dim[v + 1] = oa->dim[v], oa->stride[v + 1] = oa->stride[v];
+	for (uint32_t v = oa->rank; v-- > 0;)
+		oa->dim[v + 1] = oa->dim[v], oa->stride[v + 1] = oa->stride[v];
 	oa->rank++;
 	oa->dim[0] = oo->dim[0] = dim_const(c->p->dims, 1);
 	oa->stride[0] = oo->stride[0] = 0;
@@ -70,7 +72,11 @@ static DType region_type(Compiler *c, const Work *w, const Region *r)
 
 void lower_reduce(Compiler *c, const TileStmt *s)
 {
-	static const uint8_t func[NUM_TILE_REDUCE] = {[RED_SUM] = VF_ADD, [RED_MAX] = VF_MAX, [RED_MIN] = VF_MIN, [RED_AMAX] = VF_MAX, [RED_ARGMAX] = VF_MAX};
+	static const uint8_t func[NUM_TILE_REDUCE] = {[RED_SUM] = VF_ADD,
+	                                              [RED_MAX] = VF_MAX,
+	                                              [RED_MIN] = VF_MIN,
+	                                              [RED_AMAX] = VF_MAX,
+	                                              [RED_ARGMAX] = VF_MAX};
 	Work w;
 	work_of(&w, s);
 	Chunk open[24];
@@ -82,16 +88,20 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 		if (!wide && bytes <= c->spm_budget) break;
 		int64_t size = wide ? 1 : extent * c->spm_budget / bytes;
 		if (size < 1) size = 1;
-		if (extent == 1 && wide) work_drop(c, &w, v), lead--;
+		if (extent == 1 && wide)
+			work_drop(c, &w, v), lead--;
 		else {
 			open[n++] = chunk_open(c, &w, v, size);
-			if (size == 1 && extent > 1) lead--;
-			else v++;
+			if (size == 1 && extent > 1)
+				lead--;
+			else
+				v++;
 		}
 	}
 	bool accumulate = w.accumulate;
 	DType t = region_type(c, &w, &s->region);
-	for (uint32_t v = lead; v < w.n_space && n < 20; v++) { /* then the reduced ones, accumulating */
+	for (uint32_t v = lead; v < w.n_space && n < 20;
+	     v++) { /* then the reduced ones, accumulating */
 		int64_t bytes = space_bytes(c, &w), extent = upper(c, w.space[v].extent);
 		if (bytes <= c->spm_budget || s->reduce == RED_ARGMAX) break;
 		int64_t size = extent * c->spm_budget / bytes;
@@ -109,7 +119,9 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 			if (dtype_is_integer(t)) {
 				i->field[F_VEC_use_reg] = 1;
 				i->reg[i->n_reg].field = F_VEC_reg;
-				i->reg[i->n_reg++].value = dim_const(c->p->dims, init == 0 ? 0 : init < 0 ? INT32_MIN : INT32_MAX);
+				i->reg[i->n_reg++].value = dim_const(c->p->dims, init == 0  ? 0
+				                                                 : init < 0 ? INT32_MIN
+				                                                            : INT32_MAX);
 			} else
 				i->field[F_VEC_imm] = bits;
 			accumulate = true;
@@ -140,7 +152,9 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 		TileAccess value = w.out[0];
 		int64_t cap[TILE_RANK];
 		memset(value.index, 0, sizeof value.index);
-		for (uint32_t v = 0; v < lead; v++) cap[v] = upper(c, w.space[v].extent), value.index[v] = dim_sym(c->p->dims, w.space[v].sym);
+		for (uint32_t v = 0; v < lead; v++)
+			cap[v] = upper(c, w.space[v].extent),
+			value.index[v] = dim_sym(c->p->dims, w.space[v].sym);
 		if (!lead) cap[0] = 1, value.index[0] = dim_const(c->p->dims, 0);
 		value.obj = temp_obj(c, SPACE_SPM, t, lead ? lead : 1, cap);
 		i = emit(c, I_V_RED);
@@ -175,7 +189,8 @@ void lower_ordered(Compiler *c, const TileStmt *s)
 	uint32_t n = 0;
 	while (lead + 1 > PEARL_RANK - 1 && n < 8) open[n++] = chunk_open(c, &w, 0, 1), lead--;
 	if (lead && space_bytes(c, &w) > c->spm_budget) {
-		int64_t extent = upper(c, w.space[0].extent), size = extent * c->spm_budget / space_bytes(c, &w);
+		int64_t extent = upper(c, w.space[0].extent),
+				size = extent * c->spm_budget / space_bytes(c, &w);
 		if (size < 1) size = 1;
 		if (size < extent) {
 			open[n++] = chunk_open(c, &w, 0, size);
@@ -192,7 +207,9 @@ void lower_ordered(Compiler *c, const TileStmt *s)
 	i->arg[0] = operand(c, &w, &w.out[0], over, lead + 1, false, true);
 	if (s->op == TILE_SCAN) {
 		i->arg[1] = operand(c, &w, &a, order, lead + 1, true, false);
-		i->field[F_VEC_func] = s->reduce == RED_MAX ? VF_MAX : s->reduce == RED_MIN ? VF_MIN : VF_ADD;
+		i->field[F_VEC_func] = s->reduce == RED_MAX   ? VF_MAX
+		                       : s->reduce == RED_MIN ? VF_MIN
+		                                              : VF_ADD;
 	} else {
 		i->arg[1] = operand(c, &w, &w.out[1], over, lead + 1, false, true);
 		i->arg[2] = operand(c, &w, &a, order, lead + 1, true, false);
@@ -205,18 +222,25 @@ void lower_ordered(Compiler *c, const TileStmt *s)
 static bool causal_form(Compiler *c, const TileStmt *mask, Dim *limit, Dim *first, int64_t *per)
 {
 	const Region *r = &mask->region;
-	if (mask->op != TILE_MAP || mask->n_space != 2 || mask->n_out != 1 || r->n_out != 1) return false;
+	if (mask->op != TILE_MAP || mask->n_space != 2 || mask->n_out != 1 || r->n_out != 1)
+		return false;
 	const RegionNode *sel = &r->node[r->out[0]];
 	if (sel->kind != RN_CALL || sel->f != SC_SELECT) return false;
-	const RegionNode *cond = &r->node[sel->arg[0]], *then = &r->node[sel->arg[1]], *other = &r->node[sel->arg[2]];
-	if (cond->kind != RN_CALL || then->kind != RN_ARG || other->kind != RN_CONST || other->value != -INFINITY) return false;
+	const RegionNode *cond = &r->node[sel->arg[0]], *then = &r->node[sel->arg[1]],
+					 *other = &r->node[sel->arg[2]];
+	if (cond->kind != RN_CALL || then->kind != RN_ARG || other->kind != RN_CONST ||
+	    other->value != -INFINITY)
+		return false;
 	const RegionNode *a = &r->node[cond->arg[0]], *b = &r->node[cond->arg[1]];
 	if (a->kind != RN_DIM || b->kind != RN_DIM) return false;
 	DimPool *p = c->p->dims;
 	Dim d;
-	if (cond->f == SC_LE || cond->f == SC_LT) d = dim_sub(p, b->dim, a->dim);
-	else if (cond->f == SC_GE || cond->f == SC_GT) d = dim_sub(p, a->dim, b->dim);
-	else return false;
+	if (cond->f == SC_LE || cond->f == SC_LT)
+		d = dim_sub(p, b->dim, a->dim);
+	else if (cond->f == SC_GE || cond->f == SC_GT)
+		d = dim_sub(p, a->dim, b->dim);
+	else
+		return false;
 	if (cond->f == SC_LE || cond->f == SC_GE) d = dim_addc(p, d, 1);
 	Dim coef, rest;
 	int64_t k;
@@ -232,9 +256,13 @@ static bool causal_form(Compiler *c, const TileStmt *mask, Dim *limit, Dim *firs
 	}
 	for (uint32_t t = 0; t < dim_terms(r1); t++) {
 		DimTerm term = dim_term(r1, t);
-		if (term.n != 1 || term.coef != 1 || term.atom[0]->kind != ATOM_FLOORDIV || !dim_mentions(term.atom[0]->a, i)) continue;
+		if (term.n != 1 || term.coef != 1 || term.atom[0]->kind != ATOM_FLOORDIV ||
+		    !dim_mentions(term.atom[0]->a, i))
+			continue;
 		const DimAtom *f = term.atom[0];
-		if (!dim_is_const(f->b, per) || !dim_linear_in(p, f->a, i, &coef, &rest) || !dim_is_const(coef, &k) || k != 1) return false;
+		if (!dim_is_const(f->b, per) || !dim_linear_in(p, f->a, i, &coef, &rest) ||
+		    !dim_is_const(coef, &k) || k != 1)
+			return false;
 		*first = rest;
 		*limit = dim_sub(p, r1, dim_floordiv(p, f->a, f->b));
 		return !dim_mentions(*limit, i) && *per < 4096;
@@ -247,8 +275,9 @@ bool mask_matches(Compiler *c, const TileStmt *choice)
 	const TileStmt *mask = choice->body.first, *step = choice->next;
 	Dim limit, first;
 	int64_t per;
-	return choice->op == TILE_IF && mask && !mask->next && !choice->orelse.first && step && step->op == TILE_SOFTMAX_STEP &&
-	       mask->n_out == 1 && mask->out[0].obj == step->in[0].obj && causal_form(c, mask, &limit, &first, &per);
+	return choice->op == TILE_IF && mask && !mask->next && !choice->orelse.first && step &&
+	       step->op == TILE_SOFTMAX_STEP && mask->n_out == 1 &&
+	       mask->out[0].obj == step->in[0].obj && causal_form(c, mask, &limit, &first, &per);
 }
 
 void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const TileStmt *mask)
@@ -262,7 +291,8 @@ void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const
 	}
 	uint32_t order[2] = {0, 1};
 	if (!access_mentions(&w.out[2], w.space[0].sym)) order[0] = 1, order[1] = 0;
-	Store *m = access_store(c, &w.out[2]), *l = access_store(c, &w.out[3]), *alpha = access_store(c, &w.out[1]);
+	Store *m = access_store(c, &w.out[2]), *l = access_store(c, &w.out[3]),
+		  *alpha = access_store(c, &w.out[1]);
 	if (!m->group || m->group != l->group || l->group != alpha->group || m->group_at != 0) {
 		fail(c, s->span, "the state of this softmax_step cannot lie together");
 		return;
