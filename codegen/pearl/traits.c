@@ -1,0 +1,31 @@
+/* The target as passes and kernel builders see it: shapes of tiles that suit a machine. */
+#include "codegen/pearl/internal.h"
+
+/* The order is explained in passes/passes.def. */
+static const char *const pipeline[] = {"canonicalize", "fold",      "cse",          "dce",
+                                       "raise",        "fold_norm", "decompose",    "canonicalize",
+                                       "layout",       "flatten",   "canonicalize", "fold",
+                                       "cse",          "dce",       "form_kernels", NULL};
+
+void pearl_target(const PearlMachine *m, Target *out)
+{
+	/* rows of one product: its accumulators are a quarter of all, so that stages can follow each
+	 * other; a row of operands is streamed past the array */
+	int64_t rows = m->acc_rows / 4;
+	if (rows > 256) rows = 256;
+	if (rows < 1) rows = 1;
+	*out = (Target){.name = "pearl",
+	                .summary = "Pearl, the simulated accelerator of this project",
+	                .pipeline = pipeline};
+	out->traits = (TileTraits){.packs_weights = false,
+	                           .mr = (uint32_t)rows,
+	                           .nr = (uint32_t)m->array_cols,
+	                           .mb = (uint32_t)rows,
+	                           .attn_q = (uint32_t)(rows < 128 ? rows : 128),
+	                           .attn_k = (uint32_t)m->array_cols,
+	                           .lanes = (uint32_t)m->vector_lanes,
+	                           .near_bytes = m->spm_bytes / 2,
+	                           .stages = 2,
+	                           .row_block = 8};
+	for (uint32_t t = 0; t < NUM_DTYPES; t++) out->traits.kg[t] = 1;
+}
