@@ -359,11 +359,12 @@ static void cursor_checks(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_
 	}
 }
 
-static Value each_lane_bound(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_t lane)
+/* Binds the symbol of v for one lane. A single element at no iv is where the caller has bound it. */
+static void bind_lane(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_t lane, uint32_t lanes)
 {
+	if (v >= c->n_space || (!iv && lanes == 1)) return;
 	Value first = iv ? iv : const_i64(g, 0);
-	if (v < c->n_space) index_bind(g, c->space[v].sym, iadd(g, first, const_i64(g, lane)), 0);
-	return first;
+	index_bind(g, c->space[v].sym, iadd(g, first, const_i64(g, lane)), 0);
 }
 
 static Cursor lane_cursor(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_t lane)
@@ -378,7 +379,7 @@ Value cursor_load(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_t lanes,
 	if (!c->linear) {
 		Value r = NULL;
 		for (uint32_t i = 0; i < lanes; i++) {
-			each_lane_bound(g, c, v, iv, i);
+			bind_lane(g, c, v, iv, i, lanes);
 			Value e = element_load(g, c->access);
 			if (!r) r = LLVMGetPoison(vector_of(LLVMTypeOf(e), lanes));
 			r = set_lane(g, r, e, i);
@@ -427,7 +428,7 @@ void cursor_store(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_t lanes,
 {
 	if (!c->linear) {
 		for (uint32_t i = 0; i < lanes; i++) {
-			each_lane_bound(g, c, v, iv, i);
+			bind_lane(g, c, v, iv, i, lanes);
 			element_store(g, c->access, lane(g, widened, i), add);
 		}
 		if (v < c->n_space && iv) index_bind(g, c->space[v].sym, iv, 0);
