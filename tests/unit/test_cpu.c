@@ -47,17 +47,23 @@ static uint32_t next_random(uint32_t *seed)
 /* Parameter values of a round: small, odd, near the top of their range in the last rounds. */
 static bool choose_params(Bindings *b, uint32_t round)
 {
-	static const int64_t picks[][6] = {{1, 1, 1, 1, 1, 1}, {7, 3, 5, 2, 1, 3}, {33, 17, 9, 4, 3, 2}, {2, 45, 31, 7, 1, 5}, {70, 5, 130, 1, 2, 9}};
+	static const int64_t picks[][6] = {{1, 1, 1, 1, 1, 1},
+	                                   {7, 3, 5, 2, 1, 3},
+	                                   {33, 17, 9, 4, 3, 2},
+	                                   {2, 45, 31, 7, 1, 5},
+	                                   {70, 5, 130, 1, 2, 9}};
 	if (round >= COUNT(picks)) return false;
 	for (size_t i = 0; i < b->p->params.n; i++) {
 		const DimSym *s = b->p->params.at[i];
-		int64_t lo = dim_of(b, s->lo), hi = dim_of(b, s->hi), v = picks[round][i % 6] + (s->kind == SYM_STATE ? -1 : 0);
+		int64_t lo = dim_of(b, s->lo), hi = dim_of(b, s->hi),
+				v = picks[round][i % 6] + (s->kind == SYM_STATE ? -1 : 0);
 		b->value[i] = v < lo ? lo : v > hi ? hi : v;
 	}
 	/* what is required is reached by making the later parameters smaller */
 	for (int tries = 0; tries < 200; tries++) {
 		bool met = true;
-		for (size_t i = 0; i < b->p->require.n; i++) met = met && dim_of(b, b->p->require.at[i]) >= 0;
+		for (size_t i = 0; i < b->p->require.n; i++)
+			met = met && dim_of(b, b->p->require.at[i]) >= 0;
 		if (met) return true;
 		for (size_t i = b->p->params.n; i-- > 0;) {
 			int64_t lo = dim_of(b, b->p->params.at[i]->lo);
@@ -141,16 +147,21 @@ typedef struct Buffers {
 static double random_value(DType t, int64_t below, uint32_t *seed, int64_t i)
 {
 	uint32_t r = next_random(seed);
-	if (below) return below > 100 && i % 2 ? (double)(below - 1 - r % 3) : (double)(r % (uint32_t)below);
+	if (below)
+		return below > 100 && i % 2 ? (double)(below - 1 - r % 3) : (double)(r % (uint32_t)below);
 	switch (dtype_class(t)) {
 	case DTC_BOOLEAN: return r & 1;
 	case DTC_UINT: return r % 256;
-	case DTC_SINT: return t == DT_I4 ? (double)(r % 15) - 7 : t == DT_I8 ? (double)(r % 255) - 127 : (double)(r % 2001) - 1000;
+	case DTC_SINT:
+		return t == DT_I4   ? (double)(r % 15) - 7
+		       : t == DT_I8 ? (double)(r % 255) - 127
+		                    : (double)(r % 2001) - 1000;
 	default: return ((double)(r % 4001) - 2000) / 1000;
 	}
 }
 
-static void fill(const TileObj *o, const int64_t *dims, int64_t elements, void *at, int64_t below, uint32_t seed)
+static void fill(const TileObj *o, const int64_t *dims, int64_t elements, void *at, int64_t below,
+                 uint32_t seed)
 {
 	double *dense = calloc((size_t)elements + 1, sizeof *dense);
 	/* what is packed in groups of i4 is what the format can hold */
@@ -158,7 +169,8 @@ static void fill(const TileObj *o, const int64_t *dims, int64_t elements, void *
 	if (o->literal)
 		for (int64_t i = 0; i < elements; i++) dense[i] = dtype_load(o->dtype, o->literal, i);
 	if (below && elements > 1) /* permutations where rows are written: no index twice */
-		for (int64_t i = 0; i < elements && elements <= below; i++) dense[i] = (double)((i * 7 + 3) % below);
+		for (int64_t i = 0; i < elements && elements <= below; i++)
+			dense[i] = (double)((i * 7 + 3) % below);
 	encoding_pack(&o->enc, o->dtype, o->rank, dims, dense, at);
 	free(dense);
 }
@@ -211,7 +223,8 @@ static void *job_run(void *at)
 	return NULL;
 }
 
-static NacreStop run_code(const NacreArtefact *a, uint32_t entry, const Bindings *b, Buffers *f, uint32_t threads)
+static NacreStop run_code(const NacreArtefact *a, uint32_t entry, const Bindings *b, Buffers *f,
+                          uint32_t threads)
 {
 	NacreStop stop = {0};
 	pthread_barrier_t barrier;
@@ -221,7 +234,15 @@ static NacreStop run_code(const NacreArtefact *a, uint32_t entry, const Bindings
 	for (uint32_t i = 0; i < threads; i++) {
 		void *scratch = aligned_alloc(64, (a->scratch_bytes + 191) / 64 * 64);
 		memset(scratch, 0xff, a->scratch_bytes);
-		job[i] = (Job){a->entries[entry], {.bufs = f->at, .params = b->value, .scratch = scratch, .barrier = meet, .stop = &stop, .thread = i, .threads = threads, .runtime = &barrier}};
+		job[i] = (Job){a->entries[entry],
+		               {.bufs = f->at,
+		                .params = b->value,
+		                .scratch = scratch,
+		                .barrier = meet,
+		                .stop = &stop,
+		                .thread = i,
+		                .threads = threads,
+		                .runtime = &barrier}};
 		if (i) pthread_create(&id[i], NULL, job_run, &job[i]);
 	}
 	job_run(&job[0]);
@@ -240,13 +261,16 @@ static double tolerance(DType t, double scale, double want)
 	case DT_F32: return 4e-5 * size;
 	case DT_F16: return 2e-3 * size;
 	case DT_BF16: return 1e-2 * size;
-	case DT_F8E4M3: case DT_F8E5M2: return 0.13 * fabs(want) + 0.02 * size;
-	case DT_I8: case DT_U8: return 1; /* quantised values may round the other way */
+	case DT_F8E4M3:
+	case DT_F8E5M2: return 0.13 * fabs(want) + 0.02 * size;
+	case DT_I8:
+	case DT_U8: return 1; /* quantised values may round the other way */
 	default: return 0;
 	}
 }
 
-static void compare(const char *what, const TileObj *o, const int64_t *dims, int64_t n, const void *got, const void *want)
+static void compare(const char *what, const TileObj *o, const int64_t *dims, int64_t n,
+                    const void *got, const void *want)
 {
 	double *g = calloc((size_t)n + 1, sizeof *g), *w = calloc((size_t)n + 1, sizeof *w), scale = 0;
 	encoding_unpack(&o->enc, o->dtype, o->rank, dims, got, g);
@@ -254,9 +278,11 @@ static void compare(const char *what, const TileObj *o, const int64_t *dims, int
 	for (int64_t i = 0; i < n; i++)
 		if (isfinite(w[i])) scale += fabs(w[i]) / (double)n;
 	for (int64_t i = 0; i < n; i++) {
-		bool same = g[i] == w[i] || (isnan(g[i]) && isnan(w[i])) || fabs(g[i] - w[i]) <= tolerance(o->dtype, scale, w[i]);
+		bool same = g[i] == w[i] || (isnan(g[i]) && isnan(w[i])) ||
+		            fabs(g[i] - w[i]) <= tolerance(o->dtype, scale, w[i]);
 		if (same) continue;
-		cr_expect(false, "%s: `%s` element %lld of %lld is %.9g, the interpreter has %.9g", what, o->name, (long long)i, (long long)n, g[i], w[i]);
+		cr_expect(false, "%s: `%s` element %lld of %lld is %.9g, the interpreter has %.9g", what,
+		          o->name, (long long)i, (long long)n, g[i], w[i]);
 		break;
 	}
 	free(g);
@@ -266,15 +292,20 @@ static void compare(const char *what, const TileObj *o, const int64_t *dims, int
 typedef struct Level {
 	const char *name, *cpu;
 } Level;
-static const Level levels[] = {{"this machine", NULL}, {"AVX-512", "x86-64-v4"}, {"AVX2", "x86-64-v3"}, {"baseline", "x86-64"}};
+static const Level levels[] = {{"this machine", NULL},
+                               {"AVX-512", "x86-64-v4"},
+                               {"AVX2", "x86-64-v3"},
+                               {"baseline", "x86-64"}};
 
-static void check_entry(TileProgram *p, uint32_t entry, const NacreArtefact *a, const char *what, const Bindings *b)
+static void check_entry(TileProgram *p, uint32_t entry, const NacreArtefact *a, const char *what,
+                        const Bindings *b)
 {
 	Arena *arena = arena_new();
 	Diags d = {.arena = arena};
 	Buffers want = buffers_new(b, false);
 	TileRun run = {.params = b->value, .data = want.at};
-	bool ok = (!p->prepack || tile_interpret(&d, p, p->prepack, &run)) && tile_interpret(&d, p, p->entries.at[entry], &run);
+	bool ok = (!p->prepack || tile_interpret(&d, p, p->prepack, &run)) &&
+	          tile_interpret(&d, p, p->entries.at[entry], &run);
 	if (!ok) diags_print(&d, stderr);
 	cr_assert(ok, "%s: the interpreter fails", what);
 	for (uint32_t threads = 1; threads <= 3; threads += 2) {
@@ -285,10 +316,13 @@ static void check_entry(TileProgram *p, uint32_t entry, const NacreArtefact *a, 
 		for (size_t i = 0; i < p->bufs.n; i++) {
 			const TileObj *o = p->bufs.at[i];
 			bool result = o->kind == TB_STATE;
-			for (size_t k = 0; k < p->entries.at[entry]->outs.n; k++) result = result || p->entries.at[entry]->outs.at[k] == o;
+			for (size_t k = 0; k < p->entries.at[entry]->outs.n; k++)
+				result = result || p->entries.at[entry]->outs.at[k] == o;
 			int64_t dims[TILE_RANK];
 			for (uint32_t k = 0; k < o->rank; k++) dims[k] = dim_of(b, o->dims[k]);
-			if (result) compare(arena_printf(arena, "%s, %u threads", what, threads), o, dims, want.elements[i], got.at[i], want.at[i]);
+			if (result)
+				compare(arena_printf(arena, "%s, %u threads", what, threads), o, dims,
+				        want.elements[i], got.at[i], want.at[i]);
 		}
 		buffers_free(&got);
 	}
@@ -312,7 +346,8 @@ static void check_level(TileProgram *p, const char *name, const Level *level)
 			for (uint32_t e = 0; e < p->entries.n; e++) {
 				Text t = text_new(arena);
 				text_printf(&t, "%s, entry %s on %s,", name, p->entries.at[e]->name, level->name);
-				for (size_t i = 0; i < p->params.n; i++) text_printf(&t, " %s=%lld", p->params.at[i]->name, (long long)b.value[i]);
+				for (size_t i = 0; i < p->params.n; i++)
+					text_printf(&t, " %s=%lld", p->params.at[i]->name, (long long)b.value[i]);
 				check_entry(p, e, a, t.at, &b);
 				if (!p->params.n) round = 100;
 			}
@@ -354,13 +389,15 @@ Test(cpu, programs)
 	const char *names[256];
 	size_t n = 0;
 	for (struct dirent *e; dir && (e = readdir(dir)) && n < COUNT(names);)
-		if (strlen(e->d_name) > 5 && !strcmp(e->d_name + strlen(e->d_name) - 5, ".tile")) names[n++] = arena_strdup(arena, e->d_name);
+		if (strlen(e->d_name) > 5 && !strcmp(e->d_name + strlen(e->d_name) - 5, ".tile"))
+			names[n++] = arena_strdup(arena, e->d_name);
 	if (dir) closedir(dir);
 	qsort(names, n, sizeof *names, by_name);
 	for (size_t i = 0; i < n; i++) {
 		const char *why = NULL;
 		if (only && !strstr(names[i], only)) continue;
-		const Source *s = source_from_file(arena, arena_printf(arena, "%s/%s", folder, names[i]), &why);
+		const Source *s =
+			source_from_file(arena, arena_printf(arena, "%s/%s", folder, names[i]), &why);
 		cr_assert(s, "%s: %s", names[i], why);
 		check_source(arena, s);
 	}
