@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { FIRST_SLOTS = 1 << 8, MOST_TERMS = 4096, MOST_ARMS = 8 };
+enum { FIRST_SLOTS = 1 << 8, MOST_TERMS = 512, MOST_ARMS = 8 };
 
 /* --- interning --- */
 
