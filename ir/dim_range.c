@@ -189,10 +189,18 @@ static int64_t lower(Bounder *b, Dim e, int depth, int facts_left)
 	return best;
 }
 
+/* With few facts first: a short proof must not be lost because the search for a long one, which
+ * comes first in its order, has used up the steps. */
 static int64_t bound(const DimFacts *f, Dim d)
 {
-	Bounder b = {f->pool, f, STEPS};
-	return lower(&b, d, 0, f->nonneg.n ? FACTS_USED : 0);
+	static const int tries[] = {0, 1, FACTS_USED};
+	int64_t best = INT64_MIN;
+	for (size_t i = 0; i < COUNT(tries) && best < 0; i++) {
+		if (i && !f->nonneg.n) break;
+		Bounder b = {f->pool, f, STEPS};
+		best = most_of(best, lower(&b, d, 0, tries[i]));
+	}
+	return best;
 }
 
 void dim_range(const DimFacts *f, Dim d, int64_t *lo, int64_t *hi)
