@@ -17,12 +17,16 @@ typedef struct Store {
 	uint32_t ring; /* slots, at least 1 */
 	int64_t base;  /* SPM, ACC, GSM: after allocation; HBM: 0 (relative to its region) */
 	uint32_t region;
+	uint32_t buffer;        /* HBM: number of the program buffer */
 	Dim offset;          /* bytes added to every access (leading indices of a launch); NULL: none */
 	struct Store *group; /* lies inside another store at group_at (softmax state), or NULL */
 	int64_t group_at;
 	struct LoopInfo *home; /* innermost loop around the declaration */
 	uint32_t first, last;  /* positions where it lives */
 	bool touched, fixed;
+	bool nested;            /* touched elsewhere than directly in the loop of its home */
+	uint32_t uses;          /* operands that name it */
+	bool loaded;            /* written by the load queue */
 	uint32_t mark; /* for passes */
 } Store;
 
@@ -31,7 +35,8 @@ typedef struct LoopInfo {
 	Dim lo;            /* var = lo + off */
 	Dim n;             /* iterations cover 0..n */
 	int64_t tile;
-	bool par;
+	bool par;               /* iterations are spread over cores */
+	bool independent;       /* iterations touch different parts of memory */
 	uint32_t stages;  /* 0 or 1: none */
 	bool scheduled;   /* the body is ordered and staged by schedule.c */
 	int64_t interval; /* clocks an iteration, as planned */

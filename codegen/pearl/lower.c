@@ -85,9 +85,10 @@ static Store *state_store(Compiler *c, const TileStmt *step, const TileObj *o, u
 	int64_t bytes = dtype_bytes(DT_F32, 1);
 	for (uint32_t i = 0; i < o->rank; i++) bytes *= cap[i];
 	Store *group = NULL;
-	for (uint32_t k = 2; k <= 3; k++) {
+	for (uint32_t k = 1; k <= 3; k++) {
 		Binding *b = binding_of(c, step->out[k].obj);
-		if (b && b->store->group && (!group || b->store->home == c->loop)) group = b->store->group;
+		if (b && b->store && b->store->group && (!group || b->store->home == c->loop))
+			group = b->store->group;
 	}
 	if (!group || (part == 0 && group->mark)) {
 		int64_t whole = 3 * bytes / 4;
@@ -212,6 +213,7 @@ static void lower_loop(Compiler *c, const TileStmt *s, bool inside_perfect)
 	Step *n = loop_open(c, s->var, s->len, s->lo, dim_sub(c->p->dims, s->hi, s->lo),
 	                    s->by > 0 ? s->by : 1, par);
 	n->loop->stages = s->op == TILE_SPLIT ? 0 : s->stages;
+	n->loop->independent = s->op == TILE_PAR;
 	c->list = &n->body;
 	bool was_top = c->par_depth == 0;
 	c->par_depth += par;
@@ -221,7 +223,8 @@ static void lower_loop(Compiler *c, const TileStmt *s, bool inside_perfect)
 		lower_block(c, &s->body);
 	c->par_depth -= par;
 	loop_close(c, n, saved);
-	if (par && was_top && c->par_depth == 0 && s->next) step_add(c, FORM_BAR);
+	/* what other cores wrote is read by what follows, or by the next iteration of a loop around */
+	if (par && was_top && c->par_depth == 0 && (s->next || c->loop)) step_add(c, FORM_BAR);
 }
 
 static void lower_if(Compiler *c, const TileStmt *s, uint32_t k)
@@ -340,6 +343,25 @@ void lower_block(Compiler *c, const TileBlock *b)
 
 /* --- kernels and entries ------------------------------------------------------------------------------ */
 
+/* Strides of a formal whose dims are not those of the buffer that it is given: row-major, which is
+ * right when on both sides only the outermost dim is symbolic. */
+static bool dense_strides(Compiler *c, const TileObj *formal, const Store *actual, uint32_t lead,
+                          Store *s)
+{
+	int64_t run = dtype_bytes(s->dtype, 1), k;
+	const TileObj *buf = c->p->bufs.at[actual->buffer];
+	for (uint32_t i = lead + 1; i < buf->rank; i++)
+		if (!dim_is_const(buf->dims[i], NULL)) return false;
+	for (uint32_t i = formal->rank; i-- > 0;) {
+		s->stride[i] = run;
+		s->cap[i] = upper(c, formal->dims[i]);
+		if (i && !dim_is_const(formal->dims[i], NULL)) return false;
+		k = s->cap[i] > 0 ? s->cap[i] : 1;
+		if (__builtin_mul_overflow(run, k, &run)) return false;
+	}
+	return true;
+}
+
 static void bind_formals(Compiler *c, const TileStep *step)
 {
 	for (uint32_t k = 0; k < step->kernel->bufs.n; k++) {
@@ -354,10 +376,16 @@ static void bind_formals(Compiler *c, const TileStep *step)
 		for (uint32_t i = 0; i < arg->n_lead; i++)
 			offset =
 				dim_add(c->p->dims, offset, dim_mulc(c->p->dims, arg->lead[i], actual->stride[i]));
-		for (uint32_t i = 0; i < formal->rank; i++) {
+		bool same = formal->rank + arg->n_lead == arg->buf->rank;
+		for (uint32_t i = 0; i < formal->rank && same; i++) {
+			same = formal->dims[i] == arg->buf->dims[i + arg->n_lead];
 			s->cap[i] = actual->cap[i + arg->n_lead];
 			s->stride[i] = actual->stride[i + arg->n_lead];
 		}
+		if (!same && !dense_strides(c, formal, actual, arg->n_lead, s))
+			fail(c, formal->span,
+			     "`%s` is another shape of `%s`, of which an inner dim is symbolic", formal->name,
+			     arg->buf->name);
 		s->offset = offset;
 		bind(c, formal, s);
 	}
@@ -447,7 +475,11 @@ void lower_entry(Compiler *c, const TileEntry *e, uint32_t number)
 	PearlCode code = {.name = e->name, .first = (uint32_t)c->q->code.n};
 	(void)number;
 	c->loop = NULL;
+	size_t facts = c->facts.nonneg.n;
+	for (size_t i = 0; i < e->require.n; i++)
+		vec_push(c->arena, &c->facts.nonneg, e->require.at[i]);
 	lower_steps(c, e->steps);
+	c->facts.nonneg.n = facts;
 	code.count = (uint32_t)c->q->code.n - code.first;
 	vec_push(c->q->arena, &c->q->entries, code);
 }

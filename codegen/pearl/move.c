@@ -48,6 +48,11 @@ static void move_gather(Compiler *c, Work *w)
 {
 	TileAccess *x = &w->in[0];
 	TileAccess rows = *x->rows;
+	if (x->has_else) {
+		fail(c, c->at, "rows of `%s` gathered with an else value are not supported on Pearl",
+		     x->obj->name);
+		return;
+	}
 	stage_in(c, w, &rows, DT_I32);
 	Chunk open[TILE_SPACE];
 	uint32_t n_open = 0, lead = 0;
@@ -262,7 +267,7 @@ void lower_bring(Compiler *c, const TileStmt *s)
 		/* every core brings its share; the others see it after a barrier */
 		int64_t rows = upper(c, w.space[0].extent), share = (rows + c->m->cores - 1) / c->m->cores;
 		Chunk k = chunk_open(c, &w, 0, share);
-		if (k.node) k.node->loop->par = true;
+		if (k.node) k.node->loop->par = k.node->loop->independent = true;
 		move_in(c, &w);
 		chunk_close(c, k);
 		step_add(c, FORM_BAR);

@@ -6,7 +6,7 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-enum { MOST_INSNS = 64, MOST_RING = 6 };
+enum { MOST_INSNS = 64, MOST_RING = 6, MOST_RING_DESCRIPTORS = 36 };
 
 typedef struct Slot {
 	Step *node;
@@ -210,6 +210,33 @@ static bool schedule_loop(Compiler *c, Step *node)
 	return true;
 }
 
+/* Whether some queue waits for itself through another one within an iteration: then program order
+ * leaves it idle, and skewing by stages helps. */
+static bool wants_skew(const Step *node)
+{
+	const Insn *insn[MOST_INSNS];
+	uint32_t n = 0;
+	for (const Step *k = node->body.first; k; k = k->next) {
+		if (k->kind != FORM_INSN || n == MOST_INSNS) return false;
+		insn[n++] = k->insn;
+	}
+	for (uint32_t x = 0; x < n; x++) {
+		bool reached[MOST_INSNS] = {0}, away[MOST_INSNS] = {0};
+		reached[x] = true;
+		for (uint32_t y = x + 1; y < n; y++) {
+			for (uint32_t k = x; k < y; k++) {
+				if (!reached[k] || !depends(insn[k], insn[y])) continue;
+				reached[y] = true;
+				if (away[k] || insn_queue(insn[k]) != insn_queue(insn[x])) away[y] = true;
+			}
+			if (reached[y] && away[y] && insn_queue(insn[y]) == insn_queue(insn[x]) &&
+			    insn_queue(insn[x]) == Q_M)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void schedule_list(Compiler *c, StepList *l)
 {
 	for (Step *n = l->first; n; n = n->next) {
@@ -218,11 +245,72 @@ static void schedule_list(Compiler *c, StepList *l)
 		if (n->kind != FORM_LOOP) continue;
 		bool wanted = n->loop->stages > 1;
 		n->loop->stages = 0;
-		if (wanted && !c->no_stages) schedule_loop(c, n);
+		if (wanted && !c->no_stages && wants_skew(n)) schedule_loop(c, n);
+	}
+}
+
+/* --- rings of loops in program order ------------------------------------------------------------- */
+
+static void count_uses(const StepList *l, const LoopInfo *loop, bool inside_if)
+{
+	for (const Step *n = l->first; n; n = n->next) {
+		if (n->kind == FORM_LOOP) count_uses(&n->body, n->loop, false);
+		if (n->kind == FORM_IF) {
+			count_uses(&n->body, loop, true);
+			count_uses(&n->orelse, loop, true);
+		}
+		for (uint32_t k = 0; n->kind == FORM_INSN && k < 4; k++) {
+			const Operand *o = &n->insn->arg[k];
+			int64_t fixed;
+			if (!o->store) continue;
+			Store *s = o->store->group ? o->store->group : o->store;
+			s->uses++;
+			/* a ring's descriptor keeps its register: nothing may be added to its base */
+			if (s->home != loop || inside_if || insn_queue(n->insn) == Q_S ||
+			    (o->offset && !dim_is_const(o->offset, &fixed)))
+				s->nested = true;
+			if (o->writes && insn_queue(n->insn) == Q_L) s->loaded = true;
+		}
+	}
+}
+
+/* Two slots for what is fresh in each iteration, so that iterations overlap; three for small loads,
+ * of which several should be under way. */
+static void ring_stores(Compiler *c, const StepList *body)
+{
+	uint32_t descriptors = 0;
+	int64_t spm = 0, acc = 0;
+	for (size_t i = 0; i < c->stores.n; i++) {
+		Store *s = c->stores.at[i];
+		s->uses = 0;
+		s->nested = s->loaded = false;
+	}
+	count_uses(body, NULL, false);
+	for (size_t i = 0; i < c->stores.n; i++) {
+		const Store *s = c->stores.at[i];
+		if (s->ring > 1) descriptors += s->uses;
+		*(s->space == SPACE_ACC ? &acc : &spm) += s->bytes * s->ring;
+	}
+	for (size_t i = 0; i < c->stores.n; i++) {
+		Store *s = c->stores.at[i];
+		bool in_acc = s->space == SPACE_ACC;
+		if (s->nested || !s->home || s->home->scheduled || s->ring > 1 || s->group || !s->uses)
+			continue;
+		if (!in_acc && s->space != SPACE_SPM) continue;
+		int64_t most = in_acc ? c->m->acc_rows * c->m->array_cols * 4 : c->m->spm_bytes;
+		int64_t *used = in_acc ? &acc : &spm;
+		uint32_t ring = s->loaded && s->bytes <= most / 16 ? 3 : 2;
+		if (*used + s->bytes * (ring - 1) > most - most / 16) ring = 2;
+		if (*used + s->bytes * (ring - 1) > most - most / 16) continue;
+		if (descriptors + s->uses > MOST_RING_DESCRIPTORS) continue;
+		descriptors += s->uses;
+		*used += s->bytes * (ring - 1);
+		s->ring = ring;
 	}
 }
 
 void schedule_kernel(Compiler *c, StepList *body)
 {
 	schedule_list(c, body);
+	if (!c->no_stages) ring_stores(c, body);
 }

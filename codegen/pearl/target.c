@@ -49,6 +49,7 @@ static void map_hbm(Compiler *c)
 		c->buf[b] = s;
 		c->at = o->span;
 		*s = (Store){.name = o->name,
+		             .buffer = b,
 		             .space = SPACE_HBM,
 		             .dtype = pearl_buffer_dtype(o),
 		             .rank = o->rank,

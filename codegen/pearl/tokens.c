@@ -152,6 +152,27 @@ static uint32_t distance(const LoopInfo *loop, const Touch *s, const Touch *t)
 	           : 1;
 }
 
+static bool runs_once(const LoopInfo *l)
+{
+	int64_t n;
+	return dim_is_const(l->n, &n) && n <= l->tile;
+}
+
+/* Whether iterations of the loop need no order between s and t: what is fresh in each iteration of a
+ * loop further inside is kept in order there, by tokens that live on from one run of that loop to
+ * the next; iterations of a par loop touch different parts of memory. */
+static bool settled(const LoopInfo *loop, const Touch *s, const Touch *t)
+{
+	if (loop->independent && (s->space == SPACE_HBM || s->space == SPACE_GSM)) return true;
+	if (s->store != t->store) return false;
+	const LoopInfo *home = s->store->home;
+	while (home && home != loop && runs_once(home)) home = home->outer;
+	if (home == loop) return false;
+	for (; home; home = home->outer)
+		if (home == loop) return true;
+	return false;
+}
+
 /* What iteration i + 1 (or i + ring) must wait for: for each pair of queues and distance, the
  * earliest item that must wait and the latest that it waits for. */
 static void carried(Compiler *c, const LoopInfo *loop, Item *item, uint32_t n, uint32_t depth)
@@ -171,6 +192,7 @@ static void carried(Compiler *c, const LoopInfo *loop, Item *item, uint32_t n, u
 						continue;
 					if (s->region != t->region || s->end <= t->begin || t->end <= s->begin)
 						continue;
+					if (settled(loop, s, t)) continue;
 					uint32_t d = distance(loop, s, t);
 					struct Edge *e = &edge[s->queue][t->queue][d > 8 ? 8 : d];
 					if (!e->on) *e = (struct Edge){true, a, b};
@@ -293,10 +315,7 @@ static void tokens_list(Compiler *c, StepList *l, const LoopInfo *loop, uint32_t
 				add_wait(c, &item[j], (PearlQueue)q, t, 0);
 			}
 	}
-	int64_t once;
-	if (loop && dim_is_const(loop->n, &once) && once <= loop->tile)
-		loop = NULL; /* a single iteration */
-	if (loop) carried(c, loop, item, n, depth);
+	if (loop && !runs_once(loop)) carried(c, loop, item, n, depth);
 	rebuild(l, item, n);
 }
 

@@ -203,6 +203,19 @@ void lower_ordered(Compiler *c, const TileStmt *s)
 	Work inner = w;
 	if (k) inner.n_space = lead + 1;
 	TileAccess a = region_value(c, &inner, &s->region, region_type(c, &w, &s->region));
+	if (s->op == TILE_SCAN && (s->reduce == RED_AMAX || s->reduce == RED_ARGMAX)) {
+		fail(c, s->span, "a running amax or argmax is not supported on Pearl");
+		return;
+	}
+	if (s->op != TILE_SCAN && s->n_out == 1) { /* positions that nobody wants */
+		int64_t cap[TILE_RANK];
+		w.out[1] = (TileAccess){0};
+		for (uint32_t v = 0; v <= lead; v++) {
+			cap[v] = upper(c, w.space[over[v]].extent);
+			w.out[1].index[v] = dim_sym(c->p->dims, w.space[over[v]].sym);
+		}
+		w.out[1].obj = temp_obj(c, SPACE_SPM, DT_I32, lead + 1, cap);
+	}
 	Insn *i = emit(c, s->op == TILE_SCAN ? I_V_SCAN : s->op == TILE_TOPK ? I_V_TOPK : I_V_SORT);
 	i->arg[0] = operand(c, &w, &w.out[0], over, lead + 1, false, true);
 	if (s->op == TILE_SCAN) {
