@@ -58,7 +58,8 @@ static void fill(Program *c, uint32_t b)
 	c->data[b] = arena_alloc(c->arena, (size_t)bytes);
 	if (o->kind == TB_OUT) return;
 	double *dense = NEW_ARRAY(c->arena, double, n);
-	for (int64_t i = 0; i < n; i++) dense[i] = next_value(c, o->dtype);
+	for (int64_t i = 0; i < n; i++)
+		dense[i] = o->literal ? dtype_load(o->dtype, o->literal, i) : next_value(c, o->dtype);
 	encoding_pack(&o->enc, o->dtype, o->rank, c->dims[b], dense, c->data[b]);
 }
 
@@ -82,7 +83,8 @@ static Program run(const char *name, int64_t p0, int64_t p1, int64_t p2)
 	c.dims = arena_array(c.arena, c.p->bufs.n, sizeof *c.dims);
 	for (uint32_t b = 0; b < c.p->bufs.n; b++) fill(&c, b);
 	TileRun r = {.exact = true, .params = c.params, .data = c.data};
-	bool ran = tile_interpret(&d, c.p, c.p->entries.at[0], &r);
+	bool ran = !c.p->prepack || tile_interpret(&d, c.p, c.p->prepack, &r);
+	ran = ran && tile_interpret(&d, c.p, c.p->entries.at[0], &r);
 	messages(&d);
 	cr_assert(ran, "%s fails", path);
 	return c;
@@ -102,7 +104,7 @@ static const double *values(const Program *c, const char *name)
 	return NULL;
 }
 
-static void close(Program *c)
+static void finish(Program *c)
 {
 	arena_free(c->arena);
 }
@@ -161,7 +163,7 @@ Test(programs, gemm)
 		product(y, values(&c, "x"), values(&c, "w"), m, n, 96);
 		for (int64_t k = 0; k < m * n; k++) y[k] = gelu(y[k] + b[k % n]);
 		agree(&c, "y", y, m * n, list[i % 2].tolerance);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -180,7 +182,7 @@ Test(programs, gemm_i8)
 		for (int64_t k = 0; k < m * 160; k++)
 			y[k] = gelu(y[k] * s[k / 160] * ws[k % 160] + b[k % 160]);
 		agree(&c, "y", y, m * 160, 1e-5);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -196,7 +198,7 @@ Test(programs, swiglu)
 			y[k] = at[0] * sigmoid(at[0]) * at[16];
 		}
 		agree(&c, "y", y, m * 96, 1e-6);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -208,7 +210,7 @@ Test(programs, gemv_i4)
 	product(y, values(&c, "x"), values(&c, "w"), 1, 104, 256);
 	for (int64_t i = 0; i < 104; i++) y[i] += b[i];
 	agree(&c, "y", y, 104, 1e-6);
-	close(&c);
+	finish(&c);
 }
 
 /* 3x3, padded by 1; filters [3, 3, from, to], or one a channel when to is 0 */
@@ -239,7 +241,7 @@ Test(programs, conv3x3)
 	double *y = conv(&c, h, values(&c, "w2"), 3, 17, 29, 32, 40, 2);
 	for (int64_t i = 0; i < 3 * 9 * 15 * 40; i++) y[i] += b2[i % 40];
 	agree(&c, "y", y, 3 * 9 * 15 * 40, 1e-6);
-	close(&c);
+	finish(&c);
 }
 
 Test(programs, depthwise_pool)
@@ -256,7 +258,7 @@ Test(programs, depthwise_pool)
 		y[n * 24 + ch] += most / 77;
 	}
 	agree(&c, "y", y, 48, 1e-6);
-	close(&c);
+	finish(&c);
 }
 
 Test(programs, attention)
@@ -285,7 +287,7 @@ Test(programs, attention)
 			for (int64_t d = 0; d < 32; d++) o[r * 32 + d] /= sum;
 		}
 		agree(&c, "o", o, s * 128, 1e-6);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -309,7 +311,7 @@ Test(programs, norms)
 				row[j] = (row[j] - mean) / sqrt(variance + 1e-5) * gain[j] + shift[j];
 		}
 		agree(&c, "y", y, m * n, 1e-6);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -324,7 +326,7 @@ Test(programs, embedding)
 			y[i] = table[(int64_t)ids[i / 48] * 48 + i % 48] + at[i];
 		agree(&c, "y", y, s * 48, 1e-6);
 		agree(&c, "first", table + (int64_t)ids[0] * 48, 48, 0);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -340,7 +342,7 @@ Test(programs, moe)
 			product(y + r * 48, x + r * 40, w + (int64_t)ids[r] % 4 * 40 * 48, 1, 48, 40);
 		for (int64_t k = 0; k < m * 48; k++) y[k] = fmax(y[k], 0);
 		agree(&c, "y", y, m * 48, 1e-6);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -355,7 +357,7 @@ Test(programs, transpose)
 			u[k] = z[(k / 5 % m * 5 + k % 5) * 37 + k / 5 / m] / 2;
 		agree(&c, "y", y, m * 70, 0);
 		agree(&c, "u", u, m * 185, 4e-3);
-		close(&c);
+		finish(&c);
 	}
 }
 
@@ -382,6 +384,46 @@ Test(programs, lstm)
 		}
 		agree(&c, "y", y, s * batch * 32, 1e-6);
 		agree(&c, "cell", cell, batch * 32, 1e-6);
-		close(&c);
+		finish(&c);
+	}
+}
+
+Test(programs, layers)
+{
+	for (int64_t m = 1; m < 41; m += 39) {
+		Program c = run("layers", m, 0, 0);
+		const double *x = values(&c, "x"), *raw = values(&c, "raw"), *scale = values(&c, "scale");
+		double *h = zeros(&c, m * 32), *top = zeros(&c, m * 5), *at = zeros(&c, m * 5),
+			   *best = zeros(&c, m);
+		double *ordered = zeros(&c, m * 32), *order = zeros(&c, m * 32),
+			   *running = zeros(&c, m * 32), *w = zeros(&c, 1024);
+		for (int64_t k = 0; k < m * 32; k++) h[k] = x[k] * scale[k % 32 / 8];
+		for (int64_t l = 0; l < 3; l++) {
+			double *t = zeros(&c, m * 32);
+			for (int64_t k = 0; k < 1024; k++)
+				w[k] = dtype_round(DT_BF16, raw[l * 1024 + k % 32 * 32 + k / 32]);
+			product(t, h, w, m, 32, 32);
+			for (int64_t k = 0; k < m * 32; k++) h[k] += tanh(t[k]);
+		}
+		for (int64_t k = 0; k < m * 32; k++) {
+			const double *row = h + k / 32 * 32;
+			int64_t place = 0, q;
+			for (int64_t j = 0; j < 32; j++) place += row[j] < h[k];
+			ordered[k / 32 * 32 + place] = h[k];
+			order[k / 32 * 32 + place] = (double)(k % 32);
+			running[k] = fmax(k % 32 ? running[k - 1] : 0, fabs(h[k]));
+			if ((q = 31 - place) >= 5) continue;
+			top[k / 32 * 5 + q] = h[k];
+			at[k / 32 * 5 + q] = (double)(k % 32);
+			if (!q) best[k / 32] = (double)(k % 32);
+		}
+		agree(&c, "y", h, m * 32, 1e-6);
+		agree(&c, "values", top, m * 5, 1e-6);
+		agree(&c, "places", at, m * 5, 0);
+		agree(&c, "ordered", ordered, m * 32, 1e-6);
+		agree(&c, "order", order, m * 32, 0);
+		agree(&c, "running", running, m * 32, 1e-6);
+		agree(&c, "best", best, m, 0);
+		finish(&c);
 	}
 }
