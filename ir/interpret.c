@@ -392,15 +392,15 @@ bool module_interpret(Arena *a, Diags *d, Module *m, const Entry *e, int64_t *pa
 	if (!run_graph(&r, e->graph)) return false;
 	size_t n_out = e->out_names.n;
 	for (size_t i = 0; i < n_out; i++) outputs[i] = *(Value *)e->graph->results.at[i]->data;
+	/* All are copied before any is stored: the result may be the value of another state. */
+	Value *stored = NEW_ARRAY(a, Value, e->writes.n + 1);
 	for (size_t i = 0; i < e->writes.n; i++) {
-		/* Copied: the result may be the value of another state. */
 		const Value *v = e->graph->results.at[n_out + i]->data;
-		Value *s = &states[e->writes.at[i]];
-		double *copy = NEW_ARRAY(a, double, v->count ? v->count : 1);
-		memcpy(copy, v->at, (size_t)v->count * sizeof(double));
-		*s = *v;
-		s->at = copy;
+		stored[i] = *v;
+		stored[i].at = NEW_ARRAY(a, double, v->count ? v->count : 1);
+		memcpy(stored[i].at, v->at, (size_t)v->count * sizeof(double));
 	}
+	for (size_t i = 0; i < e->writes.n; i++) states[e->writes.at[i]] = stored[i];
 	int64_t *next = NEW_ARRAY(a, int64_t, e->set_sym.n + 1);
 	for (size_t i = 0; i < e->set_sym.n; i++)
 		if (!dim_eval(e->set_value.at[i], sym_value, &r, &next[i])) return false;

@@ -222,7 +222,7 @@ static bool run_reduce(Run *r, Node *n, Value *out, const char *how)
 	}
 	if (!total && !sum && !prod && out->count) return run_error(r, n, "max, min or argmax of nothing");
 	double *best = argmax ? NEW_ARRAY(r->arena, double, out->count + 1) : out->at;
-	for (int64_t i = 0; i < out->count; i++) best[i] = sum ? 0 : prod ? 1 : f == SC_MIN ? (integer ? (double)INT32_MAX : (double)INFINITY) : integer ? (double)INT32_MIN : -(double)INFINITY;
+	for (int64_t i = 0; i < out->count; i++) best[i] = sum ? 0 : prod ? 1 : f == SC_MIN ? (integer ? 2147483647.0 : (double)INFINITY) : integer ? -2147483648.0 : (double)-INFINITY;
 	if (!x->count) return true;
 	int64_t i = 0;
 	bool *seen = argmax ? NEW_ARRAY(r->arena, bool, out->count + 1) : NULL;

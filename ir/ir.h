@@ -144,6 +144,9 @@ bool type_equal(const Type *a, const Type *b);
 void type_print(Text *t, const Type *type);            /* f32[B, S, 768] */
 const char *type_text(Arena *a, const Type *type);
 Dim type_count(DimPool *p, const Type *type);          /* number of elements */
+/* Matches the dims of two shapes of one count in runs of equal product, from the left: moves *i (in
+ * a) and *k (in b) past the next run. A reshape keeps positions apart in each run. */
+void type_run(DimPool *p, const Type *a, const Type *b, uint32_t *i, uint32_t *k);
 
 /* --- graph.c --- */
 Module *module_new(Arena *a, Interner *names, const char *name);

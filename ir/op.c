@@ -7,9 +7,10 @@
 #define REQUIRED true
 #define OPTIONAL false
 const OpInfo op_info[NUM_OPS] = {
-#define OP(id, mnemonic, kind, lo, hi, rule, traits, attrs, summary)                                 \
-	[OP_##id] = {mnemonic, summary, KIND_##kind, lo, hi, traits, infer_##rule,                       \
-	             (const AttrInfo[]){attrs{NULL, ATTR_INT, false}}},
+#define OP(id, mnemonic, kind, lo, hi, rule, traits, attrs, summary)                               \
+	[OP_##                                                                                         \
+		id] = {mnemonic, summary, KIND_##kind,  lo,                                                \
+	           hi,       traits,  infer_##rule, (const AttrInfo[]){attrs{NULL, ATTR_INT, false}}},
 #include "ir/ops.def"
 };
 #undef ATTR
@@ -87,4 +88,28 @@ Dim type_count(DimPool *p, const Type *type)
 	Dim n = dim_const(p, 1);
 	for (uint32_t i = 0; i < type->rank; i++) n = dim_mul(p, n, type->dim[i]);
 	return n;
+}
+
+static bool divides(DimPool *p, Dim small, Dim large)
+{
+	int64_t zero;
+	if (dim_is_const(small, &zero) && zero == 0) return false;
+	return dim_mul(p, dim_floordiv(p, large, small), small) == large;
+}
+
+void type_run(DimPool *p, const Type *a, const Type *b, uint32_t *i, uint32_t *k)
+{
+	uint32_t i0 = *i, k0 = *k;
+	Dim pi = dim_const(p, 1), pk = pi;
+	do {
+		/* the side whose product divides the other's is extended; both take a dim at first */
+		bool left =
+			*i < a->rank &&
+			(*k >= b->rank || *i == i0 ||
+		     (*k > k0 && (divides(p, pi, pk) || (!divides(p, pk, pi) && *i - i0 <= *k - k0))));
+		if (left)
+			pi = dim_mul(p, pi, a->dim[(*i)++]);
+		else
+			pk = dim_mul(p, pk, b->dim[(*k)++]);
+	} while ((pi != pk || (*k == k0 && *k < b->rank)) && (*i < a->rank || *k < b->rank));
 }

@@ -313,6 +313,25 @@ static bool check_declared(Reader *r, Node *n)
 	return true;
 }
 
+/* The type of a node may be left out where it follows from elsewhere. False: it must stand there. */
+static bool known_type(Reader *r, const Graph *g, Node *n)
+{
+	const Attr *number = node_attr(n, "number");
+	size_t i = number && number->i >= 0 ? (size_t)number->i : SIZE_MAX;
+	switch (n->op) {
+	case OP_WEIGHT: if (i < r->m->weights.n) n->type = r->m->weights.at[i].type; return true;
+	case OP_STATE: if (i < r->m->states.n) n->type = r->m->states.at[i].type; return true;
+	case OP_DIM: n->type = type_scalar(DT_I32); return true;
+	case OP_CONST: n->type = type_scalar(node_attr(n, "value")->tensor->dtype); return true;
+	case OP_ARG:
+		if (!g->parent || i >= g->parent->n_in) return !expect(r, ":");
+		n->type = g->parent->in[i]->type;
+		return true;
+	case OP_PARAM: expect(r, ":"); return false;
+	default: return true;
+	}
+}
+
 static bool node(Reader *r, Graph *g)
 {
 	const char *from = r->at;
@@ -341,9 +360,10 @@ static bool node(Reader *r, Graph *g)
 	n->id = (uint32_t)id;
 	n->name = name;
 	attrs(r, n);
-	if (!expect(r, ":")) return false;
 	if (r->failed) return false;
-	Type declared = type(r);
+	bool typed = take(r, ":") || !known_type(r, g, n);
+	if (r->failed) return false;
+	Type declared = typed ? type(r) : n->type;
 	if (op == OP_LOOP || op == OP_KERNEL) {
 		Scope *outer = r->syms;
 		if (op == OP_LOOP) {
@@ -362,7 +382,7 @@ static bool node(Reader *r, Graph *g)
 		r->failed = true;
 		return false;
 	}
-	if (!type_equal(&n->type, &declared)) return fail(r, arena_printf(r->m->arena, "the type of this %s is %s, not %s", mnemonic, type_text(r->m->arena, &n->type), type_text(r->m->arena, &declared)));
+	if (typed && !type_equal(&n->type, &declared)) return fail(r, arena_printf(r->m->arena, "the type of this %s is %s, not %s", mnemonic, type_text(r->m->arena, &n->type), type_text(r->m->arena, &declared)));
 	while (r->by_id.n <= (size_t)id) vec_push(r->m->arena, &r->by_id, NULL);
 	if (r->by_id.at[id]) return fail(r, arena_printf(r->m->arena, "%%%lld is defined twice", (long long)id));
 	r->by_id.at[id] = n;

@@ -72,24 +72,48 @@ static void need_result(Node *n)
 	if (!is_leaf(n)) n->mark = MATERIAL;
 }
 
+/* Does the reshape only put in and take out dims of size 1? */
+static bool moves_ones(const Node *n)
+{
+	const Type *a = &n->in[0]->type, *b = &n->type;
+	uint32_t i = 0, k = 0;
+	for (;;) {
+		int64_t one;
+		while (i < a->rank && dim_is_const(a->dim[i], &one) && one == 1) i++;
+		while (k < b->rank && dim_is_const(b->dim[k], &one) && one == 1) k++;
+		if (i == a->rank || k == b->rank) return i == a->rank && k == b->rank;
+		if (a->dim[i++] != b->dim[k++]) return false;
+	}
+}
+
+/* Windows read beyond the edges of their operand, so that each dim must be seen as it is. */
+static void need_window(Node *n)
+{
+	while (n->op == OP_TRANSPOSE || (n->op == OP_RESHAPE && moves_ones(n))) n = n->in[0];
+	need_result(n);
+}
+
 static void mark_operands(Node *n)
 {
 	switch (n->op) {
-	case OP_EINSUM:
 	case OP_CONV:
-	case OP_ATTENTION:
 	case OP_POOL:
+		need_window(n->in[0]);
+		if (n->n_in > 1) need_buffer(n->in[1]);
+		break;
+	case OP_PAD: need_result(n->in[0]); break;
+	case OP_EINSUM:
+	case OP_ATTENTION:
 	case OP_SCAN:
 	case OP_TOPK:
 	case OP_SORT:
-	case OP_PAD:
 		for (uint32_t i = 0; i < n->n_in; i++) need_buffer(n->in[i]);
 		break;
 	case OP_GATHER:
-		need_buffer(n->in[0]);
+		need_result(n->in[0]);
 		need_buffer(n->in[1]);
 		break;
-	case OP_UPDATE: need_buffer(n->in[0]); break;
+	case OP_UPDATE: need_result(n->in[0]); break;
 	case OP_LOOP:
 	case OP_TUPLE:
 		for (uint32_t i = 0; i < n->n_in; i++) need_result(n->in[i]);
@@ -98,12 +122,50 @@ static void mark_operands(Node *n)
 	}
 }
 
+/* Would reading the operand of a reshape divide by a symbolic dim? That is cheap, and proved to stay
+ * inside, only where what is read lies as a whole, so that the division goes again. */
+static bool reshape_divides(const Node *n)
+{
+	const Type *from = &n->in[0]->type;
+	uint32_t i = 0, k = 0;
+	while (i < from->rank || k < n->type.rank) {
+		uint32_t first = i, symbolic = 0, large = 0;
+		type_run(n->owner->module->dims, from, &n->type, &i, &k);
+		for (uint32_t d = first; d < i; d++) {
+			int64_t size;
+			bool known = dim_is_const(from->dim[d], &size);
+			if (known && size == 1) continue;
+			symbolic += large++ > 0 && !known;
+		}
+		if (symbolic) return true;
+	}
+	return false;
+}
+
+/* Is n read at its own index only, as it lies in memory? */
+static bool lies_whole(const Node *n, const Type *shape)
+{
+	if (is_leaf(n) || n->mark == MATERIAL) return n->type.rank == 0 || n->type.rank == shape->rank;
+	if (is_free(n) && n->op == OP_CONST) return true;
+	if (op_info[n->op].kind != KIND_ELEMENTWISE || n->type.rank != shape->rank) return false;
+	for (uint32_t i = 0; i < n->n_in; i++) {
+		const Type *t = &n->in[i]->type;
+		for (uint32_t d = 0; t->rank == shape->rank && d < t->rank; d++)
+			if (t->dim[d] != shape->dim[d]) return false;
+		if (!lies_whole(n->in[i], shape)) return false;
+	}
+	return true;
+}
+
 static void mark_graph(Graph *g)
 {
 	for (Node *n = g->first; n; n = n->next) n->mark = anchor_class(n) ? MATERIAL : INLINE;
 	for (Node *n = g->first; n; n = n->next) {
 		if (n->region && n->op == OP_LOOP) mark_graph(n->region);
 		mark_operands(n);
+		if (n->op == OP_RESHAPE && !is_leaf(n->in[0]) && reshape_divides(n) &&
+		    !lies_whole(n->in[0], &n->in[0]->type))
+			n->in[0]->mark = MATERIAL;
 		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && node_users(n).n > 1)
 			n->mark = MATERIAL;
 		/* used inside a loop but computed outside */

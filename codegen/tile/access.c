@@ -63,6 +63,12 @@ void memory_index(const Build *b, const Type *t, uint32_t keep, const Dim *index
 	if (!n) out[n++] = dim_c(b, 0);
 }
 
+static bool is_one(Dim d)
+{
+	int64_t v;
+	return dim_is_const(d, &v) && v == 1;
+}
+
 /* e // d and e % d, decided when 0 <= e < d is known. */
 static void split(const Build *b, Dim e, Dim d, Dim *quotient, Dim *rest)
 {
@@ -85,28 +91,20 @@ void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *
 	uint32_t i = 0, k = 0;
 	while (i < from->rank || k < to->rank) {
 		uint32_t i0 = i, k0 = k;
-		Dim pi = dim_c(b, 1), pk = pi;
-		do {
-			/* extend the side that is shorter; constants tell, symbols are taken in turn */
-			int64_t vi, vk;
-			bool ci = dim_is_const(pi, &vi), ck = dim_is_const(pk, &vk);
-			bool left = i < from->rank && (k >= to->rank || i == i0 ||
-			                               (k > k0 && ((ci && ck && vi < vk) || (!ck && ci) ||
-			                                           (!(ci && ck) && i - i0 <= k - k0))));
-			if (left)
-				pi = dim_mul(p, pi, from->dim[i++]);
-			else
-				pk = dim_mul(p, pk, to->dim[k++]);
-		} while (pi != pk && (i < from->rank || k < to->rank));
+		type_run(p, from, to, &i, &k);
 		if (i - i0 == 1 && k - k0 == 1) {
 			out[i0] = index[k0];
 			continue;
 		}
 		Dim linear = dim_c(b, 0);
 		for (uint32_t n = k0; n < k; n++)
-			linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
+			if (!is_one(to->dim[n])) linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
+		uint32_t top = i0; /* takes what the others leave: out of range shows there */
+		while (top + 1 < i && is_one(from->dim[top])) top++;
 		for (uint32_t n = i; n-- > i0;) {
-			if (n == i0) {
+			if (is_one(from->dim[n]) && n != top) {
+				out[n] = dim_c(b, 0);
+			} else if (n == top) {
 				out[n] = linear;
 			} else {
 				Dim rest;
@@ -231,6 +229,18 @@ static void moved_index(const Build *b, Node *n, const Dim *index, Dim *out)
 	}
 }
 
+/* The memory dim of the formal of `arg` that dim `axis` of its type is, or -1 when it is merged. */
+static int64_t own_dim(const Kernel *k, const Node *arg, uint32_t axis)
+{
+	uint32_t number = (uint32_t)node_attr_const(arg, "number")->i;
+	uint32_t first = k->lead[number] + k->keep[number], last = first;
+	for (uint32_t i = first; i < arg->type.rank; i++)
+		if (symbolic(arg->type.dim[i])) last = i;
+	if (axis < k->lead[number]) return -1;
+	if (axis >= first && axis <= last && last > first) return -1;
+	return (int64_t)axis - k->lead[number] - (axis > last ? last - first : 0);
+}
+
 bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 {
 	Dim inner[MAX_RANK] = {0};
@@ -257,12 +267,9 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 	case OP_PAD: {
 		/* memory dims may be merged: what is outside must show in a dim of its own */
 		const Attr *lo = node_attr(n, "lo"), *hi = node_attr(n, "hi");
-		const Type *x = &n->in[0]->type;
-		uint32_t last_symbolic = 0;
-		for (uint32_t i = 0; i < x->rank; i++)
-			if (symbolic(x->dim[i])) last_symbolic = i;
-		for (uint32_t i = 0; i < last_symbolic; i++)
-			if (lo->ints[i] || hi->ints[i] || lo->ints[i + 1] || hi->ints[i + 1])
+		for (uint32_t i = 0; i < n->type.rank; i++)
+			if ((lo->ints[i] || hi->ints[i]) && n->in[0]->op == OP_ARG &&
+			    own_dim(k, n->in[0], i) < 0)
 				return kernel_fail(
 					k, "padding of a dim that lies inside a run of symbolic dims is not supported");
 		if (n->in[0]->op != OP_ARG)
@@ -276,7 +283,7 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 	case OP_GATHER: {
 		int64_t axis = node_attr(n, "axis")->i;
 		Node *x = n->in[0], *idx = n->in[1];
-		uint32_t ir = idx->type.rank, lead;
+		uint32_t ir = idx->type.rank;
 		Dim at[MAX_RANK] = {0};
 		TileAccess *rows = NEW(k->b->m->arena, TileAccess);
 		if (!access_value(k, idx, index + axis, rows)) return false;
@@ -288,22 +295,14 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 			                             : index[i - 1 + ir];
 		if (x->op != OP_ARG)
 			return kernel_fail(k, "a gather from a moved value is not supported in one kernel");
-		lead = k->lead[node_attr(x, "number")->i];
-		for (uint32_t i = 0; i < x->type.rank; i++)
-			if (symbolic(x->type.dim[i])) {
-				if (axis != lead)
-					return kernel_fail(
-						k,
-						"a gather along an inner axis of a tensor of symbolic shape is not supported");
-				for (uint32_t q = (uint32_t)axis + 1; q < x->type.rank; q++)
-					if (symbolic(x->type.dim[q]))
-						return kernel_fail(
-							k,
-							"a gather from a tensor whose rows have symbolic shape is not supported");
-			}
+		int64_t dim = own_dim(k, x, (uint32_t)axis);
+		if (dim < 0)
+			return kernel_fail(
+				k,
+				"a gather along an axis that lies inside a run of symbolic dims is not supported");
 		if (!access_value(k, x, at, out)) return false;
 		out->rows = rows;
-		out->rows_dim = (uint32_t)axis - lead;
+		out->rows_dim = (uint32_t)dim;
 		out->index[out->rows_dim] = NULL;
 		return true;
 	}

@@ -362,7 +362,33 @@ static bool verify_arg(Verifier *v, const TileEntry *e, const TileKernel *k, con
 	return verify_kinds(v, e, k, f, b);
 }
 
-/* Two names of one buffer in a kernel: both are state, or both are only read. */
+/* Is d never zero, because all its terms but the constant have a common factor that it lacks? */
+static bool never_zero(Dim d)
+{
+	int64_t factor = 0, constant = dim_constant(d);
+	for (uint32_t i = 0; i < dim_terms(d); i++) {
+		int64_t a = dim_term(d, i).coef, b = factor;
+		while (b) {
+			int64_t r = a % b;
+			a = b;
+			b = r;
+		}
+		factor = a < 0 ? -a : a;
+	}
+	return factor ? constant % factor != 0 : constant != 0;
+}
+
+/* Parts of one buffer that a leading index keeps apart. */
+static bool apart(Verifier *v, const TileArg *a, const TileArg *b)
+{
+	for (uint32_t d = 0; d < a->n_lead && d < b->n_lead; d++)
+		if (never_zero(dim_sub(v->p->dims, a->lead[d], b->lead[d])) ||
+		    dim_eq(&v->facts, a->lead[d], b->lead[d]) == PROOF_NO)
+			return true;
+	return false;
+}
+
+/* Two names of one buffer in a kernel: both are state, both are only read, or they lie apart. */
 static void verify_sharing(Verifier *v, const TileKernel *k, const TileArg *args)
 {
 	for (size_t i = 0; i < k->bufs.n; i++)
@@ -370,6 +396,7 @@ static void verify_sharing(Verifier *v, const TileKernel *k, const TileArg *args
 			const TileObj *x = k->bufs.at[i], *y = k->bufs.at[j];
 			if (args[i].buf != args[j].buf || (x->kind == TB_STATE && y->kind == TB_STATE))
 				continue;
+			if (apart(v, &args[i], &args[j])) continue;
 			if (writes(x->kind) || writes(y->kind))
 				verify_error(v, k->span,
 				             "`%s` is both `%s` and `%s` of kernel `%s`, which writes it",

@@ -1,13 +1,12 @@
-/* Every operation of ir/ops.def on every way to run it, at odd sizes and with dims that the program
+/* Every operation of ir/ops.def, at odd sizes and with dims that the program
  * does not know: the graph interpreter against the tile interpreter on what the passes and kernel
  * builders make. A row of ops.def is covered by a row of `rows` here (elementwise functions have
  * their rows made from scalar.def); `covered` fails for an operation without one. */
+#include "agree.h"
 #include "codegen/tile/build.h"
+#include "ir/ir.h"
 #include "passes/passes.h"
-
-#include <criterion/criterion.h>
-#include <math.h>
-#include <string.h>
+#include "support/support.h"
 
 /* operands: types, `;` between them; `w:` makes one a weight. B is 1..9, S is 1..70 in any call,
  * T = 96 a constant. attrs: as in the text form of the graph IR. */
@@ -119,28 +118,6 @@ static const Row rows[] = {
 static const Op structure[] = {OP_PARAM, OP_ARG,   OP_WEIGHT, OP_STATE, OP_CONST,
                                OP_DIM,   OP_TUPLE, OP_GET,    OP_LOOP,  OP_KERNEL};
 
-/* Small tiles, so that small sizes have whole tiles and tails. */
-static const TileTraits tiles[] = {
-	{.packs_weights = true,
-     .kg = {[DT_F32] = 1, [DT_BF16] = 2, [DT_I8] = 4},
-     .mr = 3,
-     .nr = 4,
-     .mb = 7,
-     .attn_q = 6,
-     .attn_k = 5,
-     .lanes = 4,
-     .near_bytes = 1 << 20,
-     .row_block = 2},
-	{.mr = 16,
-     .nr = 16,
-     .mb = 32,
-     .attn_q = 32,
-     .attn_k = 16,
-     .lanes = 16,
-     .near_bytes = 1 << 18,
-     .stages = 2,
-     .row_block = 8},
-};
 static const int64_t sizes[][3] = {{1, 1, 0}, {2, 3, 1}, {3, 17, 40}, {1, 70, 26}}; /* B, S, P */
 
 /* --- the module of a row --- */
@@ -298,177 +275,24 @@ static Module *row_module(Arena *a, Diags *d, const Row *row)
 	return m;
 }
 
-/* --- values --- */
-
-static double next_value(uint64_t *seed, DType t)
-{
-	*seed = *seed * 6364136223846793005u + 1442695040888963407u;
-	int64_t k = (int64_t)(*seed >> 33) % 2001 - 1000;
-	if (t == DT_BOOL) return (double)(k & 1);
-	if (dtype_is_integer(t)) return (double)((k % 5 + 5) % 4); /* small: an index too */
-	return dtype_round(t, (double)k / 700);
-}
-
-typedef struct Binding {
-	const Module *m;
-	const int64_t *params;
-} Binding;
-
-static bool param_value(void *ctx, const DimSym *s, int64_t *out)
-{
-	const Binding *b = ctx;
-	for (size_t i = 0; i < b->m->params.n; i++)
-		if (b->m->params.at[i] == s) {
-			*out = b->params[i];
-			return true;
-		}
-	return false;
-}
-
-static Value make_value(Arena *a, const Module *m, const int64_t *params, const Type *t,
-                        uint64_t *seed)
-{
-	Binding b = {m, params};
-	Value v = {.type = *t, .rank = t->rank, .count = 1};
-	for (uint32_t i = 0; i < t->rank; i++) {
-		cr_assert(dim_eval(t->dim[i], param_value, &b, &v.dims[i]));
-		v.count *= v.dims[i];
-	}
-	v.at = NEW_ARRAY(a, double, v.count + 1);
-	for (int64_t i = 0; i < v.count; i++) v.at[i] = next_value(seed, t->dtype);
-	return v;
-}
-
-/* --- the ways to run --- */
-
-typedef struct Run {
-	Arena *arena;
-	Module *m;
-	TileProgram *p;
-	int64_t params[8];
-	Value *inputs, *weights, *want;
-	const char *title;
-} Run;
-
-static void *encoded(Arena *a, const TileObj *o, const int64_t *dims, const Value *v)
-{
-	int64_t bytes = encoding_bytes(&o->enc, o->dtype, o->rank, dims);
-	cr_assert(bytes >= 0);
-	uint8_t *data = arena_alloc(a, (size_t)bytes + 64);
-	if (v)
-		for (int64_t i = 0; i < v->count; i++) dtype_store(o->dtype, data, i, v->at[i]);
-	return data;
-}
-
-static bool close_enough(double x, double y, DType t)
-{
-	if (isnan(x) || isnan(y)) return isnan(x) && isnan(y);
-	if (x == y) return true;
-	return !dtype_is_integer(t) && fabs(x - y) <= (t == DT_F32 ? 2e-5 : 1e-2) * (1 + fabs(y));
-}
-
-static void check_tile(Run *r)
-{
-	Diags d = {.arena = r->arena};
-	TileRun run = {.exact = true, .params = r->params};
-	Binding b = {r->m, r->params};
-	const TileEntry *e = r->p->entries.at[0];
-	uint32_t weight = 0;
-	run.data = NEW_ARRAY(r->arena, void *, r->p->bufs.n + 1);
-	for (size_t i = 0; i < r->p->bufs.n; i++) {
-		const TileObj *o = r->p->bufs.at[i];
-		int64_t dims[TILE_RANK];
-		const Value *v = NULL;
-		if (o->kind == TB_ARENA || o->literal) continue;
-		for (uint32_t k = 0; k < o->rank; k++)
-			cr_assert(dim_eval(o->dims[k], param_value, &b, &dims[k]));
-		if (o->kind == TB_WEIGHT && o->key) v = &r->weights[weight++];
-		for (size_t k = 0; k < e->ins.n; k++)
-			if (e->ins.at[k] == o) v = &r->inputs[k];
-		run.data[i] = encoded(r->arena, o, dims, v);
-	}
-	bool ok = (!r->p->prepack || tile_interpret(&d, r->p, r->p->prepack, &run)) &&
-	          tile_interpret(&d, r->p, e, &run);
-	Text t = text_new(r->arena);
-	diags_render(&d, &t);
-	cr_expect(ok, "%s: %s", r->title, t.at);
-	for (size_t k = 0; ok && k < e->outs.n; k++) {
-		const TileObj *o = e->outs.at[k];
-		for (int64_t i = 0; i < r->want[k].count; i++) {
-			double got = dtype_load(o->dtype, run.data[o->id], i), want = r->want[k].at[i];
-			if (close_enough(got, want, o->dtype)) continue;
-			cr_expect(false,
-			          "%s at B = %ld, S = %ld, P = %ld: element %ld of output %zu is %g, not %g",
-			          r->title, r->params[0], r->params[1], r->params[2], i, k, got, want);
-			break;
-		}
-	}
-}
-
-static void show(Arena *a, const Diags *d, const char *title, const char *stage)
-{
-	Text t = text_new(a);
-	diags_render(d, &t);
-	cr_expect(false, "%s: %s: %s", title, stage, t.at ? t.at : "");
-}
-
-static bool compile(Run *r, const TileTraits *traits)
-{
-	Diags d = {.arena = r->arena};
-	Target target = {.name = "test", .traits = *traits};
-	PassOptions o = {.names = passes_default, .verify_each = true};
-	if (!passes_run(r->m, &d, &target, &o)) {
-		show(r->arena, &d, r->title, "passes");
-		return false;
-	}
-	r->p = tile_build(r->m, &d, traits);
-	if (!r->p || !tile_verify(&d, r->p)) {
-		show(r->arena, &d, r->title, r->p ? "verifier" : "builder");
-		return false;
-	}
-	return true;
-}
-
 static void run_row(const Row *row)
 {
-	for (size_t t = 0; t < COUNT(tiles); t++) {
+	for (size_t t = 0; t < COUNT(agree_tiles); t++) {
 		Arena *a = arena_new();
 		Diags d = {.arena = a};
-		Run r = {.arena = a,
-		         .title = arena_printf(a, "%s(%s) {%s}, tiles %zu", op_info[row->op].mnemonic,
-		                               row->operands, row->attrs, t)};
-		Module *oracle = row_module(a, &d, row);
+		Agree r = {.arena = a, .positive = row->op == OP_BATCH_NORM};
+		r.title = arena_printf(a, "%s(%s) {%s}, tiles %zu", op_info[row->op].mnemonic,
+		                       row->operands, row->attrs, t);
+		r.oracle = row_module(a, &d, row);
 		r.m = row_module(a, &d, row);
-		if (!r.m || !oracle) {
-			show(a, &d, r.title, "module");
-			arena_free(a);
-			continue;
-		}
-		if (!compile(&r, &tiles[t])) {
-			arena_free(a);
-			continue;
-		}
-		for (size_t i = 0; i < COUNT(sizes); i++) {
-			const Entry *e = oracle->entries.at[0];
-			uint64_t seed = 7 + i;
-			memcpy(r.params, sizes[i], sizeof sizes[i]);
-			r.inputs = NEW_ARRAY(a, Value, e->in_names.n + 1);
-			r.weights = NEW_ARRAY(a, Value, oracle->weights.n + 1);
-			r.want = NEW_ARRAY(a, Value, e->out_names.n + 1);
-			for (size_t k = 0; k < e->in_names.n; k++)
-				r.inputs[k] = make_value(a, oracle, r.params, &e->graph->args.at[k]->type, &seed);
-			for (size_t k = 0; k < oracle->weights.n; k++) {
-				r.weights[k] = make_value(a, oracle, r.params, &oracle->weights.at[k].type, &seed);
-				for (int64_t j = 0; row->op == OP_BATCH_NORM && j < r.weights[k].count; j++)
-					r.weights[k].at[j] = fabs(r.weights[k].at[j]);
+		if (!r.m || !r.oracle) {
+			agree_show(&r, &d, "module");
+		} else if (agree_build(&r, &agree_tiles[t])) {
+			for (size_t i = 0; i < COUNT(sizes); i++) {
+				r.seed = 7 + i;
+				memcpy(r.params, sizes[i], sizeof sizes[i]);
+				if (!agree_start(&r) || !agree_call(&r, 0)) break;
 			}
-			InterpretOptions exact = {.exact = true};
-			if (!module_interpret(a, &d, oracle, e, r.params, r.inputs, r.weights, NULL, r.want,
-			                      &exact)) {
-				show(a, &d, r.title, "interpreter");
-				break;
-			}
-			check_tile(&r);
 		}
 		arena_free(a);
 	}

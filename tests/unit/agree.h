@@ -1,0 +1,248 @@
+/* Shared by tests of what the passes and kernel builders make: a module run by the graph interpreter
+ * and, after the passes and tile_build, by the tile interpreter; outputs and states must agree. */
+#ifndef NACRE_TESTS_AGREE_H
+#define NACRE_TESTS_AGREE_H
+#include "codegen/tile/build.h"
+#include "passes/passes.h"
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+/* Small tiles, so that small sizes have whole tiles and tails. */
+static const TileTraits agree_tiles[] = {
+	{.packs_weights = true,
+     .kg = {[DT_F32] = 1, [DT_BF16] = 2, [DT_I8] = 4},
+     .mr = 3,
+     .nr = 4,
+     .mb = 7,
+     .attn_q = 6,
+     .attn_k = 5,
+     .lanes = 4,
+     .near_bytes = 1 << 20,
+     .row_block = 2},
+	{.mr = 16,
+     .nr = 16,
+     .mb = 32,
+     .attn_q = 32,
+     .attn_k = 16,
+     .lanes = 16,
+     .near_bytes = 1 << 18,
+     .stages = 2,
+     .row_block = 8},
+};
+
+typedef struct Agree {
+	Arena *arena;
+	const char *title;
+	Module *oracle, *m; /* as written; after the passes */
+	TileProgram *p;
+	int64_t params[16];
+	Value *weights, *states; /* of the graph interpreter */
+	void **data;             /* of the tile interpreter */
+	uint64_t seed;
+	bool positive; /* weights, for variances */
+} Agree;
+
+typedef struct AgreeBinding {
+	const Module *m;
+	const int64_t *params;
+} AgreeBinding;
+
+static bool agree_param(void *ctx, const DimSym *s, int64_t *out)
+{
+	const AgreeBinding *b = ctx;
+	for (size_t i = 0; i < b->m->params.n; i++)
+		if (b->m->params.at[i] == s) {
+			*out = b->params[i];
+			return true;
+		}
+	return false;
+}
+
+static int64_t agree_dim(const Module *m, const int64_t *params, Dim d)
+{
+	int64_t v = 0;
+	AgreeBinding b = {m, params};
+	cr_assert(dim_eval(d, agree_param, &b, &v));
+	return v;
+}
+
+static void agree_show(const Agree *r, const Diags *d, const char *stage)
+{
+	Text t = text_new(r->arena);
+	diags_render(d, &t);
+	cr_expect(false, "%s: %s: %s", r->title, stage, t.at ? t.at : "");
+}
+
+static double agree_random(Agree *r, DType t)
+{
+	r->seed = r->seed * 6364136223846793005u + 1442695040888963407u;
+	int64_t k = (int64_t)(r->seed >> 33) % 2001 - 1000;
+	if (t == DT_BOOL) return (double)(k & 1);
+	if (dtype_is_integer(t)) return (double)((k % 5 + 5) % 4); /* small: an index too */
+	return dtype_round(t, (double)k / 700);
+}
+
+static Value agree_value(Agree *r, const Type *t, bool zero)
+{
+	Value v = {.type = *t, .rank = t->rank, .count = 1};
+	for (uint32_t i = 0; i < t->rank; i++) {
+		v.dims[i] = agree_dim(r->oracle, r->params, t->dim[i]);
+		v.count *= v.dims[i];
+	}
+	v.at = NEW_ARRAY(r->arena, double, v.count + 1);
+	for (int64_t i = 0; i < v.count && !zero; i++) v.at[i] = agree_random(r, t->dtype);
+	return v;
+}
+
+static void *agree_encoded(Agree *r, const TileObj *o, const Value *v)
+{
+	int64_t dims[TILE_RANK];
+	for (uint32_t k = 0; k < o->rank; k++) dims[k] = agree_dim(r->m, r->params, o->dims[k]);
+	int64_t bytes = encoding_bytes(&o->enc, o->dtype, o->rank, dims);
+	cr_assert(bytes >= 0);
+	uint8_t *data = arena_alloc(r->arena, (size_t)bytes + 64);
+	for (int64_t i = 0; v && i < v->count; i++) dtype_store(o->dtype, data, i, v->at[i]);
+	return data;
+}
+
+static bool agree_close(double x, double y, DType t)
+{
+	if (isnan(x) || isnan(y)) return isnan(x) && isnan(y);
+	if (x == y) return true;
+	return !dtype_is_integer(t) && fabs(x - y) <= (t == DT_F32 ? 2e-5 : 1e-2) * (1 + fabs(y));
+}
+
+static void agree_compare(const Agree *r, const char *what, const char *name, const TileObj *o,
+                          const Value *want)
+{
+	for (int64_t i = 0; i < want->count; i++) {
+		double got = dtype_load(o->dtype, r->data[o->id], i);
+		if (agree_close(got, want->at[i], o->dtype)) continue;
+		Text t = text_new(r->arena);
+		for (size_t k = 0; k < r->m->params.n; k++)
+			text_printf(&t, "%s%s = %ld", k ? ", " : "", r->m->params.at[k]->name, r->params[k]);
+		cr_expect(false, "%s at %s: element %ld of %s `%s` is %g, not %g", r->title,
+		          t.at ? t.at : "", i, what, name, got, want->at[i]);
+		return;
+	}
+}
+
+/* The text of the program reads back as a program of the same text. */
+static void agree_text(Agree *r)
+{
+	Diags d = {.arena = r->arena};
+	Text first = text_new(r->arena), second = text_new(r->arena);
+	tile_print(&first, r->p);
+	TileProgram *again =
+		tile_parse(r->arena, &d, source_from_text(r->arena, "printed", first.at, first.n));
+	if (!again) {
+		agree_show(r, &d, "parsing of the printed program");
+		return;
+	}
+	tile_print(&second, again);
+	cr_expect(strcmp(first.at, second.at) == 0,
+	          "%s: the program prints differently after parsing:\n%s\n---\n%s", r->title, first.at,
+	          second.at);
+}
+
+/* Takes m through the passes and the builders; false (and a failed test) after errors. */
+static bool agree_build(Agree *r, const TileTraits *traits)
+{
+	Diags d = {.arena = r->arena};
+	Target target = {.name = "test", .traits = *traits};
+	PassOptions o = {.names = passes_default, .verify_each = true};
+	if (!passes_run(r->m, &d, &target, &o)) {
+		agree_show(r, &d, "passes");
+		return false;
+	}
+	r->p = tile_build(r->m, &d, traits);
+	if (!r->p || !tile_verify(&d, r->p)) {
+		agree_show(r, &d, r->p ? "verifier" : "builder");
+		if (r->p && getenv("AGREE_PRINT")) {
+			Text t = text_new(r->arena);
+			tile_print(&t, r->p);
+			puts(t.at);
+		}
+		return false;
+	}
+	Interface *f = interface_build(r->m, r->p, "test", &d);
+	if (!f) {
+		agree_show(r, &d, "interface");
+		return false;
+	}
+	agree_text(r);
+	return true;
+}
+
+/* Weights and zero states for the session dims in params; runs the prepack entry. */
+static bool agree_start(Agree *r)
+{
+	Diags d = {.arena = r->arena};
+	uint32_t weight = 0, state = 0;
+	r->weights = NEW_ARRAY(r->arena, Value, r->oracle->weights.n + 1);
+	r->states = NEW_ARRAY(r->arena, Value, r->oracle->states.n + 1);
+	r->data = NEW_ARRAY(r->arena, void *, r->p->bufs.n + 1);
+	for (size_t k = 0; k < r->oracle->weights.n; k++) {
+		r->weights[k] = agree_value(r, &r->oracle->weights.at[k].type, false);
+		for (int64_t j = 0; r->positive && j < r->weights[k].count; j++)
+			r->weights[k].at[j] = fabs(r->weights[k].at[j]);
+	}
+	for (size_t k = 0; k < r->oracle->states.n; k++)
+		r->states[k] = agree_value(r, &r->oracle->states.at[k].type, true);
+	for (size_t i = 0; i < r->p->bufs.n; i++) {
+		const TileObj *o = r->p->bufs.at[i];
+		if (o->kind == TB_WEIGHT && !o->literal)
+			r->data[i] = agree_encoded(r, o, o->key ? &r->weights[weight++] : NULL);
+		if (o->kind == TB_STATE) r->data[i] = agree_encoded(r, o, &r->states[state++]);
+	}
+	TileRun run = {.exact = true, .params = r->params, .data = r->data};
+	if (!r->p->prepack || tile_interpret(&d, r->p, r->p->prepack, &run)) return true;
+	agree_show(r, &d, "prepack");
+	return false;
+}
+
+/* One call of entry number n with random inputs; updates params by what the entry sets. */
+static bool agree_call(Agree *r, size_t n)
+{
+	Diags d = {.arena = r->arena};
+	const Entry *e = r->oracle->entries.at[n];
+	const TileEntry *t = r->p->entries.at[n];
+	Value *in = NEW_ARRAY(r->arena, Value, e->in_names.n + 1),
+		  *want = NEW_ARRAY(r->arena, Value, e->out_names.n + 1);
+	int64_t before[COUNT(r->params)];
+	for (size_t k = 0; k < e->in_names.n; k++) {
+		in[k] = agree_value(r, &e->graph->args.at[k]->type, false);
+		r->data[t->ins.at[k]->id] = agree_encoded(r, t->ins.at[k], &in[k]);
+	}
+	for (size_t k = 0; k < e->out_names.n; k++)
+		r->data[t->outs.at[k]->id] = agree_encoded(r, t->outs.at[k], NULL);
+	memcpy(before, r->params, sizeof before);
+	InterpretOptions exact = {.exact = true};
+	TileRun run = {.exact = true, .params = before, .data = r->data};
+	if (!module_interpret(r->arena, &d, r->oracle, e, r->params, in, r->weights, r->states, want,
+	                      &exact)) {
+		agree_show(r, &d, "graph interpreter");
+		return false;
+	}
+	if (!tile_interpret(&d, r->p, t, &run)) {
+		agree_show(r, &d, "tile interpreter");
+		return false;
+	}
+	for (size_t k = 0; k < t->set_sym.n; k++)
+		for (size_t i = 0; i < r->m->params.n; i++)
+			if (r->m->params.at[i] == t->set_sym.at[k])
+				cr_expect_eq(agree_dim(r->m, before, t->set_value.at[k]), r->params[i],
+				             "%s: %s is set otherwise", r->title, r->m->params.at[i]->name);
+	for (size_t k = 0; k < t->outs.n; k++)
+		agree_compare(r, "output", e->out_names.at[k], t->outs.at[k], &want[k]);
+	uint32_t state = 0;
+	for (size_t i = 0; i < r->p->bufs.n; i++) {
+		const TileObj *o = r->p->bufs.at[i];
+		if (o->kind != TB_STATE) continue;
+		agree_compare(r, "state", o->name, o, &r->states[state++]);
+	}
+	return true;
+}
+#endif
