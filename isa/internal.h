@@ -102,4 +102,115 @@ uint32_t asm_reference(Assembler *s, SymbolKind k, uint32_t count,
                        const char *what); /* a name, or #number */
 PearlQueue asm_queue(Assembler *s);
 void asm_insn(Assembler *s);
+
+/* --- symbolic.c: integer expressions over parameters and loops, and proofs that they are >= 0 -------- */
+enum { SYM_DEGREE = 3 };
+typedef struct SymTerm {
+	int64_t coef;
+	uint32_t n, atom[SYM_DEGREE]; /* ascending */
+} SymTerm;
+/* constant + terms, in canonical order: equal expressions have equal terms. */
+typedef struct Sym {
+	int64_t constant;
+	uint32_t n;
+	bool varies; /* may differ between cores */
+	SymTerm term[];
+} Sym;
+typedef enum AtomKind { ATOM_PARAM, ATOM_INDEX, ATOM_FREE, ATOM_MIN, ATOM_MAX, ATOM_FDIV } AtomKind;
+typedef struct SymAtom {
+	AtomKind kind;
+	const char *name; /* for messages */
+	int64_t lo, hi;   /* INT64_MIN, INT64_MAX: no bound */
+	bool varies;
+	/* scale * atom >= low, scale * atom <= high. INDEX: n iterations in tiles of scale, high = n - 1.
+	 * FREE: anything between all lows and all highs (scale 1). */
+	int64_t scale;
+	const Sym *low[2], *high[2];
+	const Sym *a, *b; /* MIN, MAX; FDIV: floor(a / scale) */
+} SymAtom;
+typedef struct SymSpace {
+	Arena *arena;
+	VEC(SymAtom) atoms;
+	VEC(const Sym *) facts; /* each >= 0 where we are */
+	uint32_t fuel;
+} SymSpace;
+const Sym *sym_const(SymSpace *s, int64_t v);
+const Sym *sym_atom(SymSpace *s, uint32_t atom);
+/* NULL: too large or of too high a degree to be followed; NULL operands give NULL. */
+const Sym *sym_add(SymSpace *s, const Sym *a, const Sym *b, int64_t factor); /* a + factor * b */
+const Sym *sym_mul(SymSpace *s, const Sym *a, const Sym *b);
+const Sym *sym_min(SymSpace *s, const Sym *a, const Sym *b);
+const Sym *sym_max(SymSpace *s, const Sym *a, const Sym *b);
+const Sym *sym_fdiv(SymSpace *s, const Sym *a,
+                    const Sym *b); /* NULL also when b is not a constant above 0 */
+bool sym_equal(const Sym *a, const Sym *b);
+bool sym_is_const(const Sym *a, int64_t *v);
+void sym_range(const SymSpace *s, const Sym *a, int64_t *lo, int64_t *hi);
+uint32_t sym_new(SymSpace *s, SymAtom atom); /* lo, hi: at least as tight as its bounds say */
+bool sym_prove(SymSpace *s, const Sym *a);   /* a >= 0, for every value of the atoms */
+/* Values of the atoms with a < 0 that all facts allow, as text ("n = 512, t = 7"); NULL: none was found. */
+const char *sym_witness(SymSpace *s, Arena *to, const Sym *a);
+void sym_text(const SymSpace *s, const Sym *a, Text *t);
+
+/* --- verify.c: the state of the verifier as it walks over the code of an entry ------------------------- */
+typedef struct RegState {
+	bool set;
+	int8_t stage; /* of the staged loop around in which it was written; -1: outside of it */
+	const Sym *v; /* NULL: any value */
+} RegState;
+typedef struct DescState {
+	bool set;
+	int8_t stage, set_stage; /* of LDD; of SETDs; -1 as above */
+	uint32_t entry;
+	const Sym *base, *dim[PEARL_RANK], *stride[PEARL_RANK], *start[2],
+		*limit[2]; /* NULL: any value */
+} DescState;
+typedef struct Registers {
+	RegState reg[PEARL_REGS];
+	DescState desc[PEARL_NONE];
+} Registers;
+typedef struct LoopState {
+	const Sym *n;
+	int64_t tile;
+	uint32_t stages; /* at least 1 */
+	bool par;
+	const Sym *index[PEARL_STAGES], *len[PEARL_STAGES]; /* by stage */
+} LoopState;
+typedef struct NestState {
+	PearlOpcode kind;
+	uint32_t at;
+	Registers before, after; /* IF: after the first branch */
+	uint8_t count[PEARL_TOKENS], after_count[PEARL_TOKENS];
+	size_t facts;
+	bool dead, varies; /* of the code around */
+	const Sym *a, *b;  /* IF: what is compared, for its other branch */
+} NestState;
+typedef struct Verifier {
+	Diags *d;
+	const PearlProgram *p;
+	Arena *arena;
+	SymSpace s;
+	const Sym **param;
+	Registers r;
+	LoopState loop[PEARL_LEVELS];
+	uint32_t n_loop;
+	NestState *nest[64];
+	uint32_t n_nest;
+	uint8_t count[PEARL_TOKENS];
+	uint32_t insn;   /* in hand */
+	uint32_t launch; /* the last mark */
+	const InterfaceEntry *entry;
+	bool dead;   /* code that never runs */
+	bool varies; /* code that not all cores run alike */
+	uint32_t errors;
+} Verifier;
+void verify_error(Verifier *v, const char *fmt, ...)
+	PRINTF_LIKE(2, 3); /* about the instruction in hand */
+/* e >= 0, or an error with values for which it does not hold. */
+bool verify_holds(Verifier *v, const Sym *e, const char *fmt, ...) PRINTF_LIKE(3, 4);
+const Sym *verify_reg(Verifier *v, int64_t reg); /* its value here; reports when it has none */
+/* --- verify_access.c: shapes, places, rights and bounds of operands --- */
+void verify_access(Verifier *v, const PearlInsn *i);
+/* --- verify_trace.c: order of accesses, on sample executions --- */
+bool verify_traces(Diags *d, const PearlProgram *p);
 #endif

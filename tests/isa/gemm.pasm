@@ -16,10 +16,11 @@ chan A L>M ring 2 by 16384 in spm at 0
 chan C M>D ring 2 by 16384 in acc at 0
 chan Y D>W ring 2 by 16384 in spm at 131072
 token wf L>M 0 of 1
+token we M>L 1 of 1
 desc xs f32 x[0] dims [1*len0, 64] strides [256, 4] steps [0: 256]
 desc ap f32 A dims [1*len0, 64] strides [256, 4]
 desc am f32 A dims [1, 1*len0, 1, 1, 64] strides [0, 256, 0, 0, 4]
-desc ws f32 w[0] dims [64, 64] strides [512, 4] steps [1: 4]
+desc ws f32 w[0] dims [64, 64] strides [512, 4] steps [0: 4]
 desc wp f32 spm[65536] dims [64, 64] strides [256, 4]
 desc wm f32 spm[65536] dims [1, 1, 64, 64] strides [0, 0, 256, 4]
 desc cm f32 C dims [1, len0, 64] strides [0, 256, 4]
@@ -43,7 +44,7 @@ entry main in x out y launches "gemm" {
 	ldd d10, ys
 	param r0, n
 	loop 128 tile 64 par as j {
-		l.dma wp, ws sig wf
+		l.dma wp, ws wait we sig wf
 		m.sync wait wf
 		loop r0 tile 64 as i {
 			l.dma ap+, xs wait A.e sig A.f
@@ -51,6 +52,6 @@ entry main in x out y launches "gemm" {
 			d.drain yd+, cd+ act=relu scale=0.5 wait C.f, Y.e sig C.e, Y.f
 			w.dma ys, yw+ wait Y.f sig Y.e
 		}
-		bar
+		m.sync sig we
 	}
 }
