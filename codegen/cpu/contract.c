@@ -123,7 +123,11 @@ static bool find_variables(Gen *g, Plan *p)
 	for (uint32_t v = 0; v < n; v++) {
 		for (int i = 0; i < 2; i++) p->moves[i][v] = depends(&p->in[i], s->space[v].sym);
 		p->summed[v] = !depends(&s->out[0], s->space[v].sym);
-		if (p->summed[v] && most(g, s->space[v].extent) != 1) p->k[p->n_k++] = v;
+		if (!p->summed[v]) continue;
+		if (most(g, s->space[v].extent) == 1) /* summed once: it is 0 */
+			index_bind(g, s->space[v].sym, const_i64(g, 0), 0);
+		else
+			p->k[p->n_k++] = v;
 	}
 	for (uint32_t v = 0; v < n; v++) /* the last contiguous one that an operand has */
 		if (!p->summed[v] && (p->moves[0][v] || p->moves[1][v]) &&

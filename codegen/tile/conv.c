@@ -51,6 +51,12 @@ static bool conv_shape(Kernel *k, Node *n, Conv *v)
 	return true;
 }
 
+/* A space variable over the taps of a dim; none is needed for one tap. */
+static Dim tap(Kernel *k, TileStmt *s, const char *name, int64_t taps)
+{
+	return taps == 1 ? dim_c(k->b, 0) : space(k, s, name, dim_c(k->b, taps));
+}
+
 /* Input positions that `n` outputs of dim i touch: (n - 1)*stride + (size - 1)*dilation + 1. */
 static Dim reach(const Conv *v, uint32_t i, Dim n)
 {
@@ -256,8 +262,8 @@ static bool build_dense(Conv *v, Strip *s)
 	Dim xi = dim_mulc(p, dim_add(p, t.x, i), v->stride[x]);
 	Dim y = v->spatial >= 2 ? dim_mulc(p, t.y, v->stride[x - 1]) : dim_c(b, 0), z = dim_c(b, 0),
 		ky = dim_c(b, 0);
-	if (v->spatial == 3) z = space(k, c, "kz", dim_c(b, v->size[0]));
-	if (v->spatial >= 2) ky = space(k, c, "ky", dim_c(b, v->size[x - 1]));
+	if (v->spatial == 3) z = tap(k, c, "kz", v->size[0]);
+	if (v->spatial >= 2) ky = tap(k, c, "ky", v->size[x - 1]);
 	y = v->spatial >= 2 ? dim_add(p, y, dim_mulc(p, ky, v->dilation[x - 1])) : y;
 	Dim column = dim_add(p, k0, j);
 	if (run) {
@@ -278,8 +284,7 @@ static bool build_dense(Conv *v, Strip *s)
 			if (!access_value(k, w, index, &c->in[1])) return false;
 		}
 	} else {
-		Dim kx = space(k, c, "kx", dim_c(b, v->size[x])), ci = space(k, c, "c", dim_c(b, per)),
-			index[MAX_RANK];
+		Dim kx = tap(k, c, "kx", v->size[x]), ci = space(k, c, "c", dim_c(b, per)), index[MAX_RANK];
 		uint32_t at = 0;
 		xi = dim_add(p, xi, dim_mulc(p, kx, v->dilation[x]));
 		Dim channel = dim_add(p, dim_mulc(p, group, per), ci);
@@ -314,9 +319,9 @@ static bool build_depthwise(Conv *v, Strip *s)
 	TileStmt *c = tile_stmt(b->p, t.body, TILE_CONTRACT);
 	Dim i = space(k, c, "i", t.h), j = space(k, c, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z,
 		y = z, index[MAX_RANK];
-	if (v->spatial == 3) z = space(k, c, "kz", dim_c(b, v->size[0]));
-	if (v->spatial >= 2) ky = space(k, c, "ky", dim_c(b, v->size[x - 1]));
-	Dim kx = space(k, c, "kx", dim_c(b, v->size[x]));
+	if (v->spatial == 3) z = tap(k, c, "kz", v->size[0]);
+	if (v->spatial >= 2) ky = tap(k, c, "ky", v->size[x - 1]);
+	Dim kx = tap(k, c, "kx", v->size[x]);
 	if (v->spatial >= 2)
 		y = dim_add(p, dim_mulc(p, t.y, v->stride[x - 1]), dim_mulc(p, ky, v->dilation[x - 1]));
 	Dim xi =
@@ -383,9 +388,9 @@ bool build_pool(Kernel *k)
 	r->reduce = mean ? RED_SUM : RED_MAX;
 	Dim i = space(k, r, "i", t.h), j = space(k, r, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z,
 		y = z;
-	if (v.spatial == 3) z = space(k, r, "kz", dim_c(b, v.size[0]));
-	if (v.spatial >= 2) ky = space(k, r, "ky", dim_c(b, v.size[x - 1]));
-	Dim kx = space(k, r, "kx", dim_c(b, v.size[x]));
+	if (v.spatial == 3) z = tap(k, r, "kz", v.size[0]);
+	if (v.spatial >= 2) ky = tap(k, r, "ky", v.size[x - 1]);
+	Dim kx = tap(k, r, "kx", v.size[x]);
 	if (v.spatial >= 2) y = dim_add(p, dim_mulc(p, t.y, v.stride[x - 1]), ky);
 	Dim xi = dim_add(p, dim_mulc(p, dim_add(p, t.x, i), v.stride[x]), kx);
 	r->out[0] = access2(acc, i, j);

@@ -32,7 +32,15 @@ static const TileTraits agree_tiles[] = {
      .row_block = 8},
 };
 
-typedef struct Agree {
+typedef struct Agree Agree;
+/* A further way to run the program, on buffers of its own (other_data, 64-byte aligned). */
+typedef struct AgreeOther {
+	bool (*start)(Agree *r); /* compiles, after agree_build */
+	bool (*run)(Agree *r, const TileEntry *e, uint32_t number, const int64_t *params);
+	void (*finish)(Agree *r);
+} AgreeOther;
+
+struct Agree {
 	Arena *arena;
 	const char *title;
 	Module *oracle, *m; /* as written; after the passes */
@@ -41,8 +49,11 @@ typedef struct Agree {
 	Value *weights, *states; /* of the graph interpreter */
 	void **data;             /* of the tile interpreter */
 	uint64_t seed;
-	bool positive; /* weights, for variances */
-} Agree;
+	bool positive;           /* weights, for variances */
+	const AgreeOther *other; /* may be NULL */
+	void *other_own;         /* its own record */
+	void **other_data;       /* its buffers, as data; arena buffers too */
+};
 
 typedef struct AgreeBinding {
 	const Module *m;
@@ -102,7 +113,8 @@ static void *agree_encoded(Agree *r, const TileObj *o, const Value *v)
 	for (uint32_t k = 0; k < o->rank; k++) dims[k] = agree_dim(r->m, r->params, o->dims[k]);
 	int64_t bytes = encoding_bytes(&o->enc, o->dtype, o->rank, dims);
 	cr_assert(bytes >= 0);
-	uint8_t *data = arena_alloc(r->arena, (size_t)bytes + 64);
+	uint8_t *data = arena_alloc(r->arena, (size_t)bytes + 128);
+	data += 64 - (uintptr_t)data % 64;
 	for (int64_t i = 0; v && i < v->count; i++) dtype_store(o->dtype, data, i, v->at[i]);
 	return data;
 }
@@ -114,17 +126,18 @@ static bool agree_close(double x, double y, DType t)
 	return !dtype_is_integer(t) && fabs(x - y) <= (t == DT_F32 ? 2e-5 : 1e-2) * (1 + fabs(y));
 }
 
-static void agree_compare(const Agree *r, const char *what, const char *name, const TileObj *o,
-                          const Value *want)
+static void agree_compare(const Agree *r, void *const *data, const char *what, const char *name,
+                          const TileObj *o, const Value *want)
 {
 	for (int64_t i = 0; i < want->count; i++) {
-		double got = dtype_load(o->dtype, r->data[o->id], i);
+		double got = dtype_load(o->dtype, data[o->id], i);
 		if (agree_close(got, want->at[i], o->dtype)) continue;
 		Text t = text_new(r->arena);
 		for (size_t k = 0; k < r->m->params.n; k++)
 			text_printf(&t, "%s%s = %ld", k ? ", " : "", r->m->params.at[k]->name, r->params[k]);
-		cr_expect(false, "%s at %s: element %ld of %s `%s` is %g, not %g", r->title,
-		          t.at ? t.at : "", i, what, name, got, want->at[i]);
+		cr_expect(false, "%s at %s: element %ld of %s `%s` is %g, not %g%s", r->title,
+		          t.at ? t.at : "", i, what, name, got, want->at[i],
+		          data == r->data ? "" : " (compiled)");
 		return;
 	}
 }
@@ -173,7 +186,28 @@ static bool agree_build(Agree *r, const TileTraits *traits)
 		return false;
 	}
 	agree_text(r);
-	return true;
+	return !r->other || r->other->start(r);
+}
+
+static void *agree_copy(Agree *r, const TileObj *o)
+{
+	int64_t dims[TILE_RANK], bytes;
+	for (uint32_t k = 0; k < o->rank; k++) dims[k] = agree_dim(r->m, r->params, o->dims[k]);
+	uint8_t *to = agree_encoded(r, o, NULL);
+	const void *from = o->literal ? o->literal : r->data[o->id];
+	bytes = encoding_bytes(&o->enc, o->dtype, o->rank, dims);
+	if (from) memcpy(to, from, (size_t)bytes);
+	return to;
+}
+
+static bool agree_other_start(Agree *r)
+{
+	r->other_data = NEW_ARRAY(r->arena, void *, r->p->bufs.n + 1);
+	for (size_t i = 0; i < r->p->bufs.n; i++) {
+		const TileObj *o = r->p->bufs.at[i];
+		if (o->kind == TB_WEIGHT || o->kind == TB_STATE) r->other_data[i] = agree_copy(r, o);
+	}
+	return !r->p->prepack || r->other->run(r, r->p->prepack, (uint32_t)r->p->entries.n, r->params);
 }
 
 /* Weights and zero states for the session dims in params; runs the prepack entry. */
@@ -198,6 +232,7 @@ static bool agree_start(Agree *r)
 		if (o->kind == TB_STATE) r->data[i] = agree_encoded(r, o, &r->states[state++]);
 	}
 	TileRun run = {.exact = true, .params = r->params, .data = r->data};
+	if (r->other && !agree_other_start(r)) return false;
 	if (!r->p->prepack || tile_interpret(&d, r->p, r->p->prepack, &run)) return true;
 	agree_show(r, &d, "prepack");
 	return false;
@@ -235,13 +270,32 @@ static bool agree_call(Agree *r, size_t n)
 			if (r->m->params.at[i] == t->set_sym.at[k])
 				cr_expect_eq(agree_dim(r->m, before, t->set_value.at[k]), r->params[i],
 				             "%s: %s is set otherwise", r->title, r->m->params.at[i]->name);
-	for (size_t k = 0; k < t->outs.n; k++)
-		agree_compare(r, "output", e->out_names.at[k], t->outs.at[k], &want[k]);
-	uint32_t state = 0;
-	for (size_t i = 0; i < r->p->bufs.n; i++) {
-		const TileObj *o = r->p->bufs.at[i];
-		if (o->kind != TB_STATE) continue;
-		agree_compare(r, "state", o->name, o, &r->states[state++]);
+	if (r->other) {
+		int64_t after[COUNT(r->params)];
+		memcpy(after, r->params, sizeof after);
+		memcpy(r->params, before, sizeof before);
+		for (size_t i = 0; i < r->p->bufs.n; i++) {
+			const TileObj *o = r->p->bufs.at[i];
+			bool mine = o->kind == TB_ARENA;
+			for (size_t k = 0; k < t->ins.n; k++) mine = mine || t->ins.at[k] == o;
+			for (size_t k = 0; k < t->outs.n; k++) mine = mine || t->outs.at[k] == o;
+			if (mine)
+				r->other_data[i] = o->kind == TB_OUT ? agree_encoded(r, o, NULL) : agree_copy(r, o);
+		}
+		bool ran = r->other->run(r, t, (uint32_t)n, before);
+		memcpy(r->params, after, sizeof after);
+		if (!ran) return false;
+	}
+	for (int way = 0; way < (r->other ? 2 : 1); way++) {
+		void *const *data = way ? r->other_data : r->data;
+		uint32_t state = 0;
+		for (size_t k = 0; k < t->outs.n; k++)
+			agree_compare(r, data, "output", e->out_names.at[k], t->outs.at[k], &want[k]);
+		for (size_t i = 0; i < r->p->bufs.n; i++) {
+			const TileObj *o = r->p->bufs.at[i];
+			if (o->kind == TB_STATE)
+				agree_compare(r, data, "state", o->name, o, &r->states[state++]);
+		}
 	}
 	return true;
 }
