@@ -440,12 +440,13 @@ static void tile_rows(Gen *g, const Plan *p, const MacShape *shape, const MacCal
 	loop_end(g, &l);
 }
 
-/* The tile of columns from `at`; live NULL: all of them. */
-static void tile_columns(Gen *g, Tiles *t, Value at, Value live)
+/* The tile of so many vectors of columns from `at`; live NULL: all of them. */
+static void tile_columns(Gen *g, Tiles *t, Value at, uint32_t vectors, Value live)
 {
 	Plan *p = t->p;
 	MacCall c = t->call;
 	MacShape shape = p->shape;
+	shape.vectors = vectors;
 	shape.masked = live != NULL;
 	c.live = live;
 	if (p->packed) {
@@ -463,43 +464,57 @@ static void tile_columns(Gen *g, Tiles *t, Value at, Value live)
 	tile_rows(g, p, &shape, &c);
 }
 
+/* Columns `at` to `end`, fewer than a whole tile: the narrowest tile where their number is known, else
+ * one vector after the other, since columns that are not there cost as much as those that are. */
+static void cover_rest(Gen *g, Tiles *t, Value at, Value end)
+{
+	uint32_t lanes = g->machine->lanes;
+	Value rest = isub(g, end, at);
+	int64_t known;
+	if (value_is_const(rest, &known)) {
+		if (known <= 0) return;
+		uint32_t vectors = ((uint32_t)known + lanes - 1) / lanes;
+		tile_columns(g, t, at, vectors, known % lanes ? rest : NULL);
+		return;
+	}
+	Loop l;
+	loop_begin(g, &l, at, end, const_i64(g, lanes));
+	tile_columns(g, t, l.iv, 1, imin(g, const_i64(g, lanes), isub(g, end, l.iv)));
+	loop_end(g, &l);
+}
+
 static void cover_columns(Gen *g, Tiles *t)
 {
 	Plan *p = t->p;
 	Dim extent = p->s->space[p->column].extent;
+	uint32_t vectors = p->width / g->machine->lanes;
 	Value n = index_value(g, extent), width = const_i64(g, p->width), zero = const_i64(g, 0);
 	int64_t hi = most(g, extent), known;
-	bool is_known = value_is_const(n, &known),
-		 whole = (is_known && known % p->width == 0) || index_multiple(g, extent, p->width);
+	bool is_known = value_is_const(n, &known);
+	bool whole = (is_known && known % p->width == 0) || index_multiple(g, extent, p->width);
 	if (hi <= (int64_t)p->width) {
-		if (whole) {
-			tile_columns(g, t, zero, NULL);
-			return;
+		if (whole && is_known && known) {
+			tile_columns(g, t, zero, vectors, NULL);
+		} else if (is_known || hi < (int64_t)p->width) {
+			cover_rest(g, t, zero, n);
+		} else {
+			If full;
+			if_begin(g, &full, LLVMBuildICmp(g->build, LLVMIntEQ, n, width, ""));
+			tile_columns(g, t, zero, vectors, NULL);
+			if_else(g, &full);
+			cover_rest(g, t, zero, n);
+			if_end(g, &full);
 		}
-		if (is_known) {
-			tile_columns(g, t, zero, n);
-			return;
-		}
-		If full;
-		if_begin(g, &full, LLVMBuildICmp(g->build, LLVMIntEQ, n, width, ""));
-		if (hi == (int64_t)p->width) tile_columns(g, t, zero, NULL);
-		if_else(g, &full);
-		tile_columns(g, t, zero, n);
-		if_end(g, &full);
 		return;
 	}
-	Value end = whole ? n : LLVMBuildAnd(g->build, n, const_i64(g, -(int64_t)p->width), "");
-	if (!whole && (p->width & (p->width - 1)))
-		end = imul(g, LLVMBuildUDiv(g->build, n, width, ""), width);
+	Value end = is_known ? const_i64(g, known - known % p->width)
+	            : whole  ? n
+	                     : imul(g, LLVMBuildUDiv(g->build, n, width, ""), width);
 	Loop l;
 	loop_begin(g, &l, zero, end, width);
-	tile_columns(g, t, l.iv, NULL);
+	tile_columns(g, t, l.iv, vectors, NULL);
 	loop_end(g, &l);
-	if (whole) return;
-	If rest;
-	if_begin(g, &rest, iless(g, end, n));
-	tile_columns(g, t, end, isub(g, n, end));
-	if_end(g, &rest);
+	if (!whole) cover_rest(g, t, end, n);
 }
 
 /* Inside the loops around: the operands' pointers and strides, then all tiles. */

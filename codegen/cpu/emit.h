@@ -117,6 +117,7 @@ void if_end(Gen *g, If *i);
 /* --- math.c: f32 functions on vectors, a few ulp ------------------------------------------------------- */
 Value math_exp(Gen *g, Value x);
 Value math_exp2(Gen *g, Value x);
+Value math_exp2_below(Gen *g, Value x); /* for x < 128 */
 Value math_log(Gen *g, Value x);
 Value math_log2(Gen *g, Value x);
 Value math_tanh(Gen *g, Value x);
@@ -235,6 +236,8 @@ void vector_loop(Gen *g, Value extent, uint32_t lanes, bool mask_tail, VectorBod
 
 /* --- reduce.c --- */
 void lower_reduce(Gen *g, const TileStmt *s);
+/* RED_MAX for floats where a NaN may be passed over: one instruction instead of three. */
+enum { RED_MAX_NUMBER = NUM_TILE_REDUCE };
 Value reduce_combine(Gen *g, TileReduce r, Value a, Value b);
 Value reduce_identity(Gen *g, TileReduce r, Type element, uint32_t n);
 Value reduce_lanes(Gen *g, TileReduce r, Value v);

@@ -112,7 +112,7 @@ Value math_exp(Gen *g, Value x)
 	return g->machine->avx512 && lanes_of(x) == 16 ? e : choose(g, is_nan(g, x), x, e);
 }
 
-Value math_exp2(Gen *g, Value x)
+Value math_exp2_below(Gen *g, Value x)
 {
 	static const double c[] = {1.535336188319500e-4,
 	                           1.339887440266574e-3,
@@ -121,11 +121,15 @@ Value math_exp2(Gen *g, Value x)
 	                           2.402264791363012e-1,
 	                           6.931472028550421e-1,
 	                           1.0};
-	x = fless(g, number(g, x, 129), x);
 	x = fgreater(g, number(g, x, -151), x);
 	Value n = math_round(g, x);
 	Value e = scale_by(g, polynomial(g, float_sub(g, x, n), c, 7), n);
 	return g->machine->avx512 && lanes_of(x) == 16 ? e : choose(g, is_nan(g, x), x, e);
+}
+
+Value math_exp2(Gen *g, Value x)
+{
+	return math_exp2_below(g, fless(g, number(g, x, 129), x));
 }
 
 /* x = m * 2^e with m in [sqrt 1/2, sqrt 2); x > 0, finite */

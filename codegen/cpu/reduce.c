@@ -8,6 +8,7 @@ Value reduce_combine(Gen *g, TileReduce r, Value a, Value b)
 {
 	bool real = element_type(a) == g->f32;
 	DType t = real ? DT_F32 : DT_I32;
+	if ((int)r == RED_MAX_NUMBER) return fgreater(g, a, b);
 	switch (r) {
 	case RED_SUM: return scalar_emit(g, SC_ADD, t, a, b, NULL);
 	case RED_MIN: return scalar_emit(g, SC_MIN, t, a, b, NULL);
@@ -18,6 +19,7 @@ Value reduce_combine(Gen *g, TileReduce r, Value a, Value b)
 Value reduce_identity(Gen *g, TileReduce r, Type element, uint32_t n)
 {
 	bool real = element == g->f32;
+	if ((int)r == RED_MAX_NUMBER) return const_f32(g, -INFINITY, n);
 	switch (r) {
 	case RED_MAX: return real ? const_f32(g, -INFINITY, n) : const_i32(g, INT32_MIN, n);
 	case RED_MIN: return real ? const_f32(g, INFINITY, n) : const_i32(g, INT32_MAX, n);
