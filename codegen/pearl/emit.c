@@ -204,7 +204,9 @@ static Dim take_steps(Emitter *e, PearlDesc *t, Dim d)
 static bool is_ring(const Operand *o)
 {
 	const Store *s = o->store;
-	return s && (s->group ? s->group : s)->ring > 1;
+	if (!s) return false;
+	if (s->group) s = s->group;
+	return s->ring > 1 && !s->slot;
 }
 
 /* Loads the descriptor of o into a slot (a ring's only at the start of the kernel, `early`) and sets
@@ -217,14 +219,14 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 	               .space = (uint8_t)s->space,
 	               .dtype = (uint8_t)o->dtype,
 	               .rank = (uint8_t)o->rank,
-	               .ring = (uint8_t)base->ring,
+	               .ring = base->slot ? 1 : (uint8_t)base->ring,
 	               .region = (uint16_t)s->region};
 	Dim offset = o->offset ? o->offset : dim_const(p, 0);
 	if (s->offset) offset = dim_add(p, offset, s->offset);
-	t.ring_stride =
-		base->ring > 1
-			? round_up(base->bytes, base->space == SPACE_ACC ? e->c->m->array_cols * 4 : 128)
-			: 0;
+	int64_t align = base->space == SPACE_ACC ? e->c->m->array_cols * 4 : 128;
+	int64_t slot_bytes = round_up(base->bytes, align);
+	if (base->slot) offset = dim_add(p, offset, dim_mulc(p, base->slot, slot_bytes));
+	if (t.ring > 1) t.ring_stride = slot_bytes;
 	t.base = s->space == SPACE_HBM ? 0 : base->base + (s->group ? s->group_at : 0);
 	offset = take_steps(e, &t, offset);
 	bool dynamic[PEARL_RANK] = {0}, base_dynamic = !dim_is_const(offset, NULL);

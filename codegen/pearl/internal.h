@@ -27,6 +27,8 @@ typedef struct Store {
 	bool nested;            /* touched elsewhere than directly in the loop of its home */
 	uint32_t uses;          /* operands that name it */
 	bool loaded;            /* written by the load queue */
+	uint32_t queues;        /* bit q: touched by queue q */
+	Dim slot;               /* number of the slot in use, computed; NULL: a ring of the machine */
 	uint32_t mark; /* for passes */
 } Store;
 

@@ -126,9 +126,11 @@ static void lower_place(Compiler *c, const TileStmt *s)
 		}
 		if (i + 1 < o->rank) rows *= cap[i];
 	}
-	uint32_t part;
+	uint32_t part = 0;
 	const TileStmt *step = state_of(&c->kernel->body, o, &part);
-	if (step && o->dtype == DT_F32) {
+	/* in a staged loop alpha is copied out, so that the next step need not wait for its readers */
+	bool own = part == 2 && c->loop && c->loop->stages > 1;
+	if (step && o->dtype == DT_F32 && !own) {
 		bind(c, o, state_store(c, step, o, part, cap));
 		return;
 	}

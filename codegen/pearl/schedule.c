@@ -265,6 +265,7 @@ static void count_uses(const StepList *l, const LoopInfo *loop, bool inside_if)
 			if (!o->store) continue;
 			Store *s = o->store->group ? o->store->group : o->store;
 			s->uses++;
+			s->queues |= 1u << insn_queue(n->insn);
 			/* a ring's descriptor keeps its register: nothing may be added to its base */
 			if (s->home != loop || inside_if || insn_queue(n->insn) == Q_S ||
 			    (o->offset && !dim_is_const(o->offset, &fixed)))
@@ -272,6 +273,43 @@ static void count_uses(const StepList *l, const LoopInfo *loop, bool inside_if)
 			if (o->writes && insn_queue(n->insn) == Q_L) s->loaded = true;
 		}
 	}
+}
+
+static bool runs_once(const LoopInfo *l)
+{
+	int64_t n;
+	return dim_is_const(l->n, &n) && n <= l->tile;
+}
+
+/* The number of this core's iteration of `home` since the kernel began, modulo 2: of a par space, then
+ * of the loops in it, whose counts must not vary. So iterations alternate without fail, and what
+ * inner loops of the iteration touch can have two slots, where a ring of the machine would move on
+ * with every touch. NULL: it cannot be said. */
+static Dim alternating_slot(Compiler *c, const LoopInfo *home)
+{
+	DimPool *p = c->p->dims;
+	const LoopInfo *nest[PEARL_LEVELS];
+	uint32_t n = 0;
+	for (const LoopInfo *l = home; l != c->loop; l = l->outer) {
+		if (runs_once(l)) continue;
+		if (!l->var || n == PEARL_LEVELS || l->scheduled) return NULL;
+		nest[n++] = l;
+	}
+	for (uint32_t k = 0; k + 1 < n; k++) /* from the inside out: the outermost may have any count */
+		for (uint32_t o = k + 1; o < n; o++)
+			if (dim_mentions(nest[k]->n, nest[o]->var) ||
+			    (nest[o]->len && dim_mentions(nest[k]->n, nest[o]->len)) ||
+			    (nest[k]->par && !nest[o]->par))
+				return NULL;
+	Dim number = dim_const(p, 0), cores = dim_const(p, c->m->cores);
+	while (n--) {
+		const LoopInfo *l = nest[n];
+		Dim tile = dim_const(p, l->tile), at = dim_sub(p, dim_sym(p, l->var), l->lo);
+		number = dim_mul(p, number, dim_ceildiv(p, l->n, tile));
+		number = dim_add(p, number, dim_floordiv(p, at, tile));
+		if (l->par && (!n || !nest[n - 1]->par)) number = dim_floordiv(p, number, cores);
+	}
+	return dim_mod(p, number, dim_const(p, 2));
 }
 
 /* Two slots for what is fresh in each iteration, so that iterations overlap; three for small loads,
@@ -284,26 +322,31 @@ static void ring_stores(Compiler *c, const StepList *body)
 		Store *s = c->stores.at[i];
 		s->uses = 0;
 		s->nested = s->loaded = false;
+		s->queues = 0;
 	}
 	count_uses(body, NULL, false);
 	for (size_t i = 0; i < c->stores.n; i++) {
 		const Store *s = c->stores.at[i];
 		if (s->ring > 1) descriptors += s->uses;
-		*(s->space == SPACE_ACC ? &acc : &spm) += s->bytes * s->ring;
+		if (s->space == SPACE_ACC) acc += s->bytes * s->ring;
+		if (s->space == SPACE_SPM && !s->group) spm += s->bytes * s->ring;
 	}
 	for (size_t i = 0; i < c->stores.n; i++) {
 		Store *s = c->stores.at[i];
 		bool in_acc = s->space == SPACE_ACC;
-		if (s->nested || !s->home || s->home->scheduled || s->ring > 1 || s->group || !s->uses)
-			continue;
+		if (!s->home || s->home->scheduled || s->ring > 1 || s->group || !s->uses) continue;
+		if (s->queues == (s->queues & -s->queues)) continue; /* one queue keeps its own order */
+		Dim slot = s->nested ? alternating_slot(c, s->home) : NULL;
+		if (s->nested && (!slot || !(s->loaded || in_acc))) continue; /* what costs scalar work */
 		if (!in_acc && s->space != SPACE_SPM) continue;
 		int64_t most = in_acc ? c->m->acc_rows * c->m->array_cols * 4 : c->m->spm_bytes;
 		int64_t *used = in_acc ? &acc : &spm;
-		uint32_t ring = s->loaded && s->bytes <= most / 16 ? 3 : 2;
+		uint32_t ring = s->loaded && !slot && s->bytes <= most / 16 ? 3 : 2;
 		if (*used + s->bytes * (ring - 1) > most - most / 16) ring = 2;
 		if (*used + s->bytes * (ring - 1) > most - most / 16) continue;
-		if (descriptors + s->uses > MOST_RING_DESCRIPTORS) continue;
-		descriptors += s->uses;
+		if (!slot && descriptors + s->uses > MOST_RING_DESCRIPTORS) continue;
+		if (!slot) descriptors += s->uses;
+		s->slot = slot;
 		*used += s->bytes * (ring - 1);
 		s->ring = ring;
 	}

@@ -293,6 +293,17 @@ bool mask_matches(Compiler *c, const TileStmt *choice)
 	       mask->out[0].obj == step->in[0].obj && causal_form(c, mask, &limit, &first, &per);
 }
 
+static void causal_fields(Insn *i, Dim limit, Dim first, int64_t per)
+{
+	i->field[F_SMX_causal] = 1;
+	i->field[F_SMX_per] = per;
+	i->reg[0].field = F_SMX_limit;
+	i->reg[0].value = limit;
+	i->reg[1].field = F_SMX_first;
+	i->reg[1].value = first;
+	i->n_reg = 2;
+}
+
 void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const TileStmt *mask)
 {
 	(void)unused;
@@ -306,7 +317,7 @@ void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const
 	if (!access_mentions(&w.out[2], w.space[0].sym)) order[0] = 1, order[1] = 0;
 	Store *m = access_store(c, &w.out[2]), *l = access_store(c, &w.out[3]),
 		  *alpha = access_store(c, &w.out[1]);
-	if (!m->group || m->group != l->group || l->group != alpha->group || m->group_at != 0) {
+	if (!m->group || m->group != l->group || m->group_at != 0) {
 		fail(c, s->span, "the state of this softmax_step cannot lie together");
 		return;
 	}
@@ -328,15 +339,14 @@ void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const
 	memcpy(&bits, &scale, sizeof bits);
 	i->field[F_SMX_scale] = bits;
 	i->field[F_SMX_per] = 1;
-	if (!mask) return;
 	Dim limit, first;
 	int64_t per;
-	if (!causal_form(c, mask, &limit, &first, &per)) return;
-	i->field[F_SMX_causal] = 1;
-	i->field[F_SMX_per] = per;
-	i->reg[0].field = F_SMX_limit;
-	i->reg[0].value = limit;
-	i->reg[1].field = F_SMX_first;
-	i->reg[1].value = first;
-	i->n_reg = 2;
+	if (mask && causal_form(c, mask, &limit, &first, &per)) causal_fields(i, limit, first, per);
+	if (alpha->group == m->group) return;
+	Insn *copy = emit(c, I_V_UN);
+	copy->field[F_VEC_func] = VF_COPY;
+	copy->arg[0] = operand(c, &w, &w.out[1], order, 1, false, true);
+	copy->arg[1] = operand(c, &w, &w.out[2], order, 1, true, false);
+	copy->arg[1].store = m->group;
+	copy->arg[1].offset = dim_addc(c->p->dims, copy->arg[1].offset, 2 * l->group_at);
 }
