@@ -72,7 +72,7 @@ void value_strides(const Value *v, int64_t *stride)
 	}
 }
 
-void walk_begin(Walk *w, uint32_t rank, const int64_t *dims)
+void dims_walk(Walk *w, uint32_t rank, const int64_t *dims)
 {
 	memset(w, 0, sizeof *w);
 	w->rank = rank;
@@ -83,7 +83,7 @@ void walk_begin(Walk *w, uint32_t rank, const int64_t *dims)
 	}
 }
 
-bool walk_next(Walk *w)
+bool dims_next(Walk *w)
 {
 	if (--w->left <= 0) return false;
 	for (uint32_t i = w->rank; i-- > 0;) {
@@ -111,7 +111,7 @@ static bool run_elementwise(Run *r, Node *n, Value *out)
 	Value *in[3] = {0};
 	Scalar f = (Scalar)(n->op - OP_NEG);
 	bool integer = n->op != OP_CAST && dtype_widened(n->in[n->n_in - 1]->type.dtype) == DT_I32;
-	walk_begin(&w, out->rank, out->dims);
+	dims_walk(&w, out->rank, out->dims);
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		in[i] = n->in[i]->data;
 		broadcast_strides(in[i], out->rank, w.stride[i]);
@@ -128,7 +128,7 @@ static bool run_elementwise(Run *r, Node *n, Value *out)
 			out->at[i++] = dtype_is_float(out->type.dtype) ? a : out->type.dtype == DT_BOOL ? a != 0 : dtype_round(out->type.dtype, a);
 		else
 			out->at[i++] = scalar_eval(f, integer, a, in[1] ? in[1]->at[w.offset[1]] : 0, in[2] ? in[2]->at[w.offset[2]] : 0);
-	} while (walk_next(&w));
+	} while (dims_next(&w));
 	return true;
 }
 
@@ -137,11 +137,11 @@ static void copy_strided(Value *out, const Value *in, int64_t first, const int64
 {
 	Walk w;
 	if (!out->count) return;
-	walk_begin(&w, out->rank, out->dims);
+	dims_walk(&w, out->rank, out->dims);
 	memcpy(w.stride[0], stride, out->rank * sizeof *stride);
 	int64_t i = 0;
 	do out->at[i++] = in->at[first + w.offset[0]];
-	while (walk_next(&w));
+	while (dims_next(&w));
 }
 
 static bool run_slice(Run *r, Node *n, Value *out, const Value *x)
@@ -167,7 +167,7 @@ static bool run_update(Run *r, Node *n, Value *out, const Value *x, const Value 
 	Walk w;
 	memcpy(out->at, x->at, (size_t)x->count * sizeof(double));
 	value_strides(out, stride);
-	walk_begin(&w, v->rank, v->dims);
+	dims_walk(&w, v->rank, v->dims);
 	for (uint32_t i = 0; i < v->rank; i++) {
 		if (!run_dim(r, n, start->dims[i], &s)) return false;
 		if (s < 0 || s + v->dims[i] > out->dims[i]) return run_error(r, n, arena_printf(r->arena, "part %lld.. of size %lld lies outside dim %u, which has %lld", (long long)s, (long long)v->dims[i], i, (long long)out->dims[i]));
@@ -177,7 +177,7 @@ static bool run_update(Run *r, Node *n, Value *out, const Value *x, const Value 
 	if (!v->count) return true;
 	int64_t i = 0;
 	do out->at[first + w.offset[0]] = v->at[i++];
-	while (walk_next(&w));
+	while (dims_next(&w));
 	return true;
 }
 
@@ -203,7 +203,7 @@ static void run_pad(Node *n, Value *out, const Value *x)
 	Walk w;
 	for (int64_t i = 0; i < out->count; i++) out->at[i] = value->f;
 	value_strides(out, stride);
-	walk_begin(&w, x->rank, x->dims);
+	dims_walk(&w, x->rank, x->dims);
 	for (uint32_t i = 0; i < x->rank; i++) {
 		first += lo->ints[i] * stride[i];
 		w.stride[0][i] = stride[i];
@@ -211,7 +211,7 @@ static void run_pad(Node *n, Value *out, const Value *x)
 	if (!x->count) return;
 	int64_t i = 0;
 	do out->at[first + w.offset[0]] = x->at[i++];
-	while (walk_next(&w));
+	while (dims_next(&w));
 }
 
 static bool run_gather(Run *r, Node *n, Value *out, const Value *x, const Value *idx)
@@ -255,11 +255,11 @@ static bool run_movement(Run *r, Node *n, Value *out)
 	case OP_IOTA: {
 		Walk w;
 		if (!out->count) return true;
-		walk_begin(&w, out->rank, out->dims);
+		dims_walk(&w, out->rank, out->dims);
 		w.stride[0][node_attr(n, "axis")->i] = 1;
 		int64_t i = 0;
 		do out->at[i++] = (double)w.offset[0];
-		while (walk_next(&w));
+		while (dims_next(&w));
 		return true;
 	}
 	default: return run_error(r, n, "no movement");

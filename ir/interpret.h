@@ -27,8 +27,8 @@ typedef struct Walk {
 	int64_t left, dims[MAX_RANK], index[MAX_RANK];
 	int64_t stride[WALK_OPERANDS][MAX_RANK], offset[WALK_OPERANDS];
 } Walk;
-void walk_begin(Walk *w, uint32_t rank, const int64_t *dims); /* strides zero: fill them after */
-bool walk_next(Walk *w);                                      /* false when all was visited */
+void dims_walk(Walk *w, uint32_t rank, const int64_t *dims); /* strides zero: fill them after */
+bool dims_next(Walk *w);                                      /* false when all was visited */
 
 bool run_error(Run *r, const Node *n, const char *why); /* false */
 bool run_dim(Run *r, const Node *n, Dim d, int64_t *out);

@@ -37,7 +37,7 @@ static bool run_einsum(Run *r, Node *n, Value *out)
 	for (uint32_t i = 0; i < n_outer; i++) odims[i] = size[(unsigned char)outer[i]];
 	for (uint32_t i = 0; i < n_inner; i++) idims[i] = size[(unsigned char)inner[i]];
 	if (!out->count) return true;
-	walk_begin(&w, n_outer, odims);
+	dims_walk(&w, n_outer, odims);
 	for (uint32_t k = 0; k < 3; k++)
 		for (uint32_t i = 0; i < n_outer; i++) w.stride[k][i] = stride[k][(unsigned char)outer[i]];
 	/* the last summed index runs in a plain loop */
@@ -52,17 +52,17 @@ static bool run_einsum(Run *r, Node *n, Value *out)
 	bool integer = out->type.dtype == DT_I32;
 	do {
 		double sum = 0;
-		walk_begin(&s, n_inner, idims);
+		dims_walk(&s, n_inner, idims);
 		for (uint32_t k = 0; k < 2; k++)
 			for (uint32_t i = 0; i < n_inner; i++) s.stride[k][i] = stride[k][(unsigned char)inner[i]];
 		if (s.left > 0) {
 			do {
 				const double *a = v[0]->at + w.offset[0] + s.offset[0], *b = v[1]->at + w.offset[1] + s.offset[1];
 				for (int64_t i = 0; i < count; i++) sum += a[i * sa] * b[i * sb];
-			} while (walk_next(&s));
+			} while (dims_next(&s));
 		}
 		out->at[w.offset[2]] = integer ? (double)(int32_t)(uint32_t)(int64_t)sum : sum;
-	} while (walk_next(&w));
+	} while (dims_next(&w));
 	return true;
 }
 
@@ -142,7 +142,7 @@ static bool run_conv(Run *r, Node *n, Value *out)
 	Walk w;
 	int64_t space[MAX_RANK] = {x->dims[0]};
 	memcpy(space + 1, g.out, g.spatial * sizeof(int64_t));
-	walk_begin(&w, g.spatial + 1, space);
+	dims_walk(&w, g.spatial + 1, space);
 	w.stride[0][0] = xs[0];
 	w.stride[1][0] = os[0];
 	for (uint32_t i = 0; i < g.spatial; i++) w.stride[1][i + 1] = g.out_stride[i];
@@ -156,7 +156,7 @@ static bool run_conv(Run *r, Node *n, Value *out)
 				for (int64_t c = 0; c < per; c++) sum += xb[taps[t].in + c * xs[cx]] * wb[taps[t].w + c * ws[ci]];
 			out->at[w.offset[1] + k * os[cx]] = sum;
 		}
-	} while (walk_next(&w));
+	} while (dims_next(&w));
 	return true;
 }
 
@@ -179,7 +179,7 @@ static bool run_pool(Run *r, Node *n, Value *out)
 	Walk w;
 	int64_t space[MAX_RANK] = {x->dims[0]};
 	memcpy(space + 1, g.out, g.spatial * sizeof(int64_t));
-	walk_begin(&w, g.spatial + 1, space);
+	dims_walk(&w, g.spatial + 1, space);
 	w.stride[0][0] = xs[0];
 	w.stride[1][0] = os[0];
 	for (uint32_t i = 0; i < g.spatial; i++) w.stride[1][i + 1] = g.out_stride[i];
@@ -192,7 +192,7 @@ static bool run_pool(Run *r, Node *n, Value *out)
 			for (uint32_t t = 0; t < count; t++) v = mean ? v + xb[taps[t].in] : scalar_eval(SC_MAX, false, v, xb[taps[t].in], 0);
 			out->at[w.offset[1] + c * os[cx]] = mean ? v / (double)(count_pad ? full : count) : v;
 		}
-	} while (walk_next(&w));
+	} while (dims_next(&w));
 	return true;
 }
 
@@ -209,7 +209,7 @@ static bool run_reduce(Run *r, Node *n, Value *out, const char *how)
 	uint32_t gone = 0, at = 0;
 	Walk w;
 	value_strides(out, os);
-	walk_begin(&w, x->rank, x->dims);
+	dims_walk(&w, x->rank, x->dims);
 	for (uint32_t i = 0; i < axes->n; i++) {
 		gone |= 1u << axes->ints[i];
 		total *= x->dims[axes->ints[i]];
@@ -237,7 +237,7 @@ static bool run_reduce(Run *r, Node *n, Value *out, const char *how)
 		} else {
 			*b = sum ? *b + v : prod ? *b * v : scalar_eval(f, integer, *b, v, 0);
 		}
-	} while (walk_next(&w));
+	} while (dims_next(&w));
 	for (i = 0; i < out->count && integer; i++) out->at[i] = (double)(int32_t)(uint32_t)(int64_t)out->at[i];
 	for (i = 0; i < out->count && strcmp(how, "mean") == 0; i++) out->at[i] /= (double)total;
 	return true;

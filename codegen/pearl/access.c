@@ -4,7 +4,7 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-bool fail(Compiler *c, Span at, const char *fmt, ...)
+bool pearl_fail(Compiler *c, Span at, const char *fmt, ...)
 {
 	if (c->failed) return false;
 	va_list ap;
@@ -16,19 +16,19 @@ bool fail(Compiler *c, Span at, const char *fmt, ...)
 	return false;
 }
 
-int64_t upper(Compiler *c, Dim d)
+int64_t greatest(Compiler *c, Dim d)
 {
 	int64_t lo, hi;
 	dim_range(&c->facts, d, &lo, &hi);
 	if (hi > ((int64_t)1 << 50)) {
-		fail(c, c->at, "`%s` has no upper bound that Pearl could plan memory by",
-		     dim_text(c->arena, d));
+		pearl_fail(c, c->at, "`%s` has no upper bound that Pearl could plan memory by",
+		           dim_text(c->arena, d));
 		return 1;
 	}
 	return hi;
 }
 
-int64_t lower_bound(Compiler *c, Dim d)
+int64_t least(Compiler *c, Dim d)
 {
 	int64_t lo, hi;
 	dim_range(&c->facts, d, &lo, &hi);
@@ -75,7 +75,7 @@ Store *binding_store(Compiler *c, const TileObj *o)
 {
 	Binding *b = binding_of(c, o);
 	if (!b || !b->store) {
-		fail(c, o->span, "`%s` is used before it exists", o->name);
+		pearl_fail(c, o->span, "`%s` is used before it exists", o->name);
 		static const int64_t one = 1;
 		return store_new(c, o->name, SPACE_SPM, o->dtype, 1, &one);
 	}
@@ -193,8 +193,8 @@ int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym
 	int64_t v = 0;
 	if (!x->index[dim] || !dim_mentions(x->index[dim], s)) return 0;
 	if (!dim_linear_in(c->p->dims, x->index[dim], s, &coef, &rest) || !dim_is_const(coef, &v))
-		fail(c, c->at, "index `%s` of `%s` is not affine with a constant factor in `%s`",
-		     dim_text(c->arena, x->index[dim]), x->obj->name, s->name);
+		pearl_fail(c, c->at, "index `%s` of `%s` is not affine with a constant factor in `%s`",
+		           dim_text(c->arena, x->index[dim]), x->obj->name, s->name);
 	return v;
 }
 
@@ -209,8 +209,8 @@ static Dim index_rest(Compiler *c, const Work *w, const TileAccess *x, uint32_t 
 
 /* --- operands ------------------------------------------------------------------------------------------ */
 
-Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n,
-                bool reads, bool writes)
+Operand operand_of(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order,
+                   uint32_t n, bool reads, bool writes)
 {
 	Store *s = access_store(c, x);
 	Operand o = {.store = s, .dtype = s->dtype, .rank = n, .reads = reads, .writes = writes};
@@ -221,8 +221,8 @@ Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t 
 			                 dim_mulc(c->p->dims, index_rest(c, w, x, d), s->stride[d]));
 	o.offset = offset;
 	if (n > PEARL_RANK) {
-		fail(c, c->at, "an access of `%s` needs %u dimensions, a descriptor has %d", x->obj->name,
-		     n, PEARL_RANK);
+		pearl_fail(c, c->at, "an access of `%s` needs %u dimensions, a descriptor has %d",
+		           x->obj->name, n, PEARL_RANK);
 		n = o.rank = PEARL_RANK;
 	}
 	for (uint32_t i = 0; i < n; i++) {
@@ -248,7 +248,7 @@ Step *step_add(Compiler *c, StepForm kind)
 	return n;
 }
 
-Insn *emit(Compiler *c, PearlOpcode op)
+Insn *insn_add(Compiler *c, PearlOpcode op)
 {
 	Step *n = step_add(c, FORM_INSN);
 	n->insn = NEW(c->arena, Insn);
@@ -317,7 +317,7 @@ Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size)
 {
 	work_maps(c, w);
 	Dim extent = w->space[v].extent;
-	int64_t most = upper(c, extent);
+	int64_t most = greatest(c, extent);
 	if (most <= size) return (Chunk){NULL, NULL};
 	DimPool *p = c->p->dims;
 	DimSym *off = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "c%u", c->temps)),
@@ -390,7 +390,7 @@ static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, 
 		DimSym *t = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "b%u", *rank)),
 		                        SYM_LOOP, dim_const(p, 0), extent, c->at);
 		copy->space[*rank] = (TileVar){t, extent};
-		cap[*rank] = upper(c, extent);
+		cap[*rank] = greatest(c, extent);
 		inside->index[*rank] = dim_sub(p, at, low);
 		copy->out[0].index[*rank] = dim_sym(p, t);
 		if (x->rows && d == x->rows_dim) {

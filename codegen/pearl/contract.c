@@ -49,8 +49,8 @@ static void depthwise(Compiler *c, Work *w)
 		uint32_t widest = 0;
 		r = roles_of(w);
 		for (uint32_t v = 0; v < w->n_space; v++)
-			if ((r.batch | r.m) >> v & 1 && upper(c, w->space[v].extent) > most)
-				most = upper(c, w->space[v].extent), widest = v;
+			if ((r.batch | r.m) >> v & 1 && greatest(c, w->space[v].extent) > most)
+				most = greatest(c, w->space[v].extent), widest = v;
 		if (need <= c->spm_budget || most == 1) break;
 		int64_t size = most * c->spm_budget / need;
 		open[n++] = chunk_open(c, w, widest, size < 1 ? 1 : size);
@@ -62,8 +62,8 @@ static void depthwise(Compiler *c, Work *w)
 	for (uint32_t v = 0; v < w->n_space; v++)
 		if (!(r.k >> v & 1)) order[kept++] = v;
 	if (!w->accumulate) {
-		Insn *i = emit(c, I_V_FILL);
-		i->arg[0] = operand(c, w, &w->out[0], order, kept, false, true);
+		Insn *i = insn_add(c, I_V_FILL);
+		i->arg[0] = operand_of(c, w, &w->out[0], order, kept, false, true);
 		if (access_store(c, &w->out[0])->dtype == DT_I32) {
 			i->field[F_VEC_use_reg] = 1;
 			i->reg[i->n_reg].field = F_VEC_reg;
@@ -71,15 +71,16 @@ static void depthwise(Compiler *c, Work *w)
 		}
 	}
 	for (uint32_t v = w->n_space; v-- > 0;)
-		if (upper(c, w->space[v].extent) == 1 && r.k >> v & 1) work_drop(c, w, v), r = roles_of(w);
+		if (greatest(c, w->space[v].extent) == 1 && r.k >> v & 1)
+			work_drop(c, w, v), r = roles_of(w);
 	while (r.k) open[n++] = chunk_open(c, w, lowest(r.k), 1), r = roles_of(w);
 	for (uint32_t v = 0; v < w->n_space; v++) order[v] = v;
-	Insn *i = emit(c, I_V_TRI);
+	Insn *i = insn_add(c, I_V_TRI);
 	i->field[F_VEC_func] = VF_FMA;
-	i->arg[0] = operand(c, w, &w->out[0], order, w->n_space, false, true);
-	i->arg[1] = operand(c, w, &w->in[0], order, w->n_space, true, false);
-	i->arg[2] = operand(c, w, &w->in[1], order, w->n_space, true, false);
-	i->arg[3] = operand(c, w, &w->out[0], order, w->n_space, true, false);
+	i->arg[0] = operand_of(c, w, &w->out[0], order, w->n_space, false, true);
+	i->arg[1] = operand_of(c, w, &w->in[0], order, w->n_space, true, false);
+	i->arg[2] = operand_of(c, w, &w->in[1], order, w->n_space, true, false);
+	i->arg[3] = operand_of(c, w, &w->out[0], order, w->n_space, true, false);
 	while (n) chunk_close(c, open[--n]);
 }
 
@@ -120,25 +121,25 @@ static void gemm(Compiler *c, const Work *w, const TileAccess *acc, bool accumul
 {
 	Roles r = roles_of(w);
 	uint32_t order[TILE_SPACE], nm = bits(r.m), nk = bits(r.k), n;
-	Insn *i = emit(c, I_M_GEMM);
+	Insn *i = insn_add(c, I_M_GEMM);
 	n = gather_order(r.k, order, gather_order(r.m, order, 0));
-	i->arg[1] = operand(c, w, &w->in[0], order, n, true, false);
+	i->arg[1] = operand_of(c, w, &w->in[0], order, n, true, false);
 	pad_front(c, &i->arg[1], nm, 3 - nk);
 	pad_front(c, &i->arg[1], 0, 2 - nm);
 	n = gather_order(r.n, order, gather_order(r.k, order, 0));
-	i->arg[2] = operand(c, w, &w->in[1], order, n, true, false);
+	i->arg[2] = operand_of(c, w, &w->in[1], order, n, true, false);
 	pad_front(c, &i->arg[2], 0, 3 - nk);
 	if (!r.n) i->arg[2].dim[3] = dim_const(c->p->dims, 1), i->arg[2].rank = 4;
 	/* columns that lie far apart are loaded transposed */
 	i->field[F_MUL_trans] = r.n && i->arg[2].stride[3] != dtype_bytes(i->arg[2].dtype, 1);
 	n = gather_order(r.n, order, gather_order(r.m, order, 0));
-	i->arg[0] = operand(c, w, acc, order, n, accumulate, true);
+	i->arg[0] = operand_of(c, w, acc, order, n, accumulate, true);
 	pad_front(c, &i->arg[0], 0, 2 - nm);
 	if (!r.n) i->arg[0].dim[2] = dim_const(c->p->dims, 1), i->arg[0].rank = 3;
 	i->field[F_MUL_accumulate] = accumulate;
 }
 
-void lower_contract(Compiler *c, const TileStmt *s)
+void pearl_lower_contract(Compiler *c, const TileStmt *s)
 {
 	Work w;
 	work_of(&w, s);
@@ -157,7 +158,7 @@ void lower_contract(Compiler *c, const TileStmt *s)
 	Chunk open[32];
 	uint32_t n_open = 0;
 	for (uint32_t v = w.n_space; v-- > 0;)
-		if (upper(c, w.space[v].extent) == 1 && w.n_space > 1) {
+		if (greatest(c, w.space[v].extent) == 1 && w.n_space > 1) {
 			r = roles_of(&w);
 			if (!(r.n >> v & 1) || bits(r.n) > 1) work_drop(c, &w, v);
 		}
@@ -171,14 +172,14 @@ void lower_contract(Compiler *c, const TileStmt *s)
 	bool direct = out->space == SPACE_ACC;
 	if (direct && r.n) {
 		uint32_t order[1] = {nvar};
-		direct = operand(c, &w, &w.out[0], order, 1, false, true).stride[0] == 4;
+		direct = operand_of(c, &w, &w.out[0], order, 1, false, true).stride[0] == 4;
 	}
 	DType t = common_type(access_store(c, &w.in[0])->dtype, access_store(c, &w.in[1])->dtype);
 	DType acc_type = t == DT_I8 ? DT_I32 : DT_F32;
 
 	/* sizes of the chunks */
 	int64_t size[TILE_SPACE];
-	for (uint32_t v = 0; v < w.n_space; v++) size[v] = upper(c, w.space[v].extent);
+	for (uint32_t v = 0; v < w.n_space; v++) size[v] = greatest(c, w.space[v].extent);
 	if (r.n && size[nvar] > c->m->array_cols) size[nvar] = c->m->array_cols;
 	int64_t most_rows = direct ? INT64_MAX : (c->m->acc_rows - c->acc_used) / 2;
 	if (most_rows > 512) most_rows = 512;
@@ -198,16 +199,16 @@ void lower_contract(Compiler *c, const TileStmt *s)
 				if ((r.m | r.k) >> v & 1 && size[v] > most) most = size[v], pick = v;
 		}
 		if (pick == TILE_SPACE) {
-			fail(c, s->span,
-			     "the operands of this contract need %lld bytes of the scratchpad at least",
-			     (long long)(need_a + need_b));
+			pearl_fail(c, s->span,
+			           "the operands of this contract need %lld bytes of the scratchpad at least",
+			           (long long)(need_a + need_b));
 			return;
 		}
 		size[pick] = (size[pick] + 1) / 2;
 	}
 	bool k_cut = bits(r.k) > 3;
 	for (uint32_t v = 0; v < w.n_space; v++)
-		k_cut |= (r.k >> v & 1) && size[v] < upper(c, w.space[v].extent);
+		k_cut |= (r.k >> v & 1) && size[v] < greatest(c, w.space[v].extent);
 
 	/* loops over m, then n, then k; chunk_open may drop a variable, so ask again each time */
 	const DimSym *name[TILE_SPACE];
@@ -227,7 +228,7 @@ void lower_contract(Compiler *c, const TileStmt *s)
 				int64_t cap[TILE_RANK];
 				memset(&acc, 0, sizeof acc);
 				for (uint32_t k = 0; k < n; k++) {
-					cap[k] = upper(c, w.space[order[k]].extent);
+					cap[k] = greatest(c, w.space[order[k]].extent);
 					acc.index[k] = dim_sym(c->p->dims, w.space[order[k]].sym);
 				}
 				if (!r.n) cap[n] = 1, acc.index[n++] = dim_const(c->p->dims, 0);
@@ -238,8 +239,8 @@ void lower_contract(Compiler *c, const TileStmt *s)
 				r = roles_of(&w);
 				uint32_t order[TILE_SPACE],
 					n = gather_order(r.n, order, gather_order(r.m, order, 0));
-				Insn *i = emit(c, I_V_FILL);
-				i->arg[0] = operand(c, &w, &acc, order, n, false, true);
+				Insn *i = insn_add(c, I_V_FILL);
+				i->arg[0] = operand_of(c, &w, &acc, order, n, false, true);
 				if (n == 0) i->arg[0].rank = 1, i->arg[0].dim[0] = dim_const(c->p->dims, 1);
 				if (acc_type == DT_I32) {
 					i->field[F_VEC_use_reg] = 1;
@@ -256,7 +257,7 @@ void lower_contract(Compiler *c, const TileStmt *s)
 		for (uint32_t k = 0; k < n_name; k++) {
 			if (!(mask >> k & 1)) continue;
 			for (uint32_t v = 0; v < w.n_space; v++)
-				if (w.space[v].sym == name[k] && size[k] < upper(c, w.space[v].extent)) {
+				if (w.space[v].sym == name[k] && size[k] < greatest(c, w.space[v].extent)) {
 					open[n_open++] = chunk_open(c, &w, v, size[k]);
 					break;
 				}
@@ -274,12 +275,12 @@ void lower_contract(Compiler *c, const TileStmt *s)
 	if (!direct) {
 		r = roles_of(&w);
 		uint32_t order[TILE_SPACE], n = gather_order(r.n, order, gather_order(r.m, order, 0));
-		Operand to = operand(c, &w, &w.out[0], order, n, whole, true),
-				from = operand(c, &w, &acc, order, n, true, false);
+		Operand to = operand_of(c, &w, &w.out[0], order, n, whole, true),
+				from = operand_of(c, &w, &acc, order, n, true, false);
 		if (n == 0) to.rank = from.rank = 1, to.dim[0] = from.dim[0] = dim_const(c->p->dims, 1);
 		bool drain =
 			acc_type == DT_F32 && n == 2 && r.n && out->space == SPACE_SPM && out->dtype != DT_I32;
-		Insn *i = emit(c, drain ? I_D_DRAIN : whole ? I_V_BIN : I_V_UN);
+		Insn *i = insn_add(c, drain ? I_D_DRAIN : whole ? I_V_BIN : I_V_UN);
 		i->arg[0] = to;
 		i->arg[1] = from;
 		if (drain) {

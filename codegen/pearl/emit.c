@@ -40,7 +40,7 @@ static PearlInsn *out(Emitter *e, PearlOpcode op)
 static uint32_t new_reg(Emitter *e)
 {
 	if (e->next_reg >= e->data_reg) {
-		fail(e->c, e->c->at, "an index expression needs more registers than there are");
+		pearl_fail(e->c, e->c->at, "an index expression needs more registers than there are");
 		return 0;
 	}
 	return e->next_reg++;
@@ -62,7 +62,7 @@ static void alu_imm(Emitter *e, PearlOpcode op, uint32_t dst, uint32_t a, int64_
 		i->field[F_ALU_imm] = imm;
 		return;
 	}
-	fail(e->c, e->c->at, "the constant %lld does not fit an instruction", (long long)imm);
+	pearl_fail(e->c, e->c->at, "the constant %lld does not fit an instruction", (long long)imm);
 }
 
 static void alu_reg(Emitter *e, PearlOpcode op, uint32_t dst, uint32_t a, uint32_t b)
@@ -106,7 +106,7 @@ static uint32_t symbol(Emitter *e, const DimSym *s)
 			alu_reg(e, I_ADD, r, r, value(e, l->lo));
 		return r;
 	}
-	fail(e->c, e->c->at, "`%s` has no value here", s->name);
+	pearl_fail(e->c, e->c->at, "`%s` has no value here", s->name);
 	return 0;
 }
 
@@ -264,7 +264,8 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 			e->rings.at[e->rings.n - 1].o = o;
 			e->rings.at[e->rings.n - 1].slot = slot;
 			if (slot < 24)
-				fail(e->c, e->c->at, "its staged loops use more ring descriptors than there are");
+				pearl_fail(e->c, e->c->at,
+				           "its staged loops use more ring descriptors than there are");
 		} else
 			e->slot = (e->slot + 1) % 24;
 		PearlInsn *i = out(e, I_LDD);

@@ -17,19 +17,19 @@ typedef struct Store {
 	uint32_t ring; /* slots, at least 1 */
 	int64_t base;  /* SPM, ACC, GSM: after allocation; HBM: 0 (relative to its region) */
 	uint32_t region;
-	uint32_t buffer;        /* HBM: number of the program buffer */
+	uint32_t buffer;     /* HBM: number of the program buffer */
 	Dim offset;          /* bytes added to every access (leading indices of a launch); NULL: none */
 	struct Store *group; /* lies inside another store at group_at (softmax state), or NULL */
 	int64_t group_at;
 	struct LoopInfo *home; /* innermost loop around the declaration */
 	uint32_t first, last;  /* positions where it lives */
 	bool touched, fixed;
-	bool nested;            /* touched elsewhere than directly in the loop of its home */
-	uint32_t uses;          /* operands that name it */
-	bool loaded;            /* written by the load queue */
-	uint32_t queues;        /* bit q: touched by queue q */
-	Dim slot;               /* number of the slot in use, computed; NULL: a ring of the machine */
-	uint32_t mark; /* for passes */
+	bool nested;     /* touched elsewhere than directly in the loop of its home */
+	uint32_t uses;   /* operands that name it */
+	bool loaded;     /* written by the load queue */
+	uint32_t queues; /* bit q: touched by queue q */
+	Dim slot;        /* number of the slot in use, computed; NULL: a ring of the machine */
+	uint32_t mark;   /* for passes */
 } Store;
 
 typedef struct LoopInfo {
@@ -37,8 +37,8 @@ typedef struct LoopInfo {
 	Dim lo;            /* var = lo + off */
 	Dim n;             /* iterations cover 0..n */
 	int64_t tile;
-	bool par;               /* iterations are spread over cores */
-	bool independent;       /* iterations touch different parts of memory */
+	bool par;         /* iterations are spread over cores */
+	bool independent; /* iterations touch different parts of memory */
 	uint32_t stages;  /* 0 or 1: none */
 	bool scheduled;   /* the body is ordered and staged by schedule.c */
 	int64_t interval; /* clocks an iteration, as planned */
@@ -143,8 +143,8 @@ typedef struct Work {
 } Work;
 
 /* --- access.c: sizes, stores, descriptors ------------------------------------------------------- */
-int64_t upper(Compiler *c, Dim d); /* greatest value; reports and returns 1 when unbounded */
-int64_t lower_bound(Compiler *c, Dim d);
+int64_t greatest(Compiler *c, Dim d); /* greatest value; reports and returns 1 when unbounded */
+int64_t least(Compiler *c, Dim d);
 Store *store_new(Compiler *c, const char *name, PearlSpace space, DType t, uint32_t rank,
                  const int64_t *cap);
 Store *binding_store(Compiler *c, const TileObj *o);
@@ -154,12 +154,12 @@ uint32_t access_mask(const Work *w, const TileAccess *x); /* bit v: mentions spa
 int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym *s);
 /* Descriptor operand of access x over the space variables of `order` (n of them), one descriptor dim
  * each; variables that x does not mention get stride 0. */
-Operand operand(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order, uint32_t n,
-                bool reads, bool writes);
+Operand operand_of(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order,
+                   uint32_t n, bool reads, bool writes);
 Operand operand_store(Compiler *c, Store *s, const Work *w, const uint32_t *order, uint32_t n,
                       bool reads, bool writes);
 Operand operand_flat(Compiler *c, Store *s, Dim count, bool reads, bool writes);
-Insn *emit(Compiler *c, PearlOpcode op);
+Insn *insn_add(Compiler *c, PearlOpcode op);
 Step *step_add(Compiler *c, StepForm kind);
 Step *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par);
 void loop_close(Compiler *c, Step *loop, StepList *saved);
@@ -180,30 +180,31 @@ int64_t stage_bytes(Compiler *c, const Work *w, const TileAccess *x, DType as);
 Store *access_store(Compiler *c, const TileAccess *x);
 TileAccess access_resolve(Compiler *c, const TileAccess *x); /* through aliases */
 TileObj *temp_obj(Compiler *c, PearlSpace space, DType t, uint32_t rank, const int64_t *cap);
-bool fail(Compiler *c, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+bool pearl_fail(Compiler *c, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 static inline int64_t round_up(int64_t v, int64_t to)
 {
 	return (v + to - 1) / to * to;
 }
 
 /* --- lower.c: statements ------------------------------------------------------------------------ */
-void lower_block(Compiler *c, const TileBlock *b);
-void lower_entry(Compiler *c, const TileEntry *e, uint32_t number);
+void pearl_lower_block(Compiler *c, const TileBlock *b);
+void pearl_lower_entry(Compiler *c, const TileEntry *e, uint32_t number);
 /* --- move.c: bring, put of plain copies ----------------------------------------------------------- */
-void lower_bring(Compiler *c, const TileStmt *s);
+void pearl_lower_bring(Compiler *c, const TileStmt *s);
 void move_in(Compiler *c, Work *w); /* out[0] (SPM) = in[0] */
 void store_out(Compiler *c, const Work *w, TileAccess from, const TileAccess *to, bool add);
 /* --- region.c, vector.c: map, put, reduce and the other vector operations --------------------------- */
-void lower_map(Compiler *c, const TileStmt *s);
-void lower_reduce(Compiler *c, const TileStmt *s);
-void lower_ordered(Compiler *c, const TileStmt *s); /* scan, topk, sort */
+void pearl_lower_map(Compiler *c, const TileStmt *s);
+void pearl_lower_reduce(Compiler *c, const TileStmt *s);
+void pearl_lower_ordered(Compiler *c, const TileStmt *s); /* scan, topk, sort */
 bool mask_matches(Compiler *c, const TileStmt *choice);
-void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *limit, const TileStmt *mask);
+void pearl_lower_softmax(Compiler *c, const TileStmt *s, const TileCond *limit,
+                         const TileStmt *mask);
 /* Evaluates the region; the results go to w->out (places). */
 void region_lower(Compiler *c, Work *w, const Region *r);
 bool region_is_identity(const Region *r);
 /* --- contract.c --------------------------------------------------------------------------------------- */
-void lower_contract(Compiler *c, const TileStmt *s);
+void pearl_lower_contract(Compiler *c, const TileStmt *s);
 /* --- schedule.c ----------------------------------------------------------------------------------------- */
 void schedule_kernel(Compiler *c, StepList *body);
 /* --- allocate.c, tokens.c --------------------------------------------------------------------------------- */

@@ -121,7 +121,7 @@ static void lower_place(Compiler *c, const TileStmt *s)
 	int64_t cap[TILE_RANK], rows = 1;
 	for (uint32_t i = 0; i < o->rank; i++) {
 		if (!dim_is_const(o->dims[i], &cap[i])) {
-			fail(c, s->span, "the capacity of `%s` is not constant", o->name);
+			pearl_fail(c, s->span, "the capacity of `%s` is not constant", o->name);
 			return;
 		}
 		if (i + 1 < o->rank) rows *= cap[i];
@@ -184,7 +184,7 @@ static bool rescaled_product(Compiler *c, const TileStmt *s)
 	TileStmt first = *product, then = *s;
 	first.out[0].obj = u;
 	first.accumulate = false;
-	lower_contract(c, &first);
+	pearl_lower_contract(c, &first);
 	then.n_in = 3;
 	then.in[2] = then.out[0];
 	then.in[2].obj = u;
@@ -197,7 +197,7 @@ static bool rescaled_product(Compiler *c, const TileStmt *s)
 	then.region.node[3] =
 		(RegionNode){.kind = RN_CALL, .type = DT_F32, .f = SC_FMA, .arg = {0, 1, 2}};
 	then.region.out[0] = 3;
-	lower_map(c, &then);
+	pearl_lower_map(c, &then);
 	return true;
 }
 
@@ -222,7 +222,7 @@ static void lower_loop(Compiler *c, const TileStmt *s, bool inside_perfect)
 	if (s->op == TILE_PAR && perfect(&s->body))
 		lower_loop(c, s->body.first, par);
 	else
-		lower_block(c, &s->body);
+		pearl_lower_block(c, &s->body);
 	c->par_depth -= par;
 	loop_close(c, n, saved);
 	/* what other cores wrote is read by what follows, or by the next iteration of a loop around */
@@ -232,7 +232,7 @@ static void lower_loop(Compiler *c, const TileStmt *s, bool inside_perfect)
 static void lower_if(Compiler *c, const TileStmt *s, uint32_t k)
 {
 	if (k == s->n_cond) {
-		lower_block(c, &s->body);
+		pearl_lower_block(c, &s->body);
 		return;
 	}
 	Step *n = step_add(c, FORM_IF);
@@ -241,7 +241,7 @@ static void lower_if(Compiler *c, const TileStmt *s, uint32_t k)
 	c->list = &n->body;
 	lower_if(c, s, k + 1);
 	c->list = &n->orelse;
-	lower_block(c, &s->orelse);
+	pearl_lower_block(c, &s->orelse);
 	c->list = saved;
 }
 
@@ -280,8 +280,8 @@ static void lower_index(Compiler *c, const TileStmt *s)
 		x = y;
 	} else
 		stage_in(c, &w, &x, DT_I32);
-	Insn *i = emit(c, I_LDI);
-	i->arg[0] = operand(c, &w, &x, NULL, 0, true, false);
+	Insn *i = insn_add(c, I_LDI);
+	i->arg[0] = operand_of(c, &w, &x, NULL, 0, true, false);
 	i->arg[0].rank = 1;
 	i->arg[0].dim[0] = dim_const(c->p->dims, 1);
 	i->arg[0].stride[0] = 4;
@@ -296,18 +296,18 @@ static void lower_index(Compiler *c, const TileStmt *s)
 static void lower_put(Compiler *c, const TileStmt *s)
 {
 	if (c->par_depth) {
-		lower_map(c, s);
+		pearl_lower_map(c, s);
 		return;
 	}
 	StepList *saved = c->list;
 	Step *n = alone_open(c);
-	lower_map(c, s);
+	pearl_lower_map(c, s);
 	c->par_depth--;
 	loop_close(c, n, saved);
 	step_add(c, FORM_BAR);
 }
 
-void lower_block(Compiler *c, const TileBlock *b)
+void pearl_lower_block(Compiler *c, const TileBlock *b)
 {
 	for (const TileStmt *s = b->first; s && !c->failed; s = s->next) {
 		c->at = s->span;
@@ -317,27 +317,27 @@ void lower_block(Compiler *c, const TileBlock *b)
 		case TILE_SPLIT: lower_loop(c, s, false); break;
 		case TILE_IF:
 			if (mask_matches(c, s)) {
-				lower_softmax(c, s->next, NULL, s->body.first);
+				pearl_lower_softmax(c, s->next, NULL, s->body.first);
 				s = s->next;
 			} else
 				lower_if(c, s, 0);
 			break;
 		case TILE_PLACE: lower_place(c, s); break;
 		case TILE_INDEX: lower_index(c, s); break;
-		case TILE_BRING: lower_bring(c, s); break;
+		case TILE_BRING: pearl_lower_bring(c, s); break;
 		case TILE_MAP:
 			if (rescaled_product(c, s))
 				s = s->next;
 			else
-				lower_map(c, s);
+				pearl_lower_map(c, s);
 			break;
 		case TILE_PUT: lower_put(c, s); break;
-		case TILE_CONTRACT: lower_contract(c, s); break;
-		case TILE_REDUCE: lower_reduce(c, s); break;
-		case TILE_SOFTMAX_STEP: lower_softmax(c, s, NULL, NULL); break;
+		case TILE_CONTRACT: pearl_lower_contract(c, s); break;
+		case TILE_REDUCE: pearl_lower_reduce(c, s); break;
+		case TILE_SOFTMAX_STEP: pearl_lower_softmax(c, s, NULL, NULL); break;
 		case TILE_SCAN:
 		case TILE_TOPK:
-		case TILE_SORT: lower_ordered(c, s); break;
+		case TILE_SORT: pearl_lower_ordered(c, s); break;
 		case NUM_TILE_OPS: break;
 		}
 	}
@@ -356,7 +356,7 @@ static bool dense_strides(Compiler *c, const TileObj *formal, const Store *actua
 		if (!dim_is_const(buf->dims[i], NULL)) return false;
 	for (uint32_t i = formal->rank; i-- > 0;) {
 		s->stride[i] = run;
-		s->cap[i] = upper(c, formal->dims[i]);
+		s->cap[i] = greatest(c, formal->dims[i]);
 		if (i && !dim_is_const(formal->dims[i], NULL)) return false;
 		k = s->cap[i] > 0 ? s->cap[i] : 1;
 		if (__builtin_mul_overflow(run, k, &run)) return false;
@@ -385,9 +385,9 @@ static void bind_formals(Compiler *c, const TileStep *step)
 			s->stride[i] = actual->stride[i + arg->n_lead];
 		}
 		if (!same && !dense_strides(c, formal, actual, arg->n_lead, s))
-			fail(c, formal->span,
-			     "`%s` is another shape of `%s`, of which an inner dim is symbolic", formal->name,
-			     arg->buf->name);
+			pearl_fail(c, formal->span,
+			           "`%s` is another shape of `%s`, of which an inner dim is symbolic",
+			           formal->name, arg->buf->name);
 		s->offset = offset;
 		bind(c, formal, s);
 	}
@@ -408,10 +408,10 @@ static bool try_kernel(Compiler *c, const TileStep *step, int64_t budget, StepLi
 	LoopInfo *outer = c->loop;
 	bind_formals(c, step);
 	if (c->has_par)
-		lower_block(c, &c->kernel->body);
+		pearl_lower_block(c, &c->kernel->body);
 	else {
 		Step *n = alone_open(c);
-		lower_block(c, &c->kernel->body);
+		pearl_lower_block(c, &c->kernel->body);
 		loop_close(c, n, body);
 	}
 	c->loop = outer;
@@ -437,9 +437,10 @@ static void lower_launch(Compiler *c, const TileStep *step)
 		Store *largest = NULL;
 		for (uint32_t i = 0; i < c->stores.n; i++)
 			if (!largest || c->stores.at[i]->bytes > largest->bytes) largest = c->stores.at[i];
-		fail(c, step->kernel->span,
-		     "its places do not fit the memories of `%s`; the largest, `%s`, takes %lld bytes",
-		     c->m->name, largest ? largest->name : "?", (long long)(largest ? largest->bytes : 0));
+		pearl_fail(
+			c, step->kernel->span,
+			"its places do not fit the memories of `%s`; the largest, `%s`, takes %lld bytes",
+			c->m->name, largest ? largest->name : "?", (long long)(largest ? largest->bytes : 0));
 		return;
 	}
 	tokens_kernel(c, &body);
@@ -472,7 +473,7 @@ static void lower_steps(Compiler *c, const TileStep *step)
 	}
 }
 
-void lower_entry(Compiler *c, const TileEntry *e, uint32_t number)
+void pearl_lower_entry(Compiler *c, const TileEntry *e, uint32_t number)
 {
 	PearlCode code = {.name = e->name, .first = (uint32_t)c->q->code.n};
 	(void)number;

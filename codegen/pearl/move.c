@@ -40,7 +40,7 @@ static bool may_leave(Compiler *c, const Work *w, const TileAccess *x, uint32_t 
 static void reduce_rank(Compiler *c, Work *w, uint32_t rank, Chunk *open, uint32_t *n)
 {
 	for (uint32_t v = w->n_space; v-- > 0 && w->n_space > rank;)
-		if (upper(c, w->space[v].extent) == 1) work_drop(c, w, v);
+		if (greatest(c, w->space[v].extent) == 1) work_drop(c, w, v);
 	while (w->n_space > rank) open[(*n)++] = chunk_open(c, w, 0, 1);
 }
 
@@ -49,8 +49,8 @@ static void move_gather(Compiler *c, Work *w)
 	TileAccess *x = &w->in[0];
 	TileAccess rows = *x->rows;
 	if (x->has_else) {
-		fail(c, c->at, "rows of `%s` gathered with an else value are not supported on Pearl",
-		     x->obj->name);
+		pearl_fail(c, c->at, "rows of `%s` gathered with an else value are not supported on Pearl",
+		           x->obj->name);
 		return;
 	}
 	stage_in(c, w, &rows, DT_I32);
@@ -63,17 +63,17 @@ static void move_gather(Compiler *c, Work *w)
 	memmove(&w->space[1], &w->space[0], lead * sizeof w->space[0]);
 	w->space[0] = first;
 	for (uint32_t v = w->n_space; v-- > 1 && w->n_space > PEARL_RANK;)
-		if (upper(c, w->space[v].extent) == 1) work_drop(c, w, v);
+		if (greatest(c, w->space[v].extent) == 1) work_drop(c, w, v);
 	while (w->n_space > PEARL_RANK) open[n_open++] = chunk_open(c, w, 1, 1);
 	for (uint32_t v = 0; v < w->n_space; v++) order[n++] = v;
-	Insn *i = emit(c, I_L_GATHER);
-	i->arg[0] = operand(c, w, &w->out[0], order, n, false, true);
+	Insn *i = insn_add(c, I_L_GATHER);
+	i->arg[0] = operand_of(c, w, &w->out[0], order, n, false, true);
 	TileAccess source = *x;
 	source.rows = NULL;
 	source.index[x->rows_dim] = dim_const(c->p->dims, 0);
-	i->arg[1] = operand(c, w, &source, order, n, true, false);
+	i->arg[1] = operand_of(c, w, &source, order, n, true, false);
 	i->arg[1].stride[0] = access_store(c, x)->stride[x->rows_dim];
-	i->arg[2] = operand(c, w, &rows, order, 1, true, false);
+	i->arg[2] = operand_of(c, w, &rows, order, 1, true, false);
 	i->field[F_DMA_fill] = float_bits(0);
 	i->reg[i->n_reg].field = F_DMA_limit;
 	i->reg[i->n_reg++].value = x->obj->dims[x->rows_dim];
@@ -116,8 +116,8 @@ static void move_dma(Compiler *c, Work *w)
 	reduce_rank(c, w, PEARL_RANK - fixed, open, &n_open);
 	uint32_t order[TILE_SPACE], n = 0;
 	for (uint32_t v = 0; v < w->n_space; v++) order[n++] = v;
-	Operand to = operand(c, w, &w->out[0], order, n, false, true);
-	Operand from = operand(c, w, x, order, n, true, false);
+	Operand to = operand_of(c, w, &w->out[0], order, n, false, true);
+	Operand from = operand_of(c, w, x, order, n, true, false);
 	Store *s = access_store(c, x);
 	for (uint32_t d = 0; d < x->obj->rank; d++) {
 		if (!leaves[d]) continue;
@@ -137,7 +137,8 @@ static void move_dma(Compiler *c, Work *w)
 		}
 		from.offset = dim_sub(p, from.offset, dim_mulc(p, start, s->stride[d]));
 		if (from.n_window == 2) {
-			fail(c, c->at, "`%s` may be read outside in more than two dimensions", x->obj->name);
+			pearl_fail(c, c->at, "`%s` may be read outside in more than two dimensions",
+			           x->obj->name);
 			break;
 		}
 		from.window[from.n_window].on = true;
@@ -145,7 +146,7 @@ static void move_dma(Compiler *c, Work *w)
 		from.window[from.n_window].start = start;
 		from.window[from.n_window++].limit = x->obj->dims[d];
 	}
-	Insn *i = emit(c, I_L_DMA);
+	Insn *i = insn_add(c, I_L_DMA);
 	i->arg[0] = to;
 	i->arg[1] = from;
 	i->field[F_DMA_fill] = float_bits(x->has_else ? x->else_value : 0);
@@ -160,10 +161,10 @@ static void move_inside(Compiler *c, Work *w)
 	reduce_rank(c, w, PEARL_RANK, open, &n_open);
 	uint32_t order[TILE_SPACE], n = 0;
 	for (uint32_t v = 0; v < w->n_space; v++) order[n++] = v;
-	Insn *i = emit(c, I_V_UN);
+	Insn *i = insn_add(c, I_V_UN);
 	i->field[F_VEC_func] = VF_COPY;
-	i->arg[0] = operand(c, w, &w->out[0], order, n, false, true);
-	i->arg[1] = operand(c, w, &w->in[0], order, n, true, false);
+	i->arg[0] = operand_of(c, w, &w->out[0], order, n, false, true);
+	i->arg[1] = operand_of(c, w, &w->in[0], order, n, true, false);
 	while (n_open) chunk_close(c, open[--n_open]);
 }
 
@@ -203,22 +204,22 @@ void store_out(Compiler *c, const Work *in, TileAccess from, const TileAccess *t
 		memmove(&w.space[1], &w.space[0], lead * sizeof w.space[0]);
 		w.space[0] = first;
 		for (uint32_t v = w.n_space; v-- > 1 && w.n_space > PEARL_RANK;)
-			if (upper(c, w.space[v].extent) == 1) work_drop(c, &w, v);
+			if (greatest(c, w.space[v].extent) == 1) work_drop(c, &w, v);
 		while (w.n_space > PEARL_RANK) open[n_open++] = chunk_open(c, &w, 1, 1);
 	} else
 		reduce_rank(c, &w, PEARL_RANK, open, &n_open);
 	uint32_t order[TILE_SPACE], n = 0;
 	for (uint32_t v = 0; v < w.n_space; v++) order[n++] = v;
-	Insn *i = emit(c, scatter ? I_W_SCATTER : I_W_DMA);
-	i->arg[1] = operand(c, &w, &w.in[0], order, n, true, false);
+	Insn *i = insn_add(c, scatter ? I_W_SCATTER : I_W_DMA);
+	i->arg[1] = operand_of(c, &w, &w.in[0], order, n, true, false);
 	TileAccess target = w.out[0];
 	target.rows = NULL;
 	if (scatter) target.index[to->rows_dim] = dim_const(c->p->dims, 0);
-	i->arg[0] = operand(c, &w, &target, order, n, add, true);
+	i->arg[0] = operand_of(c, &w, &target, order, n, add, true);
 	i->field[F_DMA_add] = add;
 	if (scatter) {
 		i->arg[0].stride[0] = access_store(c, &target)->stride[to->rows_dim];
-		i->arg[2] = operand(c, &w, &w.in[1], order, 1, true, false);
+		i->arg[2] = operand_of(c, &w, &w.in[1], order, 1, true, false);
 		i->reg[i->n_reg].field = F_DMA_limit;
 		i->reg[i->n_reg++].value = target.obj->dims[to->rows_dim];
 	}
@@ -240,11 +241,11 @@ static bool can_alias(const TileStmt *s)
 	return s->n_space == s->out[0].obj->rank && !s->in[0].rows;
 }
 
-void lower_bring(Compiler *c, const TileStmt *s)
+void pearl_lower_bring(Compiler *c, const TileStmt *s)
 {
 	Binding *b = binding_of(c, s->out[0].obj);
 	if (!b) {
-		fail(c, s->span, "`%s` is brought before it is placed", s->out[0].obj->name);
+		pearl_fail(c, s->span, "`%s` is brought before it is placed", s->out[0].obj->name);
 		return;
 	}
 	TileAccess source = access_resolve(c, &s->in[0]);
@@ -265,7 +266,8 @@ void lower_bring(Compiler *c, const TileStmt *s)
 	work_of(&w, s);
 	if (b->store->space == SPACE_GSM && !c->par_depth) {
 		/* every core brings its share; the others see it after a barrier */
-		int64_t rows = upper(c, w.space[0].extent), share = (rows + c->m->cores - 1) / c->m->cores;
+		int64_t rows = greatest(c, w.space[0].extent),
+				share = (rows + c->m->cores - 1) / c->m->cores;
 		Chunk k = chunk_open(c, &w, 0, share);
 		if (k.node) k.node->loop->par = k.node->loop->independent = true;
 		move_in(c, &w);

@@ -51,7 +51,7 @@ static TileAccess temp_over(RegionCtx *x, uint32_t mask, DType t)
 	int64_t cap[TILE_RANK];
 	TileAccess y = {0};
 	for (uint32_t i = 0; i < n; i++) {
-		cap[i] = upper(c, x->w->space[order[i]].extent);
+		cap[i] = greatest(c, x->w->space[order[i]].extent);
 		y.index[i] = dim_sym(c->p->dims, x->w->space[order[i]].sym);
 	}
 	if (n == 0) {
@@ -67,7 +67,7 @@ static TileAccess temp_over(RegionCtx *x, uint32_t mask, DType t)
 static Operand arg_over(RegionCtx *x, const TileAccess *y, uint32_t mask, bool writes)
 {
 	uint32_t order[TILE_SPACE], n = order_of(mask, order);
-	Operand o = operand(x->c, x->w, y, order, n, !writes, writes);
+	Operand o = operand_of(x->c, x->w, y, order, n, !writes, writes);
 	if (n == 0) {
 		o.rank = 1;
 		o.dim[0] = dim_const(x->c->p->dims, 1);
@@ -92,7 +92,7 @@ static RegionValue to_access(RegionCtx *x, RegionValue v)
 	if (v.kind == VALUE_ACCESS) return v;
 	RegionValue y = {.kind = VALUE_ACCESS, .type = v.type, .mask = 0};
 	y.access = temp_over(x, 0, v.type);
-	Insn *i = emit(x->c, I_V_FILL);
+	Insn *i = insn_add(x->c, I_V_FILL);
 	i->arg[0] = arg_over(x, &y.access, 0, true);
 	set_scalar(i, &v);
 	return y;
@@ -121,7 +121,7 @@ static RegionValue vector_binary(RegionCtx *x, PearlFunc f, RegionValue a, Regio
 	a = to_access(x, a);
 	y.mask = a.mask | (b.kind == VALUE_ACCESS ? b.mask : 0);
 	y.access = temp_over(x, y.mask, t);
-	Insn *i = emit(x->c, I_V_BIN);
+	Insn *i = insn_add(x->c, I_V_BIN);
 	i->field[F_VEC_func] = f;
 	i->arg[0] = arg_over(x, &y.access, y.mask, true);
 	i->arg[1] = arg_over(x, &a.access, y.mask, false);
@@ -161,7 +161,7 @@ static RegionValue vector_dim(RegionCtx *x, Dim d)
 			continue;
 		RegionValue y = {.kind = VALUE_ACCESS, .type = DT_I32, .mask = mask};
 		y.access = temp_over(x, mask, DT_I32);
-		Insn *i = emit(c, I_V_IOTA);
+		Insn *i = insn_add(c, I_V_IOTA);
 		i->arg[0] = arg_over(x, &y.access, mask, true);
 		i->field[F_VEC_axes] = 0;
 		i->field[F_VEC_imm] = (int64_t)(uint32_t)(int32_t)k;
@@ -171,8 +171,9 @@ static RegionValue vector_dim(RegionCtx *x, Dim d)
 		return y;
 	}
 	if (dim_terms(d) < 2) {
-		fail(c, c->at, "index expression `%s` in a region is not affine in the space variables",
-		     dim_text(c->arena, d));
+		pearl_fail(c, c->at,
+		           "index expression `%s` in a region is not affine in the space variables",
+		           dim_text(c->arena, d));
 		return reg_value(c, dim_const(c->p->dims, 0));
 	}
 	/* a sum: what has no space variable in one scalar, then term by term */
@@ -255,7 +256,7 @@ static RegionValue node_emit(RegionCtx *x, uint32_t n, const TileAccess *target,
 	                 .mask = target ? full : mask};
 	DType t = node->type;
 	y.access = target ? *target : temp_over(x, mask, t);
-	Insn *i = emit(c, arity == 1 ? I_V_UN : arity == 2 ? I_V_BIN : I_V_TRI);
+	Insn *i = insn_add(c, arity == 1 ? I_V_UN : arity == 2 ? I_V_BIN : I_V_TRI);
 	i->field[F_VEC_func] = f;
 	i->arg[0] = arg_over(x, &y.access, y.mask, true);
 	for (uint32_t k = 0; k < arity; k++) {
@@ -330,7 +331,7 @@ void region_lower(Compiler *c, Work *w, const Region *r)
 	for (uint32_t k = 0; k < r->n_out && !c->failed; k++) {
 		if (result[k].kind == VALUE_REG) continue;
 		RegionValue v = x.value[r->out[k]];
-		Insn *i = emit(c, v.kind == VALUE_ACCESS ? I_V_UN : I_V_FILL);
+		Insn *i = insn_add(c, v.kind == VALUE_ACCESS ? I_V_UN : I_V_FILL);
 		i->arg[0] = arg_over(&x, &w->out[k], full, true);
 		if (v.kind == VALUE_ACCESS) {
 			i->field[F_VEC_func] = VF_COPY;
@@ -344,7 +345,7 @@ void region_lower(Compiler *c, Work *w, const Region *r)
 static int64_t region_bytes(Compiler *c, const Work *w, const Region *r, bool out)
 {
 	int64_t elements = 1, sum = 0;
-	for (uint32_t v = 0; v < w->n_space; v++) elements *= upper(c, w->space[v].extent);
+	for (uint32_t v = 0; v < w->n_space; v++) elements *= greatest(c, w->space[v].extent);
 	uint32_t calls = out ? 1 : 0;
 	for (uint32_t n = 0; n + 1 < r->n; n++) calls += r->node[n].kind >= RN_DIM;
 	for (uint32_t i = 0; i < w->n_in; i++) {
@@ -372,7 +373,7 @@ static void with_chunks(Compiler *c, Work *w, const Region *r, bool out, uint32_
 	uint32_t n = 0;
 	while (w->n_space > PEARL_RANK && n < 20) open[n++] = chunk_open(c, w, 0, 1);
 	for (uint32_t v = 0; v < w->n_space && n < 20 && w->n_space > keep;) {
-		int64_t bytes = region_bytes(c, w, r, out), extent = upper(c, w->space[v].extent);
+		int64_t bytes = region_bytes(c, w, r, out), extent = greatest(c, w->space[v].extent);
 		if (bytes <= c->spm_budget) break;
 		if (extent <= 1) {
 			v++;
@@ -411,7 +412,7 @@ static void put_leaf(Compiler *c, Work *w, const Region *r)
 	for (uint32_t k = 0; k < w->n_out; k++) store_out(c, w, from[k], &to[k], w->accumulate);
 }
 
-void lower_map(Compiler *c, const TileStmt *s)
+void pearl_lower_map(Compiler *c, const TileStmt *s)
 {
 	Work w;
 	work_of(&w, s);

@@ -17,7 +17,7 @@ typedef struct Slot {
 static int64_t elements(Compiler *c, const Operand *o)
 {
 	int64_t n = 1;
-	for (uint32_t d = 0; d < o->rank; d++) n *= upper(c, o->dim[d]);
+	for (uint32_t d = 0; d < o->rank; d++) n *= greatest(c, o->dim[d]);
 	return n;
 }
 
@@ -36,8 +36,8 @@ static void cost_of(Compiler *c, Slot *s)
 		break;
 	case Q_D: s->cost = n / m->array_cols + 12, s->delay = s->cost + 12; break;
 	case Q_M: {
-		int64_t rows = upper(c, i->arg[0].dim[0]) * upper(c, i->arg[0].dim[1]), k = 1;
-		for (uint32_t d = 2; d < 5; d++) k *= upper(c, i->arg[1].dim[d]);
+		int64_t rows = greatest(c, i->arg[0].dim[0]) * greatest(c, i->arg[0].dim[1]), k = 1;
+		for (uint32_t d = 2; d < 5; d++) k *= greatest(c, i->arg[1].dim[d]);
 		s->cost =
 			rows * ((k + m->array_rows - 1) / m->array_rows) * (i->arg[1].dtype == DT_F32 ? 4 : 1);
 		s->delay = s->cost + m->array_rows + m->array_cols;

@@ -59,11 +59,11 @@ static void map_hbm(Compiler *c)
 			            dtype_name(s->dtype), dtype_name(o->dtype));
 		int64_t run = dtype_bytes(s->dtype, 1);
 		for (uint32_t i = o->rank; i-- > 0;) {
-			s->cap[i] = upper(c, o->dims[i]);
+			s->cap[i] = greatest(c, o->dims[i]);
 			s->stride[i] = run;
 			if (s->cap[i] < 1) s->cap[i] = 1;
 			if (__builtin_mul_overflow(run, s->cap[i], &run) || run > c->m->hbm_bytes) {
-				fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name, c->m->name);
+				pearl_fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name, c->m->name);
 				return;
 			}
 		}
@@ -85,8 +85,8 @@ static void map_hbm(Compiler *c)
 		if (o->kind != TB_ARENA || at + s->bytes > end)
 			end = s->base + s->bytes > end ? s->base + s->bytes : end;
 		if (end > c->m->hbm_bytes)
-			fail(c, o->span, "the buffers need more than the %lld bytes of memory of `%s`",
-			     (long long)c->m->hbm_bytes, c->m->name);
+			pearl_fail(c, o->span, "the buffers need more than the %lld bytes of memory of `%s`",
+			           (long long)c->m->hbm_bytes, c->m->name);
 		s->region = pearl_add_region(c->q, &(PearlRegion){o->name, SPACE_HBM, true,
 		                                                  o->kind != TB_WEIGHT && o->kind != TB_IN,
 		                                                  s->base, s->bytes, (int32_t)b});
@@ -111,7 +111,7 @@ static const ExprWord *expr_of(Compiler *c, Dim d)
 {
 	ExprVec v = {0};
 	if (!dim_to_expr(d, expr_param, c->p, c->q->arena, &v))
-		fail(c, c->at, "`%s` depends on more than the parameters", dim_text(c->arena, d));
+		pearl_fail(c, c->at, "`%s` depends on more than the parameters", dim_text(c->arena, d));
 	return v.at;
 }
 
@@ -265,8 +265,8 @@ PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,
 		add_addresses(&c, f);
 		c.q->interface = f;
 		for (uint32_t i = 0; i < p->entries.n && !c.failed; i++)
-			lower_entry(&c, p->entries.at[i], i);
-		if (p->prepack && !c.failed) lower_entry(&c, p->prepack, (uint32_t)p->entries.n);
+			pearl_lower_entry(&c, p->entries.at[i], i);
+		if (p->prepack && !c.failed) pearl_lower_entry(&c, p->prepack, (uint32_t)p->entries.n);
 	}
 	arena_free(c.arena);
 	return d->errors > errors || c.failed ? NULL : c.q;

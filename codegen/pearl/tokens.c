@@ -80,7 +80,7 @@ static uint8_t token(Compiler *c, PearlQueue p, PearlQueue q, uint32_t initial, 
 	for (uint32_t i = 0; i < c->q->tokens.n; i++)
 		if (!strcmp(c->q->tokens.at[i].name, name)) return (uint8_t)(i + 1);
 	if (c->q->tokens.n >= PEARL_TOKENS) {
-		fail(c, c->kernel->span, "it needs more than %d tokens", PEARL_TOKENS);
+		pearl_fail(c, c->kernel->span, "it needs more than %d tokens", PEARL_TOKENS);
 		return 1;
 	}
 	return (uint8_t)(pearl_add_token(c->q, name, p, q, (uint8_t)initial, 120) + 1);
@@ -245,8 +245,8 @@ static void tokens_staged(Compiler *c, StepList *l, const LoopInfo *loop, uint32
 					                                                             : 1;
 					StagedEdge e = {b, a, d + ia->stage - ib->stage, s->queue, t->queue};
 					if (e.start < 0 || (e.start == 0 && b > a)) {
-						fail(c, c->kernel->span,
-						     "the schedule of a staged loop breaks a dependence");
+						pearl_fail(c, c->kernel->span,
+						           "the schedule of a staged loop breaks a dependence");
 						return;
 					}
 					vec_push(c->arena, &edge, e);

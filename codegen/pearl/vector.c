@@ -20,7 +20,7 @@ static uint32_t order_first(Work *w, uint32_t mask)
 static int64_t space_bytes(Compiler *c, const Work *w)
 {
 	int64_t bytes = 4;
-	for (uint32_t v = 0; v < w->n_space; v++) bytes *= upper(c, w->space[v].extent);
+	for (uint32_t v = 0; v < w->n_space; v++) bytes *= greatest(c, w->space[v].extent);
 	return bytes;
 }
 
@@ -35,7 +35,7 @@ static TileAccess region_value(Compiler *c, Work *w, const Region *r, DType as)
 	TileAccess y = {0};
 	int64_t cap[TILE_RANK];
 	for (uint32_t v = 0; v < w->n_space; v++) {
-		cap[v] = upper(c, w->space[v].extent);
+		cap[v] = greatest(c, w->space[v].extent);
 		y.index[v] = dim_sym(c->p->dims, w->space[v].sym);
 	}
 	y.obj = temp_obj(c, SPACE_SPM, as, w->n_space, cap);
@@ -52,8 +52,8 @@ static void reduced_operands(Compiler *c, const Work *w, const TileAccess *a, co
 {
 	uint32_t order[TILE_SPACE];
 	for (uint32_t v = 0; v < w->n_space; v++) order[v] = v;
-	*oa = operand(c, w, a, order, w->n_space, true, false);
-	*oo = operand(c, w, out, order, lead, reads, true);
+	*oa = operand_of(c, w, a, order, w->n_space, true, false);
+	*oo = operand_of(c, w, out, order, lead, reads, true);
 	if (lead) return;
 	for (uint32_t v = oa->rank; v-- > 0;)
 		oa->dim[v + 1] = oa->dim[v], oa->stride[v + 1] = oa->stride[v];
@@ -70,7 +70,7 @@ static DType region_type(Compiler *c, const Work *w, const Region *r)
 	return dtype_widened(r->node[r->out[0]].type);
 }
 
-void lower_reduce(Compiler *c, const TileStmt *s)
+void pearl_lower_reduce(Compiler *c, const TileStmt *s)
 {
 	static const uint8_t func[NUM_TILE_REDUCE] = {[RED_SUM] = VF_ADD,
 	                                              [RED_MAX] = VF_MAX,
@@ -83,7 +83,7 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 	uint32_t n = 0;
 	uint32_t lead = order_first(&w, access_mask(&w, &w.out[0]));
 	for (uint32_t v = 0; v < lead;) { /* cut the kept variables */
-		int64_t bytes = space_bytes(c, &w), extent = upper(c, w.space[v].extent);
+		int64_t bytes = space_bytes(c, &w), extent = greatest(c, w.space[v].extent);
 		bool wide = w.n_space > (lead ? PEARL_RANK : PEARL_RANK - 1);
 		if (!wide && bytes <= c->spm_budget) break;
 		int64_t size = wide ? 1 : extent * c->spm_budget / bytes;
@@ -102,15 +102,15 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 	DType t = region_type(c, &w, &s->region);
 	for (uint32_t v = lead; v < w.n_space && n < 20;
 	     v++) { /* then the reduced ones, accumulating */
-		int64_t bytes = space_bytes(c, &w), extent = upper(c, w.space[v].extent);
+		int64_t bytes = space_bytes(c, &w), extent = greatest(c, w.space[v].extent);
 		if (bytes <= c->spm_budget || s->reduce == RED_ARGMAX) break;
 		int64_t size = extent * c->spm_budget / bytes;
 		if (size < 1) size = 1;
 		if (!accumulate) {
 			uint32_t order[TILE_SPACE];
 			for (uint32_t k = 0; k < lead; k++) order[k] = k;
-			Insn *i = emit(c, I_V_FILL);
-			i->arg[0] = operand(c, &w, &w.out[0], order, lead, false, true);
+			Insn *i = insn_add(c, I_V_FILL);
+			i->arg[0] = operand_of(c, &w, &w.out[0], order, lead, false, true);
 			if (!lead) i->arg[0].rank = 1, i->arg[0].dim[0] = dim_const(c->p->dims, 1);
 			double init = s->reduce == RED_MAX ? -INFINITY : s->reduce == RED_MIN ? INFINITY : 0;
 			float f = (float)init;
@@ -136,15 +136,15 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 		int64_t cap[TILE_RANK];
 		uint32_t order[TILE_SPACE];
 		for (uint32_t v = 0; v < w.n_space; v++) {
-			cap[v] = upper(c, w.space[v].extent);
+			cap[v] = greatest(c, w.space[v].extent);
 			order[v] = v;
 			y.index[v] = dim_sym(c->p->dims, w.space[v].sym);
 		}
 		y.obj = temp_obj(c, SPACE_SPM, t, w.n_space, cap);
-		Insn *i = emit(c, I_V_UN);
+		Insn *i = insn_add(c, I_V_UN);
 		i->field[F_VEC_func] = VF_ABS;
-		i->arg[0] = operand(c, &inner, &y, order, w.n_space, false, true);
-		i->arg[1] = operand(c, &inner, &a, order, w.n_space, true, false);
+		i->arg[0] = operand_of(c, &inner, &y, order, w.n_space, false, true);
+		i->arg[1] = operand_of(c, &inner, &a, order, w.n_space, true, false);
 		a = y;
 	}
 	Insn *i;
@@ -153,16 +153,16 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 		int64_t cap[TILE_RANK];
 		memset(value.index, 0, sizeof value.index);
 		for (uint32_t v = 0; v < lead; v++)
-			cap[v] = upper(c, w.space[v].extent),
+			cap[v] = greatest(c, w.space[v].extent),
 			value.index[v] = dim_sym(c->p->dims, w.space[v].sym);
 		if (!lead) cap[0] = 1, value.index[0] = dim_const(c->p->dims, 0);
 		value.obj = temp_obj(c, SPACE_SPM, t, lead ? lead : 1, cap);
-		i = emit(c, I_V_RED);
+		i = insn_add(c, I_V_RED);
 		reduced_operands(c, &w, &a, &value, lead, &i->arg[1], &i->arg[0], false);
 		Operand unused;
 		reduced_operands(c, &w, &a, &w.out[0], lead, &unused, &i->arg[2], false);
 	} else {
-		i = emit(c, I_V_RED);
+		i = insn_add(c, I_V_RED);
 		reduced_operands(c, &w, &a, &w.out[0], lead, &i->arg[1], &i->arg[0], accumulate);
 	}
 	i->field[F_VEC_func] = func[s->reduce];
@@ -171,7 +171,7 @@ void lower_reduce(Compiler *c, const TileStmt *s)
 	while (n) chunk_close(c, open[--n]);
 }
 
-void lower_ordered(Compiler *c, const TileStmt *s)
+void pearl_lower_ordered(Compiler *c, const TileStmt *s)
 {
 	Work w;
 	work_of(&w, s);
@@ -189,7 +189,7 @@ void lower_ordered(Compiler *c, const TileStmt *s)
 	uint32_t n = 0;
 	while (lead + 1 > PEARL_RANK - 1 && n < 8) open[n++] = chunk_open(c, &w, 0, 1), lead--;
 	if (lead && space_bytes(c, &w) > c->spm_budget) {
-		int64_t extent = upper(c, w.space[0].extent),
+		int64_t extent = greatest(c, w.space[0].extent),
 				size = extent * c->spm_budget / space_bytes(c, &w);
 		if (size < 1) size = 1;
 		if (size < extent) {
@@ -204,28 +204,28 @@ void lower_ordered(Compiler *c, const TileStmt *s)
 	if (k) inner.n_space = lead + 1;
 	TileAccess a = region_value(c, &inner, &s->region, region_type(c, &w, &s->region));
 	if (s->op == TILE_SCAN && (s->reduce == RED_AMAX || s->reduce == RED_ARGMAX)) {
-		fail(c, s->span, "a running amax or argmax is not supported on Pearl");
+		pearl_fail(c, s->span, "a running amax or argmax is not supported on Pearl");
 		return;
 	}
 	if (s->op != TILE_SCAN && s->n_out == 1) { /* positions that nobody wants */
 		int64_t cap[TILE_RANK];
 		w.out[1] = (TileAccess){0};
 		for (uint32_t v = 0; v <= lead; v++) {
-			cap[v] = upper(c, w.space[over[v]].extent);
+			cap[v] = greatest(c, w.space[over[v]].extent);
 			w.out[1].index[v] = dim_sym(c->p->dims, w.space[over[v]].sym);
 		}
 		w.out[1].obj = temp_obj(c, SPACE_SPM, DT_I32, lead + 1, cap);
 	}
-	Insn *i = emit(c, s->op == TILE_SCAN ? I_V_SCAN : s->op == TILE_TOPK ? I_V_TOPK : I_V_SORT);
-	i->arg[0] = operand(c, &w, &w.out[0], over, lead + 1, false, true);
+	Insn *i = insn_add(c, s->op == TILE_SCAN ? I_V_SCAN : s->op == TILE_TOPK ? I_V_TOPK : I_V_SORT);
+	i->arg[0] = operand_of(c, &w, &w.out[0], over, lead + 1, false, true);
 	if (s->op == TILE_SCAN) {
-		i->arg[1] = operand(c, &w, &a, order, lead + 1, true, false);
+		i->arg[1] = operand_of(c, &w, &a, order, lead + 1, true, false);
 		i->field[F_VEC_func] = s->reduce == RED_MAX   ? VF_MAX
 		                       : s->reduce == RED_MIN ? VF_MIN
 		                                              : VF_ADD;
 	} else {
-		i->arg[1] = operand(c, &w, &w.out[1], over, lead + 1, false, true);
-		i->arg[2] = operand(c, &w, &a, order, lead + 1, true, false);
+		i->arg[1] = operand_of(c, &w, &w.out[1], over, lead + 1, false, true);
+		i->arg[2] = operand_of(c, &w, &a, order, lead + 1, true, false);
 		i->field[F_VEC_descending] = s->descending || s->op == TILE_TOPK;
 	}
 	while (n) chunk_close(c, open[--n]);
@@ -304,13 +304,14 @@ static void causal_fields(Insn *i, Dim limit, Dim first, int64_t per)
 	i->n_reg = 2;
 }
 
-void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const TileStmt *mask)
+void pearl_lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused,
+                         const TileStmt *mask)
 {
 	(void)unused;
 	Work w;
 	work_of(&w, s);
 	if (w.n_space != 2) {
-		fail(c, s->span, "softmax_step wants two space variables");
+		pearl_fail(c, s->span, "softmax_step wants two space variables");
 		return;
 	}
 	uint32_t order[2] = {0, 1};
@@ -318,15 +319,15 @@ void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const
 	Store *m = access_store(c, &w.out[2]), *l = access_store(c, &w.out[3]),
 		  *alpha = access_store(c, &w.out[1]);
 	if (!m->group || m->group != l->group || m->group_at != 0) {
-		fail(c, s->span, "the state of this softmax_step cannot lie together");
+		pearl_fail(c, s->span, "the state of this softmax_step cannot lie together");
 		return;
 	}
 	TileAccess score = access_resolve(c, &w.in[0]);
 	if (access_store(c, &score)->space == SPACE_HBM) stage_in(c, &w, &score, NUM_DTYPES);
-	Insn *i = emit(c, I_V_SMX);
-	i->arg[0] = operand(c, &w, &w.out[0], order, 2, false, true);
-	i->arg[1] = operand(c, &w, &score, order, 2, true, false);
-	Operand state = operand(c, &w, &w.out[2], order, 1, true, true);
+	Insn *i = insn_add(c, I_V_SMX);
+	i->arg[0] = operand_of(c, &w, &w.out[0], order, 2, false, true);
+	i->arg[1] = operand_of(c, &w, &score, order, 2, true, false);
+	Operand state = operand_of(c, &w, &w.out[2], order, 1, true, true);
 	state.store = m->group;
 	state.rank = 2;
 	state.dim[1] = state.dim[0];
@@ -343,10 +344,10 @@ void lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused, const
 	int64_t per;
 	if (mask && causal_form(c, mask, &limit, &first, &per)) causal_fields(i, limit, first, per);
 	if (alpha->group == m->group) return;
-	Insn *copy = emit(c, I_V_UN);
+	Insn *copy = insn_add(c, I_V_UN);
 	copy->field[F_VEC_func] = VF_COPY;
-	copy->arg[0] = operand(c, &w, &w.out[1], order, 1, false, true);
-	copy->arg[1] = operand(c, &w, &w.out[2], order, 1, true, false);
+	copy->arg[0] = operand_of(c, &w, &w.out[1], order, 1, false, true);
+	copy->arg[1] = operand_of(c, &w, &w.out[2], order, 1, true, false);
 	copy->arg[1].store = m->group;
 	copy->arg[1].offset = dim_addc(c->p->dims, copy->arg[1].offset, 2 * l->group_at);
 }

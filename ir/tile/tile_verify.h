@@ -1,5 +1,5 @@
 /* The insides of the tile verifier, shared by verify.c (control flow, kernels, entries) and
- * verify_operation.c (operations, accesses, regions). */
+ * tile_verify_operation.c (operations, accesses, regions). */
 #ifndef NACRE_IR_TILE_VERIFY_H
 #define NACRE_IR_TILE_VERIFY_H
 #include "ir/tile/tile.h"
@@ -33,13 +33,14 @@ static inline uint32_t v_symbols(const Verifier *v)
 	return dim_pool_syms(v->p->dims);
 }
 
-bool verify_error(Verifier *v, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4); /* false */
-bool verify_dim(Verifier *v, Span at, Dim d, const char *what); /* present, no overflow, in scope */
-bool verify_le(Verifier *v, Dim a, Dim b);
-bool verify_lt(Verifier *v, Dim a, Dim b);
-bool verify_symbol(Verifier *v, Span at, DimSym *s, Dim lo, Dim hi);
-void verify_forget(Verifier *v, size_t symbols, size_t facts); /* back to so many */
+bool tile_verify_error(Verifier *v, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4); /* false */
+bool tile_verify_dim(Verifier *v, Span at, Dim d,
+                     const char *what); /* present, no overflow, in scope */
+bool tile_verify_le(Verifier *v, Dim a, Dim b);
+bool tile_verify_lt(Verifier *v, Dim a, Dim b);
+bool tile_verify_symbol(Verifier *v, Span at, DimSym *s, Dim lo, Dim hi);
+void tile_verify_forget(Verifier *v, size_t symbols, size_t facts); /* back to so many */
 /* The access itself: its object in scope, rank, indices within the object. */
-bool verify_access(Verifier *v, const TileStmt *s, const TileAccess *a, bool written);
-void verify_operation(Verifier *v, const TileStmt *s);
+bool tile_verify_access(Verifier *v, const TileStmt *s, const TileAccess *a, bool written);
+void tile_verify_operation(Verifier *v, const TileStmt *s);
 #endif

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-bool verify_error(Verifier *v, Span at, const char *fmt, ...)
+bool tile_verify_error(Verifier *v, Span at, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -48,41 +48,42 @@ static void symbol_known(void *ctx, DimSym *s)
 {
 	Known *k = ctx;
 	if (k->ok && (s->id >= v_symbols(k->v) || !k->v->known[s->id]))
-		k->ok = verify_error(k->v, k->at, "`%s` is used outside of its scope", s->name);
+		k->ok = tile_verify_error(k->v, k->at, "`%s` is used outside of its scope", s->name);
 }
 
-bool verify_dim(Verifier *v, Span at, Dim d, const char *what)
+bool tile_verify_dim(Verifier *v, Span at, Dim d, const char *what)
 {
-	if (!d) return verify_error(v, at, "%s is missing", what);
-	if (dim_is_poison(d)) return verify_error(v, at, "%s overflows 64 bits", what);
+	if (!d) return tile_verify_error(v, at, "%s is missing", what);
+	if (dim_is_poison(d)) return tile_verify_error(v, at, "%s overflows 64 bits", what);
 	Known k = {v, at, true};
 	dim_visit_syms(d, symbol_known, &k);
 	return k.ok;
 }
 
-bool verify_le(Verifier *v, Dim a, Dim b)
+bool tile_verify_le(Verifier *v, Dim a, Dim b)
 {
 	return dim_le(&v->facts, a, b) == PROOF_YES;
 }
 
-bool verify_lt(Verifier *v, Dim a, Dim b)
+bool tile_verify_lt(Verifier *v, Dim a, Dim b)
 {
-	return verify_le(v, dim_addc(v->p->dims, a, 1), b);
+	return tile_verify_le(v, dim_addc(v->p->dims, a, 1), b);
 }
 
 /* A symbol comes into scope with the range lo..hi that control gives it: its own range, which proofs
  * use, must hold it. */
-bool verify_symbol(Verifier *v, Span at, DimSym *s, Dim lo, Dim hi)
+bool tile_verify_symbol(Verifier *v, Span at, DimSym *s, Dim lo, Dim hi)
 {
-	if (!s || s->id >= v_symbols(v)) return verify_error(v, at, "a variable is missing");
-	if (v->known[s->id]) return verify_error(v, at, "`%s` is defined twice", s->name);
-	if (!verify_dim(v, at, s->lo, "a lower bound") || !verify_dim(v, at, s->hi, "an upper bound"))
+	if (!s || s->id >= v_symbols(v)) return tile_verify_error(v, at, "a variable is missing");
+	if (v->known[s->id]) return tile_verify_error(v, at, "`%s` is defined twice", s->name);
+	if (!tile_verify_dim(v, at, s->lo, "a lower bound") ||
+	    !tile_verify_dim(v, at, s->hi, "an upper bound"))
 		return false;
-	if (!verify_le(v, s->lo, lo) || !verify_le(v, hi, s->hi))
-		return verify_error(v, at,
-		                    "the range of `%s`, %s to %s, does not hold what it can be: %s to %s",
-		                    s->name, dim_text(v->arena, s->lo), dim_text(v->arena, s->hi),
-		                    dim_text(v->arena, lo), dim_text(v->arena, hi));
+	if (!tile_verify_le(v, s->lo, lo) || !tile_verify_le(v, hi, s->hi))
+		return tile_verify_error(
+			v, at, "the range of `%s`, %s to %s, does not hold what it can be: %s to %s", s->name,
+			dim_text(v->arena, s->lo), dim_text(v->arena, s->hi), dim_text(v->arena, lo),
+			dim_text(v->arena, hi));
 	v->known[s->id] = true;
 	vec_push(v->arena, &v->scope, s);
 	return true;
@@ -99,7 +100,7 @@ static ScopeMark scope_open(Verifier *v)
 	return (ScopeMark){v->scope.n, v->places.n, v->facts.nonneg.n};
 }
 
-void verify_forget(Verifier *v, size_t symbols, size_t facts)
+void tile_verify_forget(Verifier *v, size_t symbols, size_t facts)
 {
 	while (v->scope.n > symbols) v->known[v->scope.at[--v->scope.n]->id] = false;
 	v->facts.nonneg.n = facts;
@@ -107,7 +108,7 @@ void verify_forget(Verifier *v, size_t symbols, size_t facts)
 
 static void scope_close(Verifier *v, ScopeMark m)
 {
-	verify_forget(v, m.symbols, m.facts);
+	tile_verify_forget(v, m.symbols, m.facts);
 	v->places.n = m.places;
 }
 
@@ -128,18 +129,19 @@ static void loop_facts(Verifier *v, const TileStmt *s)
 
 static void verify_loop(Verifier *v, const TileStmt *s)
 {
-	if (!verify_dim(v, s->span, s->lo, "the lower end of a loop")) return;
-	if (!verify_dim(v, s->span, s->hi, "the upper end of a loop")) return;
+	if (!tile_verify_dim(v, s->span, s->lo, "the lower end of a loop")) return;
+	if (!tile_verify_dim(v, s->span, s->hi, "the upper end of a loop")) return;
 	if (s->by < 1) {
-		verify_error(v, s->span, "a loop must advance by 1 or more, not by %lld", (long long)s->by);
+		tile_verify_error(v, s->span, "a loop must advance by 1 or more, not by %lld",
+		                  (long long)s->by);
 		return;
 	}
 	ScopeMark m = scope_open(v);
-	bool ok = verify_symbol(v, s->span, s->var, s->lo, dim_addc(v->p->dims, s->hi, -1));
+	bool ok = tile_verify_symbol(v, s->span, s->var, s->lo, dim_addc(v->p->dims, s->hi, -1));
 	if (ok && s->len) {
 		DimPool *p = v->p->dims;
 		Dim left = dim_min(p, number(v, s->by), dim_sub(p, s->hi, dim_sym(p, s->var)));
-		ok = verify_symbol(v, s->span, s->len, number(v, 1), left);
+		ok = tile_verify_symbol(v, s->span, s->len, number(v, 1), left);
 	}
 	if (ok) {
 		loop_facts(v, s);
@@ -174,12 +176,12 @@ static void cond_fact(Verifier *v, const TileCond *c, bool holds)
 static void verify_if(Verifier *v, const TileStmt *s)
 {
 	if (!s->n_cond || s->n_cond > COUNT(s->cond)) {
-		verify_error(v, s->span, "a choice needs one to %zu conditions", COUNT(s->cond));
+		tile_verify_error(v, s->span, "a choice needs one to %zu conditions", COUNT(s->cond));
 		return;
 	}
 	for (uint32_t i = 0; i < s->n_cond; i++)
-		if (!verify_dim(v, s->span, s->cond[i].a, "a condition") ||
-		    !verify_dim(v, s->span, s->cond[i].b, "a condition"))
+		if (!tile_verify_dim(v, s->span, s->cond[i].a, "a condition") ||
+		    !tile_verify_dim(v, s->span, s->cond[i].b, "a condition"))
 			return;
 	ScopeMark m = scope_open(v);
 	vec_push(v->arena, &v->ifs, s);
@@ -196,23 +198,23 @@ static void verify_place(Verifier *v, const TileStmt *s)
 {
 	const TileObj *o = s->place;
 	if (!o || o->kind != TB_PLACE || o->id >= v->kernel->places || o->rank > TILE_RANK) {
-		verify_error(v, s->span, "a place that is not one");
+		tile_verify_error(v, s->span, "a place that is not one");
 		return;
 	}
 	for (size_t i = 0; i < v->places.n; i++)
 		if (v->places.at[i].obj == o || v->places.at[i].obj->id == o->id) {
-			verify_error(v, s->span, "the place `%s` is made twice in one scope", o->name);
+			tile_verify_error(v, s->span, "the place `%s` is made twice in one scope", o->name);
 			return;
 		}
 	int64_t size = 1, n;
 	for (uint32_t d = 0; d < o->rank; d++) {
 		if (!o->dims[d] || !dim_is_const(o->dims[d], &n) || n < 1) {
-			verify_error(v, s->span, "the capacity of place `%s` is not made of constants",
-			             o->name);
+			tile_verify_error(v, s->span, "the capacity of place `%s` is not made of constants",
+			                  o->name);
 			return;
 		}
 		if (__builtin_mul_overflow(size, n, &size) || size > (int64_t)1 << 32) {
-			verify_error(v, s->span, "the place `%s` is too large", o->name);
+			tile_verify_error(v, s->span, "the place `%s` is too large", o->name);
 			return;
 		}
 	}
@@ -223,23 +225,23 @@ static void verify_place(Verifier *v, const TileStmt *s)
 static void verify_index(Verifier *v, const TileStmt *s)
 {
 	if (s->n_in != 1 || !s->var) {
-		verify_error(v, s->span, "an index needs a variable and one access");
+		tile_verify_error(v, s->span, "an index needs a variable and one access");
 		return;
 	}
-	if (!verify_access(v, s, &s->in[0], false)) return;
+	if (!tile_verify_access(v, s, &s->in[0], false)) return;
 	if (dtype_is_float(s->in[0].obj->dtype)) {
-		verify_error(v, s->span, "the index `%s` is loaded from %s `%s`", s->var->name,
-		             dtype_name(s->in[0].obj->dtype), s->in[0].obj->name);
+		tile_verify_error(v, s->span, "the index `%s` is loaded from %s `%s`", s->var->name,
+		                  dtype_name(s->in[0].obj->dtype), s->in[0].obj->name);
 		return;
 	}
-	if (s->var->lo && s->var->hi) verify_symbol(v, s->span, s->var, s->var->lo, s->var->hi);
+	if (s->var->lo && s->var->hi) tile_verify_symbol(v, s->span, s->var, s->var->lo, s->var->hi);
 }
 
 static void verify_block(Verifier *v, const TileBlock *b)
 {
 	ScopeMark m = scope_open(v);
 	if (++v->depth > VERIFY_DEPTH) {
-		if (b->first) verify_error(v, b->first->span, "statements are nested too deeply");
+		if (b->first) tile_verify_error(v, b->first->span, "statements are nested too deeply");
 	} else {
 		for (const TileStmt *s = b->first; s; s = s->next) switch (s->op) {
 			case TILE_PAR:
@@ -248,7 +250,7 @@ static void verify_block(Verifier *v, const TileBlock *b)
 			case TILE_IF: verify_if(v, s); break;
 			case TILE_PLACE: verify_place(v, s); break;
 			case TILE_INDEX: verify_index(v, s); break;
-			default: verify_operation(v, s); break;
+			default: tile_verify_operation(v, s); break;
 			}
 	}
 	v->depth--;
@@ -262,26 +264,27 @@ static bool verify_buffer(Verifier *v, const TileObj *o)
 	const Encoding *e = &o->enc;
 	int64_t k;
 	if (o->kind == TB_PLACE)
-		return verify_error(v, o->span, "the place `%s` among buffers", o->name);
-	if (o->rank > TILE_RANK) return verify_error(v, o->span, "`%s` has too many dims", o->name);
+		return tile_verify_error(v, o->span, "the place `%s` among buffers", o->name);
+	if (o->rank > TILE_RANK)
+		return tile_verify_error(v, o->span, "`%s` has too many dims", o->name);
 	for (uint32_t d = 0; d < o->rank; d++) {
-		if (!verify_dim(v, o->span, o->dims[d], "a dim")) return false;
-		if (!verify_le(v, number(v, 0), o->dims[d]))
-			return verify_error(v, o->span, "dim %u of `%s`, %s, may be negative", d, o->name,
-			                    dim_text(v->arena, o->dims[d]));
+		if (!tile_verify_dim(v, o->span, o->dims[d], "a dim")) return false;
+		if (!tile_verify_le(v, number(v, 0), o->dims[d]))
+			return tile_verify_error(v, o->span, "dim %u of `%s`, %s, may be negative", d, o->name,
+			                         dim_text(v->arena, o->dims[d]));
 	}
 	if (e->kind == ENC_PLAIN) return true;
 	if (o->rank < 2 || !e->nb)
-		return verify_error(v, o->span, "`%s` cannot be in panels: it has no rows and columns",
-		                    o->name);
+		return tile_verify_error(v, o->span, "`%s` cannot be in panels: it has no rows and columns",
+		                         o->name);
 	if (e->kind == ENC_PACK)
-		return e->kg || verify_error(v, o->span, "the panels of `%s` have no depth", o->name);
+		return e->kg || tile_verify_error(v, o->span, "the panels of `%s` have no depth", o->name);
 	if (!e->group || e->group % 2)
-		return verify_error(v, o->span, "groups of %u in `%s`: an even number is wanted", e->group,
-		                    o->name);
+		return tile_verify_error(v, o->span, "groups of %u in `%s`: an even number is wanted",
+		                         e->group, o->name);
 	if (!dim_is_const(o->dims[o->rank - 2], &k) || k % e->group)
-		return verify_error(v, o->span, "%s rows of `%s` are not whole groups of %u",
-		                    dim_text(v->arena, o->dims[o->rank - 2]), o->name, e->group);
+		return tile_verify_error(v, o->span, "%s rows of `%s` are not whole groups of %u",
+		                         dim_text(v->arena, o->dims[o->rank - 2]), o->name, e->group);
 	return true;
 }
 
@@ -292,7 +295,7 @@ static void verify_kernel(Verifier *v, const TileKernel *k)
 	bool ok = true;
 	for (size_t i = 0; i < k->bufs.n; i++) {
 		if (k->bufs.at[i]->id != i)
-			ok = verify_error(v, k->span, "`%s` is numbered wrongly", k->bufs.at[i]->name);
+			ok = tile_verify_error(v, k->span, "`%s` is numbered wrongly", k->bufs.at[i]->name);
 		ok = ok && verify_buffer(v, k->bufs.at[i]);
 	}
 	if (ok) verify_block(v, &k->body);
@@ -315,9 +318,9 @@ static bool verify_kinds(Verifier *v, const TileEntry *e, const TileKernel *k, c
 	if (f->kind == TB_WEIGHT) ok = buf->kind == TB_WEIGHT;
 	if (writes(f->kind)) ok = writes(buf->kind) || (prepack && buf->kind == TB_WEIGHT && !buf->key);
 	if (ok) return true;
-	return verify_error(v, k->span, "kernel `%s` %s `%s`, but `%s` is %s", k->name,
-	                    writes(f->kind) ? "writes" : "takes as a weight", f->name, buf->name,
-	                    buf->kind == TB_WEIGHT ? "a weight" : "not");
+	return tile_verify_error(v, k->span, "kernel `%s` %s `%s`, but `%s` is %s", k->name,
+	                         writes(f->kind) ? "writes" : "takes as a weight", f->name, buf->name,
+	                         buf->kind == TB_WEIGHT ? "a weight" : "not");
 }
 
 /* The formal's elements are those of the buffer after its leading indices. */
@@ -327,28 +330,30 @@ static bool verify_arg(Verifier *v, const TileEntry *e, const TileKernel *k, con
 	DimPool *p = v->p->dims;
 	TileObj *b = a->buf;
 	if (!b || b->id >= v->p->bufs.n || v->p->bufs.at[b->id] != b)
-		return verify_error(v, k->span, "`%s` of kernel `%s` is given no buffer", f->name, k->name);
+		return tile_verify_error(v, k->span, "`%s` of kernel `%s` is given no buffer", f->name,
+		                         k->name);
 	if (a->n_lead > b->rank)
-		return verify_error(v, k->span, "`%s` has fewer dims than leading indices", b->name);
+		return tile_verify_error(v, k->span, "`%s` has fewer dims than leading indices", b->name);
 	for (uint32_t d = 0; d < a->n_lead; d++) {
-		if (!verify_dim(v, k->span, a->lead[d], "a leading index")) return false;
-		if (!verify_le(v, number(v, 0), a->lead[d]) || !verify_lt(v, a->lead[d], b->dims[d]))
-			return verify_error(v, k->span, "cannot prove that index %s of `%s` is within 0..%s",
-			                    dim_text(v->arena, a->lead[d]), b->name,
-			                    dim_text(v->arena, b->dims[d]));
+		if (!tile_verify_dim(v, k->span, a->lead[d], "a leading index")) return false;
+		if (!tile_verify_le(v, number(v, 0), a->lead[d]) ||
+		    !tile_verify_lt(v, a->lead[d], b->dims[d]))
+			return tile_verify_error(
+				v, k->span, "cannot prove that index %s of `%s` is within 0..%s",
+				dim_text(v->arena, a->lead[d]), b->name, dim_text(v->arena, b->dims[d]));
 	}
 	Dim have = number(v, 1), want = have;
 	for (uint32_t d = a->n_lead; d < b->rank; d++) have = dim_mul(p, have, b->dims[d]);
 	for (uint32_t d = 0; d < f->rank; d++) want = dim_mul(p, want, f->dims[d]);
 	if (dim_is_poison(have) || dim_is_poison(want))
-		return verify_error(v, k->span, "the size of `%s` overflows 64 bits", b->name);
+		return tile_verify_error(v, k->span, "the size of `%s` overflows 64 bits", b->name);
 	if (dim_eq(&v->facts, have, want) != PROOF_YES)
-		return verify_error(v, k->span, "`%s` has %s elements where `%s` of kernel `%s` has %s",
-		                    b->name, dim_text(v->arena, have), f->name, k->name,
-		                    dim_text(v->arena, want));
+		return tile_verify_error(
+			v, k->span, "`%s` has %s elements where `%s` of kernel `%s` has %s", b->name,
+			dim_text(v->arena, have), f->name, k->name, dim_text(v->arena, want));
 	if (f->dtype != b->dtype)
-		return verify_error(v, k->span, "`%s` is %s where `%s` of kernel `%s` is %s", b->name,
-		                    dtype_name(b->dtype), f->name, k->name, dtype_name(f->dtype));
+		return tile_verify_error(v, k->span, "`%s` is %s where `%s` of kernel `%s` is %s", b->name,
+		                         dtype_name(b->dtype), f->name, k->name, dtype_name(f->dtype));
 	const Encoding *x = &f->enc, *y = &b->enc;
 	bool same = x->kind == y->kind && x->nb == y->nb && x->kg == y->kg && x->group == y->group &&
 	            x->pad == y->pad;
@@ -357,8 +362,9 @@ static bool verify_arg(Verifier *v, const TileEntry *e, const TileKernel *k, con
 			same = f->rank >= d && b->rank >= a->n_lead + d &&
 			       f->dims[f->rank - d] == b->dims[b->rank - d];
 	if (!same)
-		return verify_error(v, k->span, "`%s` lies otherwise in memory than `%s` of kernel `%s`",
-		                    b->name, f->name, k->name);
+		return tile_verify_error(v, k->span,
+		                         "`%s` lies otherwise in memory than `%s` of kernel `%s`", b->name,
+		                         f->name, k->name);
 	return verify_kinds(v, e, k, f, b);
 }
 
@@ -398,9 +404,9 @@ static void verify_sharing(Verifier *v, const TileKernel *k, const TileArg *args
 				continue;
 			if (apart(v, &args[i], &args[j])) continue;
 			if (writes(x->kind) || writes(y->kind))
-				verify_error(v, k->span,
-				             "`%s` is both `%s` and `%s` of kernel `%s`, which writes it",
-				             args[i].buf->name, y->name, x->name, k->name);
+				tile_verify_error(v, k->span,
+				                  "`%s` is both `%s` and `%s` of kernel `%s`, which writes it",
+				                  args[i].buf->name, y->name, x->name, k->name);
 		}
 }
 
@@ -415,13 +421,13 @@ static void verify_steps(Verifier *v, const TileEntry *e, const TileStep *steps,
 			continue;
 		}
 		if (depth > VERIFY_DEPTH) {
-			verify_error(v, span_none(), "loops of entry `%s` are nested too deeply", e->name);
+			tile_verify_error(v, span_none(), "loops of entry `%s` are nested too deeply", e->name);
 			return;
 		}
-		if (!verify_dim(v, span_none(), s->count, "the count of a loop")) continue;
+		if (!tile_verify_dim(v, span_none(), s->count, "the count of a loop")) continue;
 		ScopeMark m = scope_open(v);
 		Dim last = dim_addc(v->p->dims, s->count, -1);
-		if (verify_symbol(v, span_none(), s->var, number(v, 0), last))
+		if (tile_verify_symbol(v, span_none(), s->var, number(v, 0), last))
 			verify_steps(v, e, s->body, depth + 1);
 		scope_close(v, m);
 	}
@@ -437,7 +443,7 @@ static bool launches(const TileStep *steps, const TileKernel *k)
 static void entry_facts(Verifier *v, const TileEntry *e)
 {
 	for (size_t i = 0; i < e->require.n; i++)
-		if (verify_dim(v, span_none(), e->require.at[i], "a required relation"))
+		if (tile_verify_dim(v, span_none(), e->require.at[i], "a required relation"))
 			fact_le(v, number(v, 0), e->require.at[i]);
 }
 
@@ -470,12 +476,12 @@ static void verify_params(Verifier *v)
 	for (size_t i = 0; i < p->params.n; i++) {
 		DimSym *s = p->params.at[i];
 		if (!s->lo || !s->hi || dim_is_poison(s->lo) || dim_is_poison(s->hi))
-			verify_error(v, s->span, "the range of `%s` is not valid", s->name);
+			tile_verify_error(v, s->span, "the range of `%s` is not valid", s->name);
 		else
-			verify_symbol(v, s->span, s, s->lo, s->hi);
+			tile_verify_symbol(v, s->span, s, s->lo, s->hi);
 	}
 	for (size_t i = 0; v->ok && i < p->require.n; i++)
-		if (verify_dim(v, span_none(), p->require.at[i], "a required relation"))
+		if (tile_verify_dim(v, span_none(), p->require.at[i], "a required relation"))
 			fact_le(v, number(v, 0), p->require.at[i]);
 }
 

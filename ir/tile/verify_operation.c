@@ -41,12 +41,12 @@ static bool verify_inside(Verifier *v, const TileStmt *s, const TileAccess *a, u
 {
 	DimPool *p = v->p->dims;
 	Dim index = a->index[d], size = a->obj->dims[d];
-	if (verify_le(v, dim_const(p, 0), index) && verify_lt(v, index, size)) return true;
+	if (tile_verify_le(v, dim_const(p, 0), index) && tile_verify_lt(v, index, size)) return true;
 	int64_t lo, hi, past, most;
 	dim_range(&v->facts, index, &lo, &hi);
 	dim_range(&v->facts, dim_sub(p, index, size), &past, &most);
-	verify_error(v, s->span, "cannot prove that `%s` stays inside of `%s`",
-	             tile_access_text(v->arena, a), a->obj->name);
+	tile_verify_error(v, s->span, "cannot prove that `%s` stays inside of `%s`",
+	                  tile_access_text(v->arena, a), a->obj->name);
 	Diag *e = v->d->list.n ? v->d->list.at[v->d->list.n - 1] : NULL;
 	if (e)
 		diag_note(v->d, e, a->obj->span, "index %s of dim %u of %s: from %s, to %s",
@@ -57,30 +57,30 @@ static bool verify_inside(Verifier *v, const TileStmt *s, const TileAccess *a, u
 	return false;
 }
 
-bool verify_access(Verifier *v, const TileStmt *s, const TileAccess *a, bool written)
+bool tile_verify_access(Verifier *v, const TileStmt *s, const TileAccess *a, bool written)
 {
 	TileObj *o = a->obj;
-	if (!o) return verify_error(v, s->span, "an operand is missing");
+	if (!o) return tile_verify_error(v, s->span, "an operand is missing");
 	if (!in_scope(v, o))
-		return verify_error(v, s->span, "`%s` is used outside of its scope", o->name);
+		return tile_verify_error(v, s->span, "`%s` is used outside of its scope", o->name);
 	if (written && (o->kind == TB_IN || o->kind == TB_WEIGHT))
-		return verify_error(v, s->span, "`%s` is written, but it is an input", o->name);
+		return tile_verify_error(v, s->span, "`%s` is written, but it is an input", o->name);
 	if (written && a->has_else)
-		return verify_error(v, s->span, "a store to `%s` with an else value", o->name);
+		return tile_verify_error(v, s->span, "a store to `%s` with an else value", o->name);
 	if (a->rows) {
 		if (a->rows_dim >= o->rank)
-			return verify_error(v, s->span, "`%s` has no dim %u to gather along", o->name,
-			                    a->rows_dim);
+			return tile_verify_error(v, s->span, "`%s` has no dim %u to gather along", o->name,
+			                         a->rows_dim);
 		if (a->rows->rows)
-			return verify_error(v, s->span, "rows of `%s` gathered by gathered rows", o->name);
-		if (!verify_access(v, s, a->rows, false)) return false;
+			return tile_verify_error(v, s->span, "rows of `%s` gathered by gathered rows", o->name);
+		if (!tile_verify_access(v, s, a->rows, false)) return false;
 		if (a->rows->obj->dtype != DT_I32)
-			return verify_error(v, s->span, "rows of `%s` are %s where i32 is wanted", o->name,
-			                    dtype_name(a->rows->obj->dtype));
+			return tile_verify_error(v, s->span, "rows of `%s` are %s where i32 is wanted", o->name,
+			                         dtype_name(a->rows->obj->dtype));
 	}
 	for (uint32_t d = 0; d < o->rank; d++) {
 		if (a->rows && d == a->rows_dim) continue;
-		if (!verify_dim(v, s->span, a->index[d], "an index")) return false;
+		if (!tile_verify_dim(v, s->span, a->index[d], "an index")) return false;
 		if (!a->has_else && !verify_inside(v, s, a, d)) return false;
 	}
 	return true;
@@ -137,7 +137,7 @@ static bool verify_par_write(Verifier *v, const TileStmt *s, const TileAccess *a
 	if (a->obj->kind == TB_PLACE) {
 		for (size_t i = 0; v->par && i < v->par_places; i++)
 			if (v->places.at[i].obj == a->obj)
-				return verify_error(
+				return tile_verify_error(
 					v, s->span,
 					"the place `%s` is written in a par loop outside of which it was made",
 					a->obj->name);
@@ -146,10 +146,10 @@ static bool verify_par_write(Verifier *v, const TileStmt *s, const TileAccess *a
 	for (size_t i = 0; i < v->pars.n; i++) {
 		const TileStmt *par = v->pars.at[i];
 		bool apart = a->rows != NULL || guarded(v, par) ||
-		             verify_le(v, par->hi, dim_addc(p, par->lo, par->by));
+		             tile_verify_le(v, par->hi, dim_addc(p, par->lo, par->by));
 		for (uint32_t d = 0; !apart && d < a->obj->rank; d++) apart = depends(par, a->index[d]);
 		if (!apart)
-			return verify_error(
+			return tile_verify_error(
 				v, s->span,
 				"every iteration of the par loop over `%s` writes the same elements `%s`",
 				par->var->name, tile_access_text(v->arena, a));
@@ -161,7 +161,7 @@ static bool verify_par_write(Verifier *v, const TileStmt *s, const TileAccess *a
 
 static bool region_fail(Verifier *v, const TileStmt *s, uint32_t node, const char *why)
 {
-	return verify_error(v, s->span, "value %u of the region: %s", node, why);
+	return tile_verify_error(v, s->span, "value %u of the region: %s", node, why);
 }
 
 static bool verify_call(Verifier *v, const TileStmt *s, const Region *r, uint32_t i)
@@ -212,7 +212,7 @@ static bool verify_node(Verifier *v, const TileStmt *s, uint32_t i)
 		return region_fail(v, s, i, "a constant is f32, i32 or bool");
 	case RN_DIM:
 		if (n->type != DT_I32) return region_fail(v, s, i, "an index is i32");
-		return verify_dim(v, s->span, n->dim, "an index");
+		return tile_verify_dim(v, s->span, n->dim, "an index");
 	case RN_CAST: return n->arg[0] < i || region_fail(v, s, i, "an operand comes after its use");
 	case RN_CALL: return verify_call(v, s, &s->region, i);
 	}
@@ -223,15 +223,15 @@ static bool verify_node(Verifier *v, const TileStmt *s, uint32_t i)
 static bool verify_region(Verifier *v, const TileStmt *s, uint32_t wanted)
 {
 	const Region *r = &s->region;
-	if (r->n > 256) return verify_error(v, s->span, "a region of more than 256 values");
+	if (r->n > 256) return tile_verify_error(v, s->span, "a region of more than 256 values");
 	if (r->n_out != wanted)
-		return verify_error(v, s->span, "the region gives %u values where %u are wanted", r->n_out,
-		                    wanted);
+		return tile_verify_error(v, s->span, "the region gives %u values where %u are wanted",
+		                         r->n_out, wanted);
 	for (uint32_t i = 0; i < r->n; i++)
 		if (!verify_node(v, s, i)) return false;
 	for (uint32_t i = 0; i < r->n_out; i++)
 		if (r->out[i] >= r->n)
-			return verify_error(v, s->span, "a result of the region that is no value of it");
+			return tile_verify_error(v, s->span, "a result of the region that is no value of it");
 	return true;
 }
 
@@ -241,9 +241,9 @@ static bool verify_counts(Verifier *v, const TileStmt *s, uint32_t in, uint32_t 
                           uint32_t most)
 {
 	if (in <= TILE_INS && s->n_in != in)
-		return verify_error(v, s->span, "%u operands where %u are wanted", s->n_in, in);
+		return tile_verify_error(v, s->span, "%u operands where %u are wanted", s->n_in, in);
 	if (s->n_out < least || s->n_out > most)
-		return verify_error(v, s->span, "%u results where %u are wanted", s->n_out, least);
+		return tile_verify_error(v, s->span, "%u results where %u are wanted", s->n_out, least);
 	return true;
 }
 
@@ -254,8 +254,9 @@ static bool verify_all_in(Verifier *v, const TileStmt *s, const TileAccess *a, c
 	for (uint32_t i = 0; i < s->n_space; i++) {
 		if (s->space[i].sym == but || mentions(a, s->space[i].sym)) continue;
 		if (dim_is_const(s->space[i].extent, &one) && one == 1) continue;
-		return verify_error(v, s->span, "`%s` is written several times: it does not mention `%s`",
-		                    tile_access_text(v->arena, a), s->space[i].sym->name);
+		return tile_verify_error(v, s->span,
+		                         "`%s` is written several times: it does not mention `%s`",
+		                         tile_access_text(v->arena, a), s->space[i].sym->name);
 	}
 	return true;
 }
@@ -289,13 +290,13 @@ static bool verify_overlap(Verifier *v, const TileStmt *s)
 		for (uint32_t k = 0; k < s->n_in; k++) {
 			if (s->in[k].obj != s->out[i].obj || lie_apart(v, &s->in[k], &s->out[i])) continue;
 			if (elementwise && same_access(&s->in[k], &s->out[i])) continue;
-			return verify_error(v, s->span, "`%s` is written while `%s` is read",
-			                    tile_access_text(v->arena, &s->out[i]),
-			                    tile_access_text(v->arena, &s->in[k]));
+			return tile_verify_error(v, s->span, "`%s` is written while `%s` is read",
+			                         tile_access_text(v->arena, &s->out[i]),
+			                         tile_access_text(v->arena, &s->in[k]));
 		}
 		for (uint32_t k = 0; k < i; k++)
 			if (s->out[k].obj == s->out[i].obj && !lie_apart(v, &s->out[k], &s->out[i]))
-				return verify_error(v, s->span, "`%s` is written twice", s->out[i].obj->name);
+				return tile_verify_error(v, s->span, "`%s` is written twice", s->out[i].obj->name);
 	}
 	return true;
 }
@@ -306,7 +307,7 @@ static bool verify_contract(Verifier *v, const TileStmt *s)
 	for (uint32_t i = 0; i < s->n_space; i++) {
 		const DimSym *x = s->space[i].sym;
 		if (!mentions(&s->in[0], x) && !mentions(&s->in[1], x) && !mentions(&s->out[0], x))
-			return verify_error(v, s->span, "`%s` occurs in no operand", x->name);
+			return tile_verify_error(v, s->span, "`%s` occurs in no operand", x->name);
 	}
 	return true;
 }
@@ -315,64 +316,64 @@ static bool verify_reduce(Verifier *v, const TileStmt *s)
 {
 	uint32_t reduced = 0;
 	if ((uint32_t)s->reduce >= NUM_TILE_REDUCE)
-		return verify_error(v, s->span, "no such reduction");
+		return tile_verify_error(v, s->span, "no such reduction");
 	if (!verify_counts(v, s, s->region.n_out ? TILE_INS + 1 : 1, 1, 1)) return false;
 	if (s->region.n_out && !verify_region(v, s, 1)) return false;
 	for (uint32_t i = 0; i < s->n_space; i++) reduced += !mentions(&s->out[0], s->space[i].sym);
 	if (s->reduce != RED_ARGMAX) return true;
-	if (reduced != 1) return verify_error(v, s->span, "argmax along %u variables", reduced);
-	if (s->accumulate) return verify_error(v, s->span, "an argmax cannot be continued");
+	if (reduced != 1) return tile_verify_error(v, s->span, "argmax along %u variables", reduced);
+	if (s->accumulate) return tile_verify_error(v, s->span, "an argmax cannot be continued");
 	return s->out[0].obj->dtype == DT_I32 ||
-	       verify_error(v, s->span, "the positions of an argmax are i32");
+	       tile_verify_error(v, s->span, "the positions of an argmax are i32");
 }
 
 static bool verify_softmax(Verifier *v, const TileStmt *s)
 {
 	if (!verify_counts(v, s, 1, 4, 4)) return false;
 	if (!isfinite(s->scale))
-		return verify_error(v, s->span, "the scale of softmax_step is not finite");
+		return tile_verify_error(v, s->span, "the scale of softmax_step is not finite");
 	uint32_t along = 0;
 	for (uint32_t i = 0; i < s->n_space; i++) {
 		const DimSym *x = s->space[i].sym;
 		bool row = mentions(&s->out[2], x);
 		if (row != mentions(&s->out[1], x) || row != mentions(&s->out[3], x))
-			return verify_error(v, s->span,
-			                    "alpha, m and l of softmax_step must mention the same variables");
+			return tile_verify_error(
+				v, s->span, "alpha, m and l of softmax_step must mention the same variables");
 		along += !row;
 	}
-	if (!along) return verify_error(v, s->span, "softmax_step along no variable");
+	if (!along) return tile_verify_error(v, s->span, "softmax_step along no variable");
 	for (uint32_t i = 0; i < 4; i++)
 		if (!dtype_is_float(s->out[i].obj->dtype))
-			return verify_error(v, s->span, "`%s` of softmax_step is no float",
-			                    s->out[i].obj->name);
+			return tile_verify_error(v, s->span, "`%s` of softmax_step is no float",
+			                         s->out[i].obj->name);
 	return verify_all_in(v, s, &s->out[0], NULL);
 }
 
 static bool verify_axis(Verifier *v, const TileStmt *s)
 {
 	const DimSym *last;
-	if (s->axis >= s->n_space) return verify_error(v, s->span, "no such axis");
+	if (s->axis >= s->n_space) return tile_verify_error(v, s->span, "no such axis");
 	if (s->n_out > 1 && s->out[1].obj->dtype != DT_I32)
-		return verify_error(v, s->span, "positions are i32");
+		return tile_verify_error(v, s->span, "positions are i32");
 	if (s->op == TILE_SCAN) {
 		if ((uint32_t)s->reduce >= NUM_TILE_REDUCE || s->reduce == RED_ARGMAX)
-			return verify_error(v, s->span, "no such scan");
+			return tile_verify_error(v, s->span, "no such scan");
 		if (!verify_counts(v, s, s->region.n_out ? TILE_INS + 1 : 1, 1, 1)) return false;
 		return (!s->region.n_out || verify_region(v, s, 1)) &&
 		       verify_all_in(v, s, &s->out[0], NULL);
 	}
 	if (!verify_counts(v, s, 1, 1, 2)) return false;
 	if (!mentions(&s->in[0], s->space[s->axis].sym))
-		return verify_error(v, s->span, "the axis does not occur in the operand");
+		return tile_verify_error(v, s->span, "the axis does not occur in the operand");
 	bool top = s->op == TILE_TOPK;
 	last = s->space[s->n_space - 1].sym;
 	if (top && (s->axis + 1 == s->n_space || mentions(&s->in[0], last)))
-		return verify_error(v, s->span, "the last variable of topk counts its results");
-	if (top && !verify_le(v, s->space[s->n_space - 1].extent, s->space[s->axis].extent))
-		return verify_error(v, s->span, "topk of more elements than there may be");
+		return tile_verify_error(v, s->span, "the last variable of topk counts its results");
+	if (top && !tile_verify_le(v, s->space[s->n_space - 1].extent, s->space[s->axis].extent))
+		return tile_verify_error(v, s->span, "topk of more elements than there may be");
 	for (uint32_t i = 0; i < s->n_out; i++) {
 		if (top && mentions(&s->out[i], s->space[s->axis].sym))
-			return verify_error(v, s->span, "results of topk lie along its last variable");
+			return tile_verify_error(v, s->span, "results of topk lie along its last variable");
 		if (!verify_all_in(v, s, &s->out[i], top ? s->space[s->axis].sym : NULL)) return false;
 	}
 	return true;
@@ -383,7 +384,7 @@ static bool verify_form(Verifier *v, const TileStmt *s)
 	switch (s->op) {
 	case TILE_BRING:
 		if (!verify_counts(v, s, 1, 1, 1)) return false;
-		if (s->region.n) return verify_error(v, s->span, "a bring computes nothing");
+		if (s->region.n) return tile_verify_error(v, s->span, "a bring computes nothing");
 		return verify_all_in(v, s, &s->out[0], NULL);
 	case TILE_MAP:
 	case TILE_PUT:
@@ -398,7 +399,7 @@ static bool verify_form(Verifier *v, const TileStmt *s)
 	case TILE_SCAN:
 	case TILE_TOPK:
 	case TILE_SORT: return verify_axis(v, s);
-	default: return verify_error(v, s->span, "no such operation");
+	default: return tile_verify_error(v, s->span, "no such operation");
 	}
 }
 
@@ -407,19 +408,19 @@ static bool verify_results(Verifier *v, const TileStmt *s)
 	bool memory = s->op == TILE_PUT;
 	for (uint32_t i = 0; i < s->n_out; i++) {
 		const TileAccess *a = &s->out[i];
-		if (!verify_access(v, s, a, true)) return false;
+		if (!tile_verify_access(v, s, a, true)) return false;
 		if (memory == (a->obj->kind == TB_PLACE))
-			return verify_error(v, s->span,
-			                    memory ? "put stores to memory, `%s` is a place"
-			                           : "`%s` is memory: only put writes it",
-			                    a->obj->name);
+			return tile_verify_error(v, s->span,
+			                         memory ? "put stores to memory, `%s` is a place"
+			                                : "`%s` is memory: only put writes it",
+			                         a->obj->name);
 		if (a->rows && !memory)
-			return verify_error(v, s->span, "rows of the place `%s` cannot be scattered to",
-			                    a->obj->name);
+			return tile_verify_error(v, s->span, "rows of the place `%s` cannot be scattered to",
+			                         a->obj->name);
 		if (!verify_par_write(v, s, a)) return false;
 	}
 	if (s->accumulate && s->op != TILE_PUT && s->op != TILE_CONTRACT && s->op != TILE_REDUCE)
-		return verify_error(v, s->span, "this operation cannot add to its result");
+		return tile_verify_error(v, s->span, "this operation cannot add to its result");
 	return true;
 }
 
@@ -430,8 +431,9 @@ static bool verify_snapshots(Verifier *v, const TileStmt *s)
 		PlaceInScope *p = &v->places.at[i];
 		for (uint32_t k = 0; s->op == TILE_PUT && k < s->n_out; k++)
 			if (p->source == s->out[k].obj)
-				return verify_error(v, s->span, "`%s` is written while `%s` holds a snapshot of it",
-				                    p->source->name, p->obj->name);
+				return tile_verify_error(v, s->span,
+				                         "`%s` is written while `%s` holds a snapshot of it",
+				                         p->source->name, p->obj->name);
 		for (uint32_t k = 0; k < s->n_out; k++)
 			if (p->obj == s->out[k].obj)
 				p->source =
@@ -440,22 +442,22 @@ static bool verify_snapshots(Verifier *v, const TileStmt *s)
 	return true;
 }
 
-void verify_operation(Verifier *v, const TileStmt *s)
+void tile_verify_operation(Verifier *v, const TileStmt *s)
 {
 	size_t symbols = v->scope.n, facts = v->facts.nonneg.n;
 	DimPool *p = v->p->dims;
 	if (s->n_space > TILE_SPACE || s->n_in > TILE_INS || s->n_out > TILE_OUTS) {
-		verify_error(v, s->span, "too many variables or operands");
+		tile_verify_error(v, s->span, "too many variables or operands");
 		return;
 	}
 	bool ok = true;
 	for (uint32_t i = 0; ok && i < s->n_space; i++)
-		ok = verify_dim(v, s->span, s->space[i].extent, "an extent");
+		ok = tile_verify_dim(v, s->span, s->space[i].extent, "an extent");
 	for (uint32_t i = 0; ok && i < s->n_space; i++)
-		ok = verify_symbol(v, s->span, s->space[i].sym, dim_const(p, 0),
-		                   dim_addc(p, s->space[i].extent, -1));
-	for (uint32_t i = 0; ok && i < s->n_in; i++) ok = verify_access(v, s, &s->in[i], false);
+		ok = tile_verify_symbol(v, s->span, s->space[i].sym, dim_const(p, 0),
+		                        dim_addc(p, s->space[i].extent, -1));
+	for (uint32_t i = 0; ok && i < s->n_in; i++) ok = tile_verify_access(v, s, &s->in[i], false);
 	ok = ok && verify_results(v, s) && verify_form(v, s) && verify_overlap(v, s);
 	if (ok) verify_snapshots(v, s);
-	verify_forget(v, symbols, facts);
+	tile_verify_forget(v, symbols, facts);
 }
