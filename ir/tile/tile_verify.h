@@ -1,5 +1,5 @@
 /* The insides of the tile verifier, shared by verify.c (control flow, kernels, entries) and
- * tile_verify_operation.c (operations, accesses, regions). */
+ * verify_operation.c (operations, accesses, regions). */
 #ifndef NACRE_IR_TILE_VERIFY_H
 #define NACRE_IR_TILE_VERIFY_H
 #include "ir/tile/tile.h"
