@@ -20,6 +20,11 @@ typedef enum PearlFormat {
 #include "isa/isa.def"
 	NUM_FORMATS
 } PearlFormat;
+typedef enum PearlElement { /* element types of descriptors */
+#define DTYPE(id, ...) PDT_##id,
+#include "ir/dtypes.def"
+	NUM_PEARL_ELEMENTS
+} PearlElement;
 /* Position of each field in PearlInsn.field: F_LOOP_tile and so on. */
 #define FORMAT(f) enum {
 #define FIELD(f, name, ...) F_##f##_##name,
@@ -125,8 +130,33 @@ bool pearl_operand(PearlOpcode op, uint32_t k, PearlOperand *out);
  *   balance within the iteration).
  * - Tokens: an instruction issues when its waits hold (each takes one), completes when each signalled
  *   token is below capacity (each adds one). Scalar-queue instructions other than LDI have no tokens.
+ *   A par loop is nested in a par loop when its body holds, outside of that child loop, only scalar and L
+ *   instructions; any other par loop inside a par iteration runs as an ordinary loop. A par loop has no
+ *   stages. Loads between nested par loops may not depend on LDI.
+ * - Rings: the position counts the passes, so an inactive instruction advances too; an instruction of stage s
+ *   uses slot (position - s) mod ring. Iteration i of every stage thus finds the slot of iteration i.
  * - Dispatch is in program order, one instruction a clock plus descriptors/2; registers and descriptors
- *   are captured at dispatch. */
+ *   are captured at dispatch.
+ *
+ * Semantics of data:
+ * - Operands are walked over the dims of the one written (for RED, SMX, TOPK, SORT and GEMM over those of the
+ *   source); an operand of lower rank is aligned to the last dims; stride 0 or dim 1 repeats an element. A dim <= 0
+ *   is empty: nothing is touched. A window on dim d of a source: x = start + i_d takes the place of i_d in the
+ *   address too (the base is that of x = 0); outside 0..limit-1 the fill is read. Windows only on sources of L.
+ *   A gather's source and a scatter's destination have `limit` as their first dim.
+ * - Types: narrow floats widen to f32, integers and bool to i32 on use. A function computes in i32 when its last
+ *   operand does and its result is not FLOAT, else in f32; results are converted to the type of dst: floats round to nearest even (f8e4m3
+ *   saturates), floats to integers truncate and clamp with NaN as 0, integers clamp, bool is != 0. Results of
+ *   arithmetic that are NaN are the one NaN 0x7fc00000; copies of equal type keep their bits. An immediate is f32
+ *   and takes the type of the other operand.
+ * - GEMM: flattened k = (k2, k1) for each k3, cut in segments of min(32, array_rows) that start anew at each weight
+ *   tile of array_rows; a segment is fused multiply-adds from +0, then ACC = ACC + segment. i8 and u8: i32, wrapping.
+ * - RED: the last `axes` dims in chunks of 128 elements (short ones filled up with the neutral element, -0 for add),
+ *   each summed by halving strides (64, 32, .. 1), chunks in order from +0 or dst. `at` gets the first position
+ *   (flattened) of the result. Max and min are NaN when any element is. SCAN goes one by one.
+ * - SMX: x = s * scale, -inf in dead columns; m' = max(m, max x); alpha = exp(m - m'); p = exp(x - m');
+ *   l = l * alpha + sum p (as RED); a row whose m' is -inf gets p = 0, alpha = 1. p is rounded to its type after
+ *   the sum. TOPK and SORT: `at` is i32; equal elements by position; NaN counts as greater than all. */
 
 /* --- machine.c --- */
 bool pearl_machine_named(const char *name, PearlMachine *out); /* base, nano */
