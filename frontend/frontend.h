@@ -25,21 +25,22 @@ typedef struct FrontendTest {
 	VEC(const char *) assert_text; /* message of the assert, or its source text */
 } FrontendTest;
 typedef struct FrontendUnit {
-	Module *module;        /* NULL when the file has no model */
+	Module *module; /* NULL when the file has no model */
 	VEC(FrontendTest) tests;
 } FrontendUnit;
 
 /* Parses, checks and builds a file. Imports are looked up in the standard library ("std/...") and
  * beside the file. Results live in a. False after errors. Warnings and remarks (what became of each
  * loop) are added to d either way. */
-bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const FrontendOptions *o, FrontendUnit *out);
+bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const FrontendOptions *o,
+                   FrontendUnit *out);
 
 /* --- bind.c: a module's weights from a file ------------------------------------------------------ */
 /* The part of a weight under one key, converted to the weight's declared element type if that widens
  * (a narrowing is an error). */
 typedef struct BoundWeight {
-	uint32_t n;              /* as many as the weight has keys */
-	const HostTensor *part;  /* each of the weight's type without its stacked axes */
+	uint32_t n;             /* as many as the weight has keys */
+	const HostTensor *part; /* each of the weight's type without its stacked axes */
 } BoundWeight;
 /* Finds every weight of m in f, by key (alternatives in turn). One message for a missing key with the
  * nearest ones, for shapes that differ (saying when it would fit transposed), for other element types,

@@ -15,6 +15,7 @@
 #include "frontend/ast.h"
 }
 %code {
+#include <string.h>
 #define YYMAXDEPTH 4000
 #define YYLLOC_DEFAULT(now, rhs, n) \
 	do { \
@@ -44,7 +45,7 @@ static Ast *assign(Parse *p, AstList to, int op, AstList from, Span at);
 %token <integer> INT "a number"
 %token <number> FLOAT "a float"
 %type <ast> top bind unit param type sdim member decl def entry_ret stmt action expr simple post atom item arg sub
-%type <ast> range string clause key cond start init if_tail member_else
+%type <ast> range string clause key keys cond start init if_tail member_else
 %type <list> tops attrs callargs binds names exprs params plist dims dimlist body members index generics ret block stmts
 %type <list> items args arglist subs clauses where lets
 %type <text> base qname name
@@ -129,7 +130,8 @@ ret: nls { $$ = NOTHING; }
     | nls ARROW '(' plist ')' nls { $$ = $4; } ;
 index: %empty { $$ = NOTHING; }
     | '[' NAME IN range ']' { Ast *n = ast_with(p, AST_FOR_CLAUSE, $4, NULL, NULL, @$); n->list = LIST(ast_name(p, $2, @2)); $$ = LIST(n); } ;
-key: %empty { $$ = NULL; } | FROM string { $$ = $2; } ;
+key: %empty { $$ = NULL; } | FROM keys { $$ = $2; } ;
+keys: string | keys OR string { $$ = ast_binary(p, AST_OP('o', 'r'), $1, $3, @2, @$); } ;
 cond: %empty { $$ = NULL; } | IF expr { $$ = $2; } ;
 start: %empty { $$ = NULL; } | '=' simple { $$ = $2; } ;
 init: %empty { $$ = NULL; } | '=' expr { $$ = $2; } ;
@@ -153,7 +155,8 @@ action: exprs { $$ = assign(p, NOTHING, 0, $1, @$); }
     | REQUIRE expr { $$ = ast_with(p, AST_REQUIRE, $2, NULL, NULL, @$); }
     | YIELD exprs { $$ = with_lists(p, AST_YIELD, NULL, $2, NOTHING, @$); }
     | IF expr block if_tail { $$ = with_lists(p, AST_IF, NULL, $3, $4 ? $4->list : NOTHING, span_join(@1, @2)); $$->a = $2; }
-    | ASSERT expr ',' string { $$ = ast_with(p, AST_ASSERT, $2, $4, NULL, @$); } ;
+    | ASSERT expr ',' string { $$ = ast_with(p, AST_ASSERT, $2, $4, NULL, @$); }
+    | ASSERT expr { $$ = ast_with(p, AST_ASSERT, $2, NULL, NULL, @$); } ;
 if_tail: %empty { $$ = NULL; }
     | ELSE block { $$ = with_lists(p, AST_IF, NULL, $2, NOTHING, @$); }
     | else_if expr block if_tail { Ast *n = with_lists(p, AST_IF, NULL, $3, $4 ? $4->list : NOTHING, @$); n->a = $2; $$ = with_lists(p, AST_IF, NULL, LIST(n), NOTHING, @$); } ;

@@ -2,6 +2,9 @@
  * compilations, or a string's expressions inside a file, can be parsed at the same time. */
 #include "frontend/ast.h"
 #include "frontend/parser.h"
+/* The lexer's header speaks of the parser's types by flex's names for them. */
+#define YYSTYPE NACRE_PARSE_STYPE
+#define YYLTYPE Span
 #define YY_NO_UNISTD_H
 #include "frontend/lexer.h"
 

@@ -131,6 +131,7 @@ struct Module {
 	VEC(Dim) require;             /* >= 0, of the whole module */
 	VEC(const char *) require_text;
 	VEC(Weight) weights;
+	VEC(const char *) ignore;     /* keys of a weight file that may go unused; * stands for any text */
 	VEC(State) states;
 	VEC(Entry *) entries;
 	uint32_t next_id;

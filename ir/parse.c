@@ -499,6 +499,11 @@ static bool declaration(Reader *r)
 	if (take(r, "dim")) return param_dim(r, SYM_CALL);
 	if (take(r, "weight")) return weight(r);
 	if (take(r, "entry")) return entry(r);
+	if (take(r, "ignore")) {
+		const char *key = string(r);
+		if (!r->failed) vec_push(r->m->arena, &r->m->ignore, key);
+		return !r->failed;
+	}
 	if (take(r, "state")) {
 		if (take(r, "dim")) return param_dim(r, SYM_STATE);
 		State s = {.name = string(r)};
@@ -515,7 +520,7 @@ static bool declaration(Reader *r)
 		vec_push(r->m->arena, &r->m->require_text, text);
 		return !r->failed;
 	}
-	return fail(r, "expected a declaration: dim, session dim, state, weight, require or entry");
+	return fail(r, "expected a declaration: dim, session dim, state, weight, ignore, require or entry");
 }
 
 Module *module_parse(Arena *a, Diags *d, const Source *s)

@@ -177,6 +177,11 @@ void module_print(Text *t, const Module *m)
 		print_names(t, w->keys, w->n_keys);
 		text_puts(t, "\n");
 	}
+	for (size_t i = 0; i < m->ignore.n; i++) {
+		text_puts(t, "ignore ");
+		quoted(t, m->ignore.at[i]);
+		text_puts(t, "\n");
+	}
 	for (size_t i = 0; i < m->states.n; i++) {
 		text_puts(t, "state ");
 		quoted(t, m->states.at[i].name);

@@ -1,0 +1,476 @@
+/* Operators: arithmetic on what is known at compile time, elementwise nodes on tensors, and matrix
+ * products. Integers and floats mix only where one side is a literal or a dim. */
+#include "frontend/build.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *operator_text(int op)
+{
+	switch (op) {
+	case '+': return "+";
+	case '-': return "-";
+	case '*': return "*";
+	case '/': return "/";
+	case '%': return "%";
+	case '^': return "^";
+	case '@': return "@";
+	case '<': return "<";
+	case '>': return ">";
+	case AST_OP('/', '/'): return "//";
+	case AST_OP('=', '='): return "==";
+	case AST_OP('!', '='): return "!=";
+	case AST_OP('<', '='): return "<=";
+	case AST_OP('>', '='): return ">=";
+	case AST_OP('a', 'n'): return "and";
+	case AST_OP('o', 'r'): return "or";
+	default: return "?";
+	}
+}
+
+static Diag *operands(Build *b, const Ast *e, Span at, const Item *x, const Item *y,
+                      const char *why)
+{
+	(void)b;
+	Diag *m = complain(b, at, "%s of %s and %s: %s", operator_text(e->op ? e->op : '+'),
+	                   item_kind(b, x), item_kind(b, y), why);
+	if (e->kind == AST_BINARY) {
+		diag_also(m, e->a->span);
+		diag_also(m, e->b->span);
+	}
+	note_origin(b, m, x, NULL);
+	note_origin(b, m, y, NULL);
+	return m;
+}
+
+static bool logical(int op)
+{
+	return op == AST_OP('a', 'n') || op == AST_OP('o', 'r');
+}
+
+static int64_t floor_div(int64_t x, int64_t y)
+{
+	int64_t q = x / y;
+	return x % y != 0 && (x % y < 0) != (y < 0) ? q - 1 : q;
+}
+
+/* --- compile-time integers --- */
+
+static bool int_power(int64_t x, int64_t n, int64_t *out)
+{
+	int64_t r = 1;
+	if (n > 64 && (x > 1 || x < -1)) return false;
+	if (x >= -1 && x <= 1) n = n % 2 + 2 * (n > 1);
+	for (int64_t i = 0; i < n; i++)
+		if (__builtin_mul_overflow(r, x, &r)) return false;
+	*out = r;
+	return true;
+}
+
+static Item ints(Build *b, int op, int64_t x, int64_t y, Span at, const Ast *e)
+{
+	int64_t r = 0;
+	bool over = false;
+	switch (op) {
+	case '+': over = __builtin_add_overflow(x, y, &r); break;
+	case '-': over = __builtin_sub_overflow(x, y, &r); break;
+	case '*': over = __builtin_mul_overflow(x, y, &r); break;
+	case '/': {
+		Diag *m = complain(b, at, "/ of two integers: it is for floats");
+		diag_help(b->d, m, "the floor of the quotient is  %s // %s",
+		          text_of(b, e->kind == AST_BINARY ? e->a->span : at),
+		          text_of(b, e->kind == AST_BINARY ? e->b->span : at));
+		return bad();
+	}
+	case '%':
+	case AST_OP('/', '/'):
+		if (y == 0) {
+			complain(b, at, "division by zero");
+			return bad();
+		}
+		if (y == -1)
+			over = op != '%' && __builtin_sub_overflow(0, x, &r);
+		else
+			r = op == '%' ? x - y * floor_div(x, y) : floor_div(x, y);
+		break;
+	case '^':
+		if (y < 0) return item_float(pow((double)x, (double)y));
+		over = !int_power(x, y, &r);
+		break;
+	case '<': return item_bool(x < y);
+	case '>': return item_bool(x > y);
+	case AST_OP('=', '='): return item_bool(x == y);
+	case AST_OP('!', '='): return item_bool(x != y);
+	case AST_OP('<', '='): return item_bool(x <= y);
+	case AST_OP('>', '='): return item_bool(x >= y);
+	default: return bad();
+	}
+	if (over) {
+		complain(b, at, "this integer grows beyond 64 bits");
+		return bad();
+	}
+	return item_int(r);
+}
+
+static Item floats(Build *b, int op, double x, double y, Span at)
+{
+	switch (op) {
+	case '+': return item_float(x + y);
+	case '-': return item_float(x - y);
+	case '*': return item_float(x * y);
+	case '/':
+		if (y == 0) {
+			complain(b, at, "division by zero");
+			return bad();
+		}
+		return item_float(x / y);
+	case '%': return item_float(x - y * floor(x / y));
+	case AST_OP('/', '/'): return item_float(floor(x / y));
+	case '^': return item_float(pow(x, y));
+	case '<': return item_bool(x < y);
+	case '>': return item_bool(x > y);
+	case AST_OP('=', '='): return item_bool(x == y);
+	case AST_OP('!', '='): return item_bool(x != y);
+	case AST_OP('<', '='): return item_bool(x <= y);
+	case AST_OP('>', '='): return item_bool(x >= y);
+	default: return bad();
+	}
+}
+
+/* --- dims --- */
+
+static Item dims(Build *b, int op, Dim x, Dim y, Span at, bool *decided)
+{
+	DimPool *p = b->m->dims;
+	const DimFacts *f = &b->m->facts;
+	Proof proof = PROOF_UNKNOWN;
+	*decided = true;
+	switch (op) {
+	case '+': return item_dim(dim_add(p, x, y));
+	case '-': return item_dim(dim_sub(p, x, y));
+	case '*': return item_dim(dim_mul(p, x, y));
+	case '%':
+	case AST_OP('/', '/'): {
+		Dim d = op == '%' ? dim_mod(p, x, y) : dim_floordiv(p, x, y);
+		if (dim_is_poison(d)) complain(b, at, "division by zero");
+		return item_dim(d);
+	}
+	case AST_OP('<', '='): proof = dim_le(f, x, y); break;
+	case AST_OP('>', '='): proof = dim_le(f, y, x); break;
+	case '<': proof = dim_le(f, dim_addc(p, x, 1), y); break;
+	case '>': proof = dim_le(f, dim_addc(p, y, 1), x); break;
+	case AST_OP('=', '='):
+	case AST_OP('!', '='):
+		proof = dim_eq(f, x, y);
+		if (proof != PROOF_UNKNOWN)
+			return item_bool((proof == PROOF_YES) == (op == AST_OP('=', '=')));
+		break;
+	default: break;
+	}
+	*decided = proof != PROOF_UNKNOWN;
+	return item_bool(proof == PROOF_YES);
+}
+
+static bool is_dim(const Item *i)
+{
+	return i->kind == ITEM_INT || i->kind == ITEM_DIM;
+}
+
+static Item lists(Build *b, const Item *x, const Item *y, Span at)
+{
+	ItemList l = {0};
+	if (x->list->n + y->list->n > LIST_LIMIT) {
+		over_limit(b, at, "this list grows beyond 1048576 elements");
+		return bad();
+	}
+	for (size_t i = 0; i < x->list->n; i++) vec_push(b->arena, &l, x->list->at[i]);
+	for (size_t i = 0; i < y->list->n; i++) vec_push(b->arena, &l, y->list->at[i]);
+	return item_list(b, &l);
+}
+
+/* --- tensors --- */
+
+static Node *power(Build *b, Node *x, const Item *y, Span at)
+{
+	double n;
+	if (!as_number(y, &n) || !dtype_is_float(x->type.dtype)) return NULL;
+	if (n == 1) return x;
+	if (n == 2) return emit_binary(b, OP_MUL, x, x, at);
+	if (n == 3) return emit_binary(b, OP_MUL, emit_binary(b, OP_MUL, x, x, at), x, at);
+	if (n == 0.5) return emit_unary(b, OP_SQRT, x, at);
+	if (n == -0.5) return emit_unary(b, OP_RSQRT, x, at);
+	if (n == -1) return emit_unary(b, OP_RECIP, x, at);
+	return NULL;
+}
+
+static Op operator_op(int op)
+{
+	switch (op) {
+	case '+': return OP_ADD;
+	case '-': return OP_SUB;
+	case '*': return OP_MUL;
+	case '/': return OP_DIV;
+	case '%': return OP_MOD;
+	case '^': return OP_POW;
+	case '<': return OP_LT;
+	case '>': return OP_GT;
+	case AST_OP('/', '/'): return OP_FLOORDIV;
+	case AST_OP('=', '='): return OP_EQ;
+	case AST_OP('!', '='): return OP_NE;
+	case AST_OP('<', '='): return OP_LE;
+	case AST_OP('>', '='): return OP_GE;
+	case AST_OP('a', 'n'): return OP_AND;
+	default: return OP_OR;
+	}
+}
+
+/* Why the element types of two operands do not go together, or NULL. */
+static const char *dtype_clash(DType x, DType y, int op)
+{
+	DType u = dtype_widened(x), v = dtype_widened(y);
+	bool boolean = u == DT_BOOL || v == DT_BOOL;
+	if (logical(op)) return u == DT_BOOL && v == DT_BOOL ? NULL : "both sides must be bool";
+	if (boolean && (u != v || (op != AST_OP('=', '=') && op != AST_OP('!', '='))))
+		return "bool is no number";
+	if (u != v) return "integers and floats do not mix without a cast";
+	if (op == '/' && u == DT_I32) return "/ is for floats";
+	if (op == '^' && u == DT_I32) return "^ is for floats";
+	return NULL;
+}
+
+static Item tensors(Build *b, const Ast *e, int op, const Item *x, const Item *y, Span at)
+{
+	DType like = x->kind == ITEM_TENSOR                           ? x->node->type.dtype
+	             : y->kind == ITEM_TENSOR                         ? y->node->type.dtype
+	             : x->kind == ITEM_CONST                          ? x->constant->type.dtype
+	             : y->kind == ITEM_CONST                          ? y->constant->type.dtype
+	             : x->kind == ITEM_FLOAT || y->kind == ITEM_FLOAT ? DT_F32
+	                                                              : DT_I32;
+	Node *p = as_node(b, x, like, at), *q = as_node(b, y, like, at);
+	if (!p || !q) {
+		if (x->kind == ITEM_LIST || y->kind == ITEM_LIST || x->kind == ITEM_NONE ||
+		    y->kind == ITEM_NONE || x->kind >= ITEM_FUNCTION || y->kind >= ITEM_FUNCTION ||
+		    x->kind == ITEM_TEXT || y->kind == ITEM_TEXT || x->kind == ITEM_DTYPE ||
+		    y->kind == ITEM_DTYPE)
+			operands(b, e, at, x, y, "these do not go together");
+		return bad();
+	}
+	const char *clash = dtype_clash(p->type.dtype, q->type.dtype, op);
+	if (clash) {
+		Diag *m = operands(b, e, at, x, y, clash);
+		if (op == '/')
+			diag_help(b->d, m, "the floor of a quotient is //, a float one f32(x) / y");
+		else if (dtype_widened(p->type.dtype) != DT_BOOL && dtype_widened(q->type.dtype) != DT_BOOL)
+			diag_help(b->d, m, "a cast is written  f32(x)");
+		return bad();
+	}
+	if (op == '^') {
+		Node *n = power(b, p, y, at);
+		if (n) return item_node(n);
+	}
+	Item px = *x, py = *y;
+	px.kind = py.kind = ITEM_TENSOR;
+	px.node = p;
+	py.node = q;
+	Type shape;
+	if (!broadcast_shape(b, &px, &py, e, operator_text(op), &shape)) return bad();
+	return item_node(emit_binary(b, operator_op(op), p, q, at));
+}
+
+Item operate(Build *b, const Ast *e, int op, Item x, Item y, Span at)
+{
+	double u, v;
+	if (x.kind == ITEM_BAD || y.kind == ITEM_BAD) return bad();
+	if (op == '@') return matmul(b, e, &x, &y, at);
+	if (x.kind == ITEM_BOOL && y.kind == ITEM_BOOL && logical(op))
+		return item_bool(op == AST_OP('a', 'n') ? x.integer && y.integer : x.integer || y.integer);
+	if (x.kind == ITEM_INT && y.kind == ITEM_INT && !logical(op))
+		return ints(b, op, x.integer, y.integer, at, e);
+	if (as_number(&x, &u) && as_number(&y, &v) && !logical(op)) return floats(b, op, u, v, at);
+	if (is_dim(&x) && is_dim(&y) && !logical(op) && op != '/' && op != '^') {
+		bool decided;
+		Item r = dims(b, op, as_dim(b, &x), as_dim(b, &y), at, &decided);
+		if (decided) return r;
+	}
+	bool same = op == AST_OP('=', '='), equality = same || op == AST_OP('!', '=');
+	bool tensor = x.kind == ITEM_TENSOR || y.kind == ITEM_TENSOR || x.kind == ITEM_CONST ||
+	              y.kind == ITEM_CONST;
+	bool none = x.kind == ITEM_NONE || y.kind == ITEM_NONE;
+	if (equality && (none || !(tensor || x.kind == ITEM_DIM || y.kind == ITEM_DIM)))
+		return item_bool(item_same(&x, &y) == same);
+	if (x.kind == ITEM_LIST && y.kind == ITEM_LIST && op == '+') return lists(b, &x, &y, at);
+	if (x.kind == ITEM_TEXT && y.kind == ITEM_TEXT && op == '+' &&
+	    strlen(x.text) + strlen(y.text) < TEXT_LIMIT)
+		return item_text(arena_printf(b->arena, "%s%s", x.text, y.text));
+	if (op == '/' && is_dim(&x) && is_dim(&y)) {
+		Diag *m = operands(b, e, at, &x, &y, "/ is for floats");
+		diag_help(b->d, m, "the floor of a quotient is //");
+		return bad();
+	}
+	return tensors(b, e, op, &x, &y, at);
+}
+
+Item negate(Build *b, const Ast *e, int op, Item x)
+{
+	if (op == '!') {
+		if (x.kind == ITEM_BOOL) return item_bool(!x.integer);
+		Node *n = need_tensor(b, &x, e->a->span, "the operand of `not`");
+		if (!n) return bad();
+		if (n->type.dtype != DT_BOOL) {
+			complain(b, e->span, "not of %s: it is for bool", item_kind(b, &x));
+			return bad();
+		}
+		return item_node(emit_unary(b, OP_NOT, n, e->span));
+	}
+	switch (x.kind) {
+	case ITEM_INT: return ints(b, '-', 0, x.integer, e->span, e);
+	case ITEM_FLOAT: return item_float(-x.number);
+	case ITEM_DIM: return item_dim(dim_mulc(b->m->dims, x.dim, -1));
+	default: {
+		Node *n = need_tensor(b, &x, e->a->span, "the operand of -");
+		if (!n) return bad();
+		if (n->type.dtype == DT_BOOL) {
+			complain(b, e->span, "- of %s: bool is no number", item_kind(b, &x));
+			return bad();
+		}
+		return item_node(emit_unary(b, OP_NEG, n, e->span));
+	}
+	}
+}
+
+/* --- matrix products --- */
+
+/* A transposed operand need not be computed: the product reads it as it lies. */
+static Node *untransposed(Node *x, bool *swapped)
+{
+	*swapped = false;
+	if (x->op != OP_TRANSPOSE) return x;
+	uint32_t r = x->type.rank;
+	const Attr *perm = node_attr(x, "perm");
+	for (uint32_t i = 0; i + 2 < r; i++)
+		if (perm->ints[i] != (int64_t)i) return x;
+	*swapped = perm->ints[r - 1] == (int64_t)r - 2;
+	return *swapped ? x->in[0] : x;
+}
+
+static Item mismatch(Build *b, const Ast *e, const Item *x, const Item *y, Span at, Dim inner,
+                     Dim other)
+{
+	const Type *p = &x->node->type, *q = &y->node->type;
+	Diag *m = complain(b, at, "matmul of %s and %s: inner dimensions differ (%s and %s)",
+	                   type_text(b->arena, p), type_text(b->arena, q), dim_text(b->arena, inner),
+	                   dim_text(b->arena, other));
+	bool infix = e->kind == AST_BINARY;
+	if (infix) {
+		diag_also(m, e->a->span);
+		diag_also(m, e->b->span);
+	}
+	note_origin(b, m, x, NULL);
+	note_origin(b, m, y, NULL);
+	if (infix && q->rank >= 2 && dims_equal(b, inner, q->dim[q->rank - 1]))
+		diag_help(b->d, m, "for x[.., D] and w[F, D] write  %s @ %s.T", text_of(b, e->a->span),
+		          text_of(b, e->b->span));
+	return bad();
+}
+
+static const Ast *declared_dim(const Item *x, uint32_t from_end)
+{
+	if (!x->origin || !x->origin->type || x->origin->type->list.n <= from_end) return NULL;
+	const AstList *l = &x->origin->type->list;
+	return l->at[l->n - 1 - from_end];
+}
+
+/* A square weight [A, B], A = B only by the sizes chosen, used as if it were [B, A]: x is declared to
+ * end in B. With other sizes this would not compile. */
+static bool coincidence(Build *b, const Ast *e, const Item *x, const Item *y, Span at)
+{
+	const Ast *inner = declared_dim(x, 0), *rows = declared_dim(y, 1),
+			  *columns = declared_dim(y, 0);
+	if (!inner || !rows || !columns || !y->origin->weight || y->node->op == OP_TRANSPOSE ||
+	    e->kind != AST_BINARY)
+		return false;
+	if (inner->kind != AST_NAME || x->node->type.rank != x->origin->type->list.n) return false;
+	if (!ast_same(inner, columns) || ast_same(inner, rows)) return false;
+	Diag *m =
+		complain(b, at, "matmul of %s and %s: the sizes are equal only by coincidence (%s and %s)",
+	             text_of(b, x->origin->type->span), text_of(b, y->origin->type->span),
+	             text_of(b, inner->span), text_of(b, rows->span));
+	diag_also(m, e->a->span);
+	diag_also(m, e->b->span);
+	note_origin(b, m, y, NULL);
+	diag_help(b->d, m, "for x[.., D] and w[F, D] write  %s @ %s.T", text_of(b, e->a->span),
+	          text_of(b, e->b->span));
+	return true;
+}
+
+Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at)
+{
+	Item u = *x, v = *y;
+	if (x->kind != ITEM_TENSOR)
+		u.node = need_tensor(b, x, e->kind == AST_BINARY ? e->a->span : at, "the left side of @");
+	if (y->kind != ITEM_TENSOR)
+		v.node = need_tensor(b, y, e->kind == AST_BINARY ? e->b->span : at, "the right side of @");
+	if (!u.node || !v.node) return bad();
+	u.kind = v.kind = ITEM_TENSOR;
+	const Type *p = &u.node->type, *q = &v.node->type;
+	if (!p->rank || !q->rank) {
+		operands(b, e, at, &u, &v,
+		         "a scalar has no inner dimension; a product with it is written *");
+		return bad();
+	}
+	const char *clash = dtype_clash(p->dtype, q->dtype, '*');
+	if (clash) {
+		operands(b, e, at, &u, &v, clash);
+		return bad();
+	}
+	uint32_t inner_y = q->rank >= 2 ? q->rank - 2 : 0;
+	if (!dims_equal(b, p->dim[p->rank - 1], q->dim[inner_y]))
+		return mismatch(b, e, &u, &v, at, p->dim[p->rank - 1], q->dim[inner_y]);
+	if (coincidence(b, e, x, y, at)) return bad();
+
+	/* Letters: batch dims from the right c.., rows m, inner k, columns n. */
+	bool swap_x, swap_y;
+	Node *xs = untransposed(u.node, &swap_x), *ys = untransposed(v.node, &swap_y);
+	char sx[MAX_RANK + 1] = "", sy[MAX_RANK + 1] = "", out[2 * MAX_RANK + 1] = "";
+	uint32_t bx = p->rank >= 2 ? p->rank - 2 : 0, by = q->rank >= 2 ? q->rank - 2 : 0;
+	uint32_t batch = bx > by ? bx : by, n = 0;
+	if (batch > 6) {
+		operands(b, e, at, &u, &v, "too many dims");
+		return bad();
+	}
+	for (uint32_t i = 0; i < bx; i++) sx[i] = (char)('a' + batch - bx + i);
+	for (uint32_t i = 0; i < by; i++) sy[i] = (char)('a' + batch - by + i);
+	for (uint32_t i = 1; i <= bx && i <= by; i++)
+		if (!dims_equal(b, p->dim[bx - i], q->dim[by - i])) {
+			operands(b, e, at, &u, &v,
+			         arena_printf(b->arena, "the outer dims differ (%s and %s)",
+			                      dim_text(b->arena, p->dim[bx - i]),
+			                      dim_text(b->arena, q->dim[by - i])));
+			return bad();
+		}
+	for (uint32_t i = 0; i < batch; i++) out[n++] = (char)('a' + i);
+	if (p->rank >= 2) {
+		sx[bx] = swap_x ? 'k' : 'm';
+		sx[bx + 1] = swap_x ? 'm' : 'k';
+		out[n++] = 'm';
+	} else {
+		sx[0] = 'k';
+	}
+	if (q->rank >= 2) {
+		sy[by] = swap_y ? 'n' : 'k';
+		sy[by + 1] = swap_y ? 'k' : 'n';
+		out[n++] = 'n';
+	} else {
+		sy[0] = 'k';
+	}
+	out[n] = 0;
+	return item_node(contract(b, arena_printf(b->arena, "%s,%s->%s", sx, sy, out), xs, ys, at));
+}
+
+Node *contract(Build *b, const char *spec, Node *x, Node *y, Span at)
+{
+	if (!x || !y) return NULL;
+	Node *n = node_new(b->m, OP_EINSUM, 2, (Node *[]){x, y}, at);
+	attr_str(n, "spec", intern_str(b->names, spec));
+	return emit(b, n);
+}

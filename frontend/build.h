@@ -1,0 +1,389 @@
+/* Inside the frontend: from syntax trees to a module. One Build makes one module (that of the model,
+ * or of one inline test): evaluation of what is known at compile time and building of the graph are
+ * the same walk, because sizes and constants decide what the graph is. An expression means an Item;
+ * a BAD item has been reported already and is silent from then on: one mistake, one message. */
+#ifndef NACRE_FRONTEND_BUILD_H
+#define NACRE_FRONTEND_BUILD_H
+#include "frontend/ast.h"
+#include "frontend/frontend.h"
+#include "ir/ir.h"
+
+enum {
+	EVAL_LIMIT = 700,       /* nested evaluations: bounds the stack */
+	CALL_LIMIT = 64,        /* nested calls */
+	LAYER_LIMIT = 32,       /* nested layers */
+	INSTANCE_LIMIT = 50000, /* layers made in all */
+	STEP_LIMIT = 20000000,  /* evaluations in all */
+	NODE_LIMIT = 400000,    /* nodes in all */
+	UNROLL_LIMIT = 4096,    /* turns of an unrolled loop */
+	LIST_LIMIT = 1 << 20,   /* elements of a list */
+	TEXT_LIMIT = 1 << 16,   /* bytes of a compile-time text */
+	STACK_LIMIT = 4         /* arrays of layers inside each other */
+};
+
+typedef struct Build Build;
+typedef struct Scope Scope;
+typedef struct File File;
+typedef struct Instance Instance;
+typedef struct Member Member;
+typedef struct Item Item;
+typedef struct Frame Frame;
+typedef VEC(Item) ItemList;
+typedef VEC(ItemList) Yields;
+typedef VEC(File *) FileList;
+
+typedef enum ItemKind {
+	ITEM_BAD, /* reported */
+	ITEM_NONE,
+	ITEM_INT,
+	ITEM_FLOAT,
+	ITEM_BOOL,
+	ITEM_TEXT,
+	ITEM_DTYPE,
+	ITEM_DIM, /* a size that is no constant */
+	ITEM_LIST,
+	ITEM_TENSOR,
+	ITEM_CONST, /* a constant tensor outside any graph */
+	ITEM_FUNCTION,
+	ITEM_BUILTIN,
+	ITEM_LAYER,
+	ITEM_PLACE,    /* a layer in use */
+	ITEM_ARRAY,    /* an array of layers in use */
+	ITEM_MEMBER,   /* in scopes only: a weight, state, use or def of the instance */
+	ITEM_FILE_DIM, /* in scopes only: a dim declared in the file */
+	ITEM_FILE,     /* `import .. as` */
+	ITEM_MASK      /* integer: the width of a causal window */
+} ItemKind;
+
+/* Where a value was bound, for messages. */
+typedef struct Origin {
+	Span span;
+	const char *name, *what; /* "w", "declared here as f32[F, D] with F = 3072, D = 768" */
+	const Ast *type;         /* its declared type, or NULL */
+	bool weight;
+} Origin;
+
+/* A layer in use at one position of the arrays around it. */
+typedef struct Place {
+	Instance *instance;
+	uint32_t n; /* stacked axes */
+	Dim index[STACK_LIMIT];
+	const char *path; /* "h.0.attn", "" for the model; names of values begin with it */
+} Place;
+
+typedef struct Function {
+	const Ast *def;
+	const Place *place; /* NULL: a def of a file */
+	Scope *scope;       /* where its free names are looked up */
+	File *file;
+} Function;
+
+typedef struct FileDim {
+	const Ast *decl;
+	File *file;
+	DimSym *sym; /* once used by the module */
+	bool busy;
+} FileDim;
+
+typedef struct ConstTensor {
+	Type type;
+	const Tensor *value;
+} ConstTensor;
+typedef struct Builtin Builtin;
+
+struct Item {
+	ItemKind kind;
+	union {
+		int64_t integer; /* INT, BOOL */
+		double number;
+		const char *text;
+		Dim dim;
+		DType dtype;
+		Node *node;
+		const ItemList *list;
+		const ConstTensor *constant;
+		const Function *function;
+		const Builtin *builtin;
+		const Ast *layer;
+		const Place *place;
+		Member *member;
+		FileDim *file_dim;
+		File *file;
+	};
+	File *of;                 /* LAYER: the file that declares it */
+	const char *const *names; /* LIST: names of results, or NULL */
+	const Place *at;          /* ARRAY (member): position of the owner */
+	const Origin *origin;     /* may be NULL */
+};
+
+typedef struct Binding {
+	const char *name;
+	Item item;
+	Span span;
+	bool fixed; /* not assignable: parameters of layers, lets */
+} Binding;
+
+struct Scope {
+	Scope *up;
+	bool function; /* the outermost scope of a call: assignments stop here */
+	VEC(Binding) list;
+	File *file; /* the scope of a file: imports are searched after it */
+};
+
+struct File {
+	const char *name; /* as imported, "" for the main file */
+	const Source *source;
+	const Ast *ast;
+	Scope *scope;
+	FileList imports; /* without `as` */
+	bool ready, busy, bad;
+};
+
+typedef enum MemberKind {
+	MEMBER_WEIGHT,
+	MEMBER_STATE,
+	MEMBER_STATE_DIM,
+	MEMBER_USE,
+	MEMBER_DEF
+} MemberKind;
+struct Member {
+	MemberKind kind;
+	const char *name;
+	const Ast *decl;
+	Instance *owner;
+	bool absent; /* its condition is false */
+	bool array;
+	Type type;       /* weight (with its own array axis), state */
+	uint32_t n_keys; /* weight: own keys, complete */
+	const char **keys;
+	uint32_t number; /* of the module's weight or state */
+	DimSym *sym;     /* STATE_DIM */
+	Dim lo, hi;
+	bool stacked;       /* USE array: elements are alike and share weights with a first axis */
+	const char *unlike; /* why they are not */
+	uint32_t n;
+	Instance **element; /* USE: one, or n */
+	const Origin *origin;
+	Origin *write; /* state: where it is first written */
+};
+
+struct Instance {
+	const Ast *layer;
+	File *file;
+	Scope *scope; /* parameters, lets and members */
+	VEC(Member *) members;
+	VEC(Item) arguments; /* values of the parameters: what makes two instances alike */
+	const char *prefix;  /* of keys, with its dot */
+	uint32_t depth, n;   /* n: stacked axes around it */
+};
+
+typedef struct Loop {
+	struct Loop *up;
+	Graph *graph, *outer;
+	Node **state_arg, **state_now; /* by number; NULL: untouched */
+	VEC(Node *) init;              /* one an arg */
+	DimSym *var;
+	bool uses_stack;
+} Loop;
+
+struct Frame {
+	Frame *up;
+	Scope *scope;
+	const Place *place;
+	File *file;
+	const Ast *def;
+	Span call;
+	bool returned;
+	Item result;
+	Yields *yields; /* of the innermost loop: one list a turn; NULL outside loops */
+	uint32_t loops; /* rolled loops open in this frame */
+	Dim *ellipsis;  /* dims that `...` stands for; NULL: not bound */
+	uint32_t n_ellipsis;
+	bool test;
+};
+
+struct Build {
+	Arena *arena;
+	Interner *names;
+	Diags *d, scratch;
+	const FrontendOptions *options;
+	bool *set_used;
+	Module *m;
+	Entry *entry;
+	Graph *graph; /* where nodes go; NULL while layers are made */
+	Frame *frame;
+	Loop *loop;
+	FileList *files; /* of this build */
+	File *main;
+	Node **weight_node; /* of the entry, by number */
+	Node **state_now;
+	Dim *dim_now; /* of the entry, by place in `state_dims` */
+	VEC(Member *) state_dims;
+	VEC(Member *) weights, states;
+	VEC(Node *) asserts;
+	VEC(Span) assert_span;
+	VEC(const char *) assert_text;
+	uint32_t eval_depth, call_depth, instances, errors;
+	uint64_t steps;
+	bool stop; /* a limit was reached and reported */
+	bool speculative;
+};
+
+/* --- report.c: messages ---------------------------------------------------------------------- */
+/* An error, or a silent one when its place has been reported before. Adds where the code was called
+ * from when it is not in the main file. Never NULL. */
+Diag *complain(Build *b, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+void remark(Build *b, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+Item bad(void);
+void note_origin(Build *b, Diag *of, const Item *item, const char *called);
+const char *text_of(Build *b, Span s);                /* the source text, shortened to one line */
+bool over_limit(Build *b, Span at, const char *what); /* reports once; true */
+
+/* --- item.c: values ---------------------------------------------------------------------------- */
+Item item_int(int64_t v);
+Item item_float(double v);
+Item item_bool(bool v);
+Item item_text(const char *s);
+Item item_dim(Dim d);    /* INT when constant */
+Item item_node(Node *n); /* BAD when NULL */
+Item item_list(Build *b, const ItemList *l);
+bool item_same(const Item *a, const Item *b);
+const char *item_kind(Build *b, const Item *i);    /* "a number", "f32[B, S]", "a layer" */
+const char *item_text_of(Build *b, const Item *i); /* for keys and messages: 3, 0.5, f32 */
+Dim as_dim(Build *b, const Item *i);               /* NULL when it is none */
+bool as_number(const Item *i, double *out);
+/* These report; `what` names the thing in messages. */
+bool need_int(Build *b, const Item *i, Span at, const char *what, int64_t *out);
+bool need_dim(Build *b, const Item *i, Span at, const char *what, Dim *out);
+bool need_bool(Build *b, const Item *i, Span at, const char *what, bool *out);
+bool need_ints(Build *b, const Item *i, Span at, const char *what, uint32_t n,
+               int64_t *out); /* one int stands for n */
+Node *need_tensor(Build *b, const Item *i, Span at, const char *what);
+Node *as_node(Build *b, const Item *i, DType like,
+              Span at); /* numbers become scalars of dtype `like` */
+
+/* --- emit.c: nodes ------------------------------------------------------------------------------- */
+Node *emit(Build *b, Node *n); /* NULL after an error */
+Node *emit_unary(Build *b, Op op, Node *x, Span s);
+Node *emit_binary(Build *b, Op op, Node *x, Node *y, Span s);
+Node *emit_number(Build *b, DType t, double v, Span s);
+Node *emit_constant(Build *b, const ConstTensor *c, Span s);
+Node *emit_dim(Build *b, Dim d, Span s);
+Node *emit_cast(Build *b, Node *x, DType t, Span s);
+Node *emit_reshape(Build *b, Node *x, uint32_t rank, const Dim *dims, Span s);
+Node *emit_transpose(Build *b, Node *x, const int64_t *perm, Span s);
+Node *emit_broadcast(Build *b, Node *x, uint32_t rank, const Dim *dims, Span s);
+Node *emit_slice(Build *b, Node *x, const Dim *start, const Dim *size, Span s);
+Node *emit_reduce(Build *b, Op op, const char *how, Node *x, uint32_t n, const int64_t *axes,
+                  bool keep, Span s);
+Node *emit_concat(Build *b, uint32_t n, Node *const *x, int64_t axis, Span s);
+bool dims_equal(Build *b, Dim x, Dim y);
+bool dim_is(Dim d, int64_t v);
+/* The common shape under broadcasting; reports both sides with what was bound where. */
+bool broadcast_shape(Build *b, const Item *x, const Item *y, const Ast *e, const char *op,
+                     Type *out);
+/* lo <= hi must hold: false and no report when it never does; undecided: checked at run time. */
+bool assume_le(Build *b, Dim lo, Dim hi);
+void add_require(Build *b, Dim nonneg, const char *text);
+
+/* --- scope.c ------------------------------------------------------------------------------------- */
+Scope *scope_new(Build *b, Scope *up);
+Binding *scope_set(Build *b, Scope *s, const char *name, Item item, Span at);
+Binding *scope_own(Scope *s, const char *name);
+Binding *scope_find(Scope *s, const char *name);
+/* The nearest known name to one that is unknown, or NULL. */
+const char *scope_nearest(Build *b, Scope *s, const char *name);
+/* Assignment to a name: rebinds it where the call has it, else makes it in the innermost scope. */
+bool assign_name(Build *b, const char *name, Item item, Span at);
+Scope *function_scope_of(Scope *s,
+                         const char *name); /* the scope of this call that has name, or NULL */
+
+/* --- types.c ------------------------------------------------------------------------------------- */
+bool type_evaluate(Build *b, const Ast *type, Type *out); /* every dim must be known */
+bool type_dtype(Build *b, const Ast *type,
+                DType *out); /* false and no report: the name is no dtype */
+bool type_is_tensor(Build *b, const Ast *type);
+const char *type_with(Build *b, const Ast *type); /* "f32[F, D] with F = 3072, D = 768" */
+/* Binds dims of the callee's frame (now b->frame) from an argument, then checks them. */
+bool type_bind(Build *b, const Ast *type, Node *arg);
+bool type_check(Build *b, const Ast *type, Item *arg, Span at, const char *what);
+/* A declared result or local: checks the shape, narrows floats to the declared type when `store`. */
+bool type_coerce(Build *b, const Ast *type, Item *value, Span at, const char *what, bool store);
+/* A parameter that is no tensor: int, f32, bool, str, dtype, dim, fn, layer, and lists of them. */
+bool param_coerce(Build *b, const Ast *type, Item *value, Span at, const char *what);
+Dim file_dim_value(Build *b, FileDim *f, Span at, bool entry); /* NULL after an error */
+DimSym *file_dim_sym(Build *b, FileDim *f, Span at);
+
+/* --- expr.c, arith.c ------------------------------------------------------------------------------- */
+Item eval(Build *b, const Ast *e);
+Item eval_name(Build *b, const char *name, Span at);
+Item resolve(Build *b, Binding *k, const Place *place, Span at);
+Item operate(Build *b, const Ast *e, int op, Item x, Item y, Span op_span);
+Item negate(Build *b, const Ast *e, int op, Item x);
+Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at);
+Node *member_weight(Build *b, const Member *w, const Place *place, Span at);
+bool condition(Build *b, const Ast *e, const char *what, bool *out);
+const char *eval_text(Build *b,
+                      const Ast *e); /* a string with its {expressions}; NULL after an error */
+
+/* --- call.c ---------------------------------------------------------------------------------------- */
+typedef struct Argument {
+	const char *name;
+	Item item;
+	const Ast *ast;
+	const Ast *arrow;
+	Span span;
+} Argument;
+typedef VEC(Argument) Arguments;
+Item eval_call(Build *b, const Ast *e);
+Item call_function(Build *b, const Function *f, const Arguments *args, Span at, Span callee);
+Item call_item(Build *b, const Item *callee, const Arguments *args, Span at, Span callee_span);
+bool gather_arguments(Build *b, const AstList *list, Arguments *out);
+/* Puts arguments in the order of parameters (AST_PARAM); out: one a parameter, ast NULL and kind BAD
+ * when left out. */
+bool match_arguments(Build *b, const AstList *params, const Arguments *args, Span at,
+                     const char *what, Argument *out);
+
+/* --- index.c ---------------------------------------------------------------------------------------- */
+Item eval_index(Build *b, const Ast *e);
+bool store_index(Build *b, const Ast *target, Member *state, Item value);
+Node *state_read(Build *b, const Member *m, const Place *place, Span at);
+bool state_store(Build *b, Member *m, const Place *place, Item value, Span at);
+Node *state_value(Build *b, uint32_t number); /* with its stacked axes */
+void state_set(Build *b, uint32_t number, Node *value);
+
+/* --- rearrange.c, einsum.c ---------------------------------------------------------------------------- */
+Item eval_rearrange(Build *b, const Ast *call);
+Item eval_einsum(Build *b, const Ast *call);
+Node *contract(Build *b, const char *spec, Node *x, Node *y, Span at);
+
+/* --- builtin.c, builtin_*.c ------------------------------------------------------------------------------ */
+const Builtin *builtin_find(const char *name);
+const char *builtin_name(const Builtin *f);
+Item builtin_call(Build *b, const Builtin *f, const Arguments *args, Span at);
+uint32_t builtin_names(const char **out, uint32_t room);
+
+/* --- statement.c, loop.c -------------------------------------------------------------------------------- */
+void run_block(Build *b, const AstList *l);
+void run_statement(Build *b, const Ast *s);
+void run_for(Build *b, const Ast *s);
+void assign_to(Build *b, const AstList *targets, Item value, Span value_span,
+               const AstList *values);
+
+/* --- layer.c ---------------------------------------------------------------------------------------------- */
+Instance *instance_make(Build *b, const Ast *layer, File *file, const Argument *args,
+                        const char *prefix, uint32_t depth, Span at);
+void instance_register(Build *b, Instance *model); /* weights and states of the module */
+Item place_member(Build *b, const Place *place, const char *name, Span at);
+Item array_index(Build *b, const Item *array, const Item *index, Span at);
+const char *path_join(Build *b, const char *path, const char *name);
+
+/* --- import.c ---------------------------------------------------------------------------------------------- */
+File *file_load(Build *b, const char *name, const Source *source, const Ast *ast, Span at);
+bool setting_apply(Build *b, const char *name, const Ast *type, Item *out); /* --set */
+
+/* --- entry.c ------------------------------------------------------------------------------------------------ */
+void build_entries(Build *b, Instance *model);
+bool build_test(Build *b, const Ast *test);
+
+#endif

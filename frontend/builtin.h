@@ -1,0 +1,34 @@
+/* Shared by the files of built-in functions. */
+#ifndef NACRE_FRONTEND_BUILTIN_H
+#define NACRE_FRONTEND_BUILTIN_H
+#include "frontend/build.h"
+
+enum { BUILTIN_ARGUMENTS = 10 };
+typedef struct Call {
+	Build *b;
+	const Builtin *f;
+	Span at;
+	Argument
+		in[BUILTIN_ARGUMENTS]; /* in the order of the signature; left out: ast NULL, item NONE */
+	bool given[BUILTIN_ARGUMENTS];
+} Call;
+typedef Item BuiltinFn(Call *c);
+struct Builtin {
+	const char *name, *signature;
+	BuiltinFn *run;
+	Op op;
+	const char *how;
+};
+#define BUILTIN(name, signature, function, op, how) BuiltinFn builtin_##function;
+#include "frontend/builtins.def"
+
+const char *call_what(Call *c, const char *argument); /* "argument `x` of `softmax`" */
+Node *call_tensor(Call *c, uint32_t i);               /* NULL after an error */
+bool call_axis(Call *c, uint32_t i, uint32_t rank,
+               int64_t *out); /* counted from the end when negative */
+bool call_axes(Call *c, uint32_t i, uint32_t rank, uint32_t *n, int64_t *out); /* left out: all */
+bool call_flag(Call *c, uint32_t i, bool otherwise, bool *out);
+bool call_number(Call *c, uint32_t i, double otherwise, double *out);
+bool call_dims(Call *c, uint32_t i, uint32_t *n, Dim *out);
+Item tuple_items(Build *b, Node *tuple, uint32_t n, Span at);
+#endif

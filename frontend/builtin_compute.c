@@ -1,0 +1,404 @@
+/* Built-in functions that compute: reductions, norms, convolution, pooling, rope, sorting. */
+#include "frontend/builtin.h"
+
+#include <math.h>
+#include <string.h>
+
+static Node *float_input(Call *c, uint32_t i)
+{
+	Node *x = call_tensor(c, i);
+	if (!x || dtype_is_float(x->type.dtype)) return x;
+	Diag *m = complain(c->b, c->in[i].span, "`%s` needs floats, this is %s", c->f->name,
+	                   type_text(c->b->arena, &x->type));
+	note_origin(c->b, m, &c->in[i].item, NULL);
+	diag_help(c->b->d, m, "a cast is written  f32(x)");
+	return NULL;
+}
+
+static Item reduced(Call *c, Node *x, uint32_t axis_at, const char *how)
+{
+	int64_t axes[MAX_RANK];
+	uint32_t n;
+	bool keep;
+	if (!x || !call_axes(c, axis_at, x->type.rank, &n, axes) ||
+	    !call_flag(c, axis_at + 1, false, &keep))
+		return bad();
+	if (!n) return item_node(x);
+	return item_node(emit_reduce(c->b, c->f->op == OP_MEAN ? OP_MEAN : OP_REDUCE,
+	                             c->f->op == OP_MEAN ? NULL : how, x, n, axes, keep, c->at));
+}
+
+Item builtin_reduce(Call *c)
+{
+	Node *x = c->f->op == OP_MEAN ? float_input(c, 0) : call_tensor(c, 0);
+	if (x && x->type.dtype == DT_BOOL) {
+		Diag *m = complain(c->b, c->in[0].span, "`%s` of %s: bool is no number", c->f->name,
+		                   type_text(c->b->arena, &x->type));
+		diag_help(c->b->d, m, "count with  sum(i32(x))");
+		return bad();
+	}
+	return reduced(c, x, 1, c->f->how);
+}
+
+Item builtin_extreme(Call *c)
+{
+	const Item *x = &c->in[0].item;
+	if (c->given[1] && c->in[1].item.kind != ITEM_NONE) {
+		Call two = *c;
+		if (c->given[2] || c->given[3]) {
+			complain(c->b, c->at, "`%s` takes two values, or one tensor and an axis", c->f->name);
+			return bad();
+		}
+		return builtin_binary(&two);
+	}
+	if (x->kind == ITEM_LIST && x->list->n) {
+		Call two = *c;
+		Item best = x->list->at[0];
+		for (size_t i = 1; i < x->list->n && best.kind != ITEM_BAD; i++) {
+			two.in[0].item = best;
+			two.in[1].item = x->list->at[i];
+			best = builtin_binary(&two);
+		}
+		return best;
+	}
+	return reduced(c, call_tensor(c, 0), 2, c->f->how);
+}
+
+Item builtin_all(Call *c)
+{
+	Node *x = call_tensor(c, 0);
+	if (!x) return bad();
+	if (x->type.dtype != DT_BOOL) {
+		complain(c->b, c->in[0].span, "`%s` takes bool, this is %s", c->f->name,
+		         type_text(c->b->arena, &x->type));
+		return bad();
+	}
+	Item r = reduced(c, emit_cast(c->b, x, DT_I32, c->at), 1, c->f->how);
+	return r.kind == ITEM_TENSOR
+	           ? item_node(
+					 emit_binary(c->b, OP_NE, r.node, emit_number(c->b, DT_I32, 0, c->at), c->at))
+	           : r;
+}
+
+/* max |x - y| <= atol; false when either has a nan. */
+Item builtin_allclose(Call *c)
+{
+	Build *b = c->b;
+	double atol;
+	Node *x = call_tensor(c, 0), *y = call_tensor(c, 1);
+	int64_t axes[MAX_RANK];
+	Type shape;
+	if (!x || !y || !call_number(c, 2, 1e-5, &atol)) return bad();
+	if (!dtype_is_float(x->type.dtype)) x = emit_cast(b, x, DT_F32, c->at);
+	if (!dtype_is_float(y->type.dtype)) y = emit_cast(b, y, DT_F32, c->at);
+	Item u = item_node(x), v = item_node(y);
+	Ast here = {.kind = AST_CALL, .span = c->at};
+	u.origin = c->in[0].item.origin;
+	v.origin = c->in[1].item.origin;
+	if (u.kind == ITEM_BAD || v.kind == ITEM_BAD ||
+	    !broadcast_shape(b, &u, &v, &here, c->f->name, &shape))
+		return bad();
+	if (x->type.rank != y->type.rank && x->type.rank && y->type.rank) {
+		complain(b, c->at, "allclose of %s and %s: the numbers of dims differ",
+		         type_text(b->arena, &x->type), type_text(b->arena, &y->type));
+		return bad();
+	}
+	Node *d = emit_unary(b, OP_ABS, emit_binary(b, OP_SUB, x, y, c->at), c->at);
+	if (!d) return bad();
+	for (uint32_t i = 0; i < d->type.rank; i++) axes[i] = i;
+	if (d->type.rank) d = emit_reduce(b, OP_REDUCE, "max", d, d->type.rank, axes, false, c->at);
+	return item_node(emit_binary(b, OP_LE, d, emit_number(b, DT_F32, atol, c->at), c->at));
+}
+
+Item builtin_scan(Call *c)
+{
+	Node *x = call_tensor(c, 0);
+	int64_t axis;
+	if (!x || !call_axis(c, 1, x->type.rank, &axis)) return bad();
+	Node *n = node_new(c->b->m, OP_SCAN, 1, &x, c->at);
+	attr_str(n, "reduce", intern_str(c->b->names, c->f->how));
+	attr_int(n, "axis", axis);
+	return item_node(emit(c->b, n));
+}
+
+Item builtin_topk(Call *c)
+{
+	Node *x = call_tensor(c, 0);
+	int64_t k;
+	if (!x || !need_int(c->b, &c->in[1].item, c->in[1].span, call_what(c, "k"), &k)) return bad();
+	Node *n = node_new(c->b->m, OP_TOPK, 1, &x, c->at);
+	attr_int(n, "k", k);
+	return tuple_items(c->b, emit(c->b, n), 2, c->at);
+}
+
+Item builtin_sort(Call *c)
+{
+	Node *x = call_tensor(c, 0);
+	bool descending;
+	if (!x || !call_flag(c, 1, false, &descending)) return bad();
+	Node *n = node_new(c->b->m, OP_SORT, 1, &x, c->at);
+	if (descending) attr_int(n, "descending", 1);
+	return tuple_items(c->b, emit(c->b, n), 2, c->at);
+}
+
+Item builtin_along(Call *c)
+{
+	Node *x = float_input(c, 0);
+	int64_t axis;
+	if (!x || !call_axis(c, 1, x->type.rank, &axis)) return bad();
+	Node *n = node_new(c->b->m, c->f->op, 1, &x, c->at);
+	attr_int(n, "axis", axis);
+	return item_node(emit(c->b, n));
+}
+
+/* The optional vectors of a norm: as long as the last axis. */
+static bool norm_vector(Call *c, uint32_t i, const Node *x, Node **out)
+{
+	*out = NULL;
+	if (c->in[i].item.kind == ITEM_NONE) return true;
+	Node *w = call_tensor(c, i);
+	if (!w) return false;
+	if (w->type.rank != 1 || !dims_equal(c->b, w->type.dim[0], x->type.dim[x->type.rank - 1])) {
+		Diag *m = complain(c->b, c->in[i].span,
+		                   "`%s` of %s: this vector is %s, not of the length of the last axis",
+		                   c->f->name, type_text(c->b->arena, &x->type),
+		                   type_text(c->b->arena, &w->type));
+		note_origin(c->b, m, &c->in[i].item, NULL);
+		note_origin(c->b, m, &c->in[0].item, NULL);
+		return false;
+	}
+	*out = w;
+	return true;
+}
+
+Item builtin_norm(Call *c)
+{
+	Build *b = c->b;
+	bool layer = c->f->op == OP_LAYER_NORM;
+	Node *x = float_input(c, 0), *scale = NULL, *shift = NULL;
+	double eps;
+	if (!x) return bad();
+	if (!x->type.rank) {
+		complain(b, c->in[0].span, "`%s` of a scalar", c->f->name);
+		return bad();
+	}
+	if (!norm_vector(c, 1, x, &scale) || (layer && !norm_vector(c, 2, x, &shift)) ||
+	    !call_number(c, layer ? 3 : 2, layer ? 1e-5 : 1e-6, &eps))
+		return bad();
+	if (shift && !scale) {
+		complain(b, c->in[2].span, "a layer_norm with a shift has a scale too");
+		return bad();
+	}
+	Node *in[3] = {x, scale, shift};
+	Node *n = node_new(b->m, c->f->op, scale ? (shift ? 3 : 2) : 1, in, c->at);
+	attr_float(n, "eps", eps);
+	return item_node(emit(b, n));
+}
+
+Item builtin_batch_norm(Call *c)
+{
+	Build *b = c->b;
+	Node *in[5];
+	double eps;
+	int64_t axis = 1;
+	for (uint32_t i = 0; i < 5; i++)
+		if (!(in[i] = float_input(c, i))) return bad();
+	if (!call_number(c, 5, 1e-5, &eps)) return bad();
+	if (c->given[6] && !call_axis(c, 6, in[0]->type.rank, &axis)) return bad();
+	if (axis >= in[0]->type.rank) {
+		complain(b, c->in[0].span, "batch_norm of %s: it has no axis %lld",
+		         type_text(b->arena, &in[0]->type), (long long)axis);
+		return bad();
+	}
+	for (uint32_t i = 1; i < 5; i++)
+		if (in[i]->type.rank != 1 || !dims_equal(b, in[i]->type.dim[0], in[0]->type.dim[axis])) {
+			Diag *m =
+				complain(b, c->in[i].span,
+			             "batch_norm of %s: this vector is %s, not of the length of axis %lld",
+			             type_text(b->arena, &in[0]->type), type_text(b->arena, &in[i]->type),
+			             (long long)axis);
+			note_origin(b, m, &c->in[i].item, NULL);
+			return bad();
+		}
+	Node *n = node_new(b->m, OP_BATCH_NORM, 5, in, c->at);
+	attr_float(n, "eps", eps);
+	attr_int(n, "axis", axis);
+	return item_node(emit(b, n));
+}
+
+/* --- windows --------------------------------------------------------------------------------------------- */
+
+/* Padding: an integer, one for each spatial dim, or (before, after) for each; "same" with stride 1. */
+static bool padding(Call *c, uint32_t i, uint32_t spatial, const int64_t *reach,
+                    const int64_t *stride, int64_t *lo, int64_t *hi)
+{
+	Build *b = c->b;
+	const Item *p = &c->in[i].item;
+	for (uint32_t k = 0; k < spatial; k++) lo[k] = hi[k] = 0;
+	if (p->kind == ITEM_NONE) return true;
+	if (p->kind == ITEM_TEXT && strcmp(p->text, "same") == 0) {
+		for (uint32_t k = 0; k < spatial; k++) {
+			if (stride[k] != 1) {
+				complain(b, c->in[i].span, "padding \"same\" goes with stride 1");
+				return false;
+			}
+			lo[k] = reach[k] / 2;
+			hi[k] = reach[k] - lo[k];
+		}
+		return true;
+	}
+	if (p->kind == ITEM_LIST && p->list->n == spatial && p->list->at[0].kind == ITEM_LIST) {
+		for (uint32_t k = 0; k < spatial; k++) {
+			int64_t pair[2];
+			if (!need_ints(b, &p->list->at[k], c->in[i].span, "the padding", 2, pair)) return false;
+			lo[k] = pair[0];
+			hi[k] = pair[1];
+		}
+		return true;
+	}
+	if (!need_ints(b, p, c->in[i].span, "the padding", spatial, lo)) return false;
+	for (uint32_t k = 0; k < spatial; k++) hi[k] = lo[k];
+	return true;
+}
+
+static bool positive(Call *c, uint32_t i, uint32_t n, const int64_t *v, const char *what)
+{
+	for (uint32_t k = 0; k < n; k++)
+		if (v[k] < 1 || v[k] > INT32_MAX) {
+			complain(c->b, c->in[i].span, "%s is at least 1, not %lld", what, (long long)v[k]);
+			return false;
+		}
+	return true;
+}
+
+static bool optional_ints(Call *c, uint32_t i, const char *what, uint32_t n, int64_t otherwise,
+                          int64_t *out)
+{
+	for (uint32_t k = 0; k < n; k++) out[k] = otherwise;
+	return c->in[i].item.kind == ITEM_NONE ||
+	       (need_ints(c->b, &c->in[i].item, c->in[i].span, what, n, out) &&
+	        positive(c, i, n, out, what));
+}
+
+static bool spatial_input(Call *c, const Node *x, uint32_t *spatial)
+{
+	if (x->type.rank >= 3) {
+		*spatial = x->type.rank - 2;
+		return true;
+	}
+	Diag *m = complain(c->b, c->in[0].span, "`%s` of %s: it needs [N, C, spatial..]", c->f->name,
+	                   type_text(c->b->arena, &x->type));
+	note_origin(c->b, m, &c->in[0].item, NULL);
+	return false;
+}
+
+Item builtin_conv(Call *c)
+{
+	Build *b = c->b;
+	Node *x = float_input(c, 0), *w = float_input(c, 1);
+	int64_t stride[MAX_RANK], dilation[MAX_RANK], lo[MAX_RANK], hi[MAX_RANK], reach[MAX_RANK] = {0},
+																			  groups, k, rows;
+	uint32_t n = 0;
+	if (!x || !w || !spatial_input(c, x, &n)) return bad();
+	if (w->type.rank != x->type.rank) {
+		Diag *m = complain(b, c->at, "conv of %s and %s: the numbers of dims differ",
+		                   type_text(b->arena, &x->type), type_text(b->arena, &w->type));
+		note_origin(b, m, &c->in[1].item, NULL);
+		return bad();
+	}
+	if (!optional_ints(c, 2, "the stride", n, 1, stride) ||
+	    !optional_ints(c, 4, "the dilation", n, 1, dilation) ||
+	    !optional_ints(c, 5, "the number of groups", 1, 1, &groups))
+		return bad();
+	for (uint32_t i = 0; i < n; i++)
+		if (dim_is_const(w->type.dim[2 + i], &k)) reach[i] = (k - 1) * dilation[i];
+	if (!padding(c, 3, n, reach, stride, lo, hi)) return bad();
+	Dim takes = dim_mulc(b->m->dims, w->type.dim[1], groups);
+	if (!dims_equal(b, x->type.dim[1], takes)) {
+		Diag *m =
+			complain(b, c->at, "conv of %s and %s: the input has %s channels, the weight takes %s",
+		             type_text(b->arena, &x->type), type_text(b->arena, &w->type),
+		             dim_text(b->arena, x->type.dim[1]), dim_text(b->arena, takes));
+		note_origin(b, m, &c->in[1].item, NULL);
+		note_origin(b, m, &c->in[0].item, NULL);
+		return bad();
+	}
+	if (dim_is_const(w->type.dim[0], &rows) && rows % groups) {
+		complain(b, c->at, "conv: %lld output channels in %lld groups", (long long)rows,
+		         (long long)groups);
+		return bad();
+	}
+	Node *v = node_new(b->m, OP_CONV, 2, (Node *[]){x, w}, c->at);
+	attr_ints(b->m, v, "stride", n, stride);
+	attr_ints(b->m, v, "lo", n, lo);
+	attr_ints(b->m, v, "hi", n, hi);
+	attr_ints(b->m, v, "dilation", n, dilation);
+	attr_int(v, "groups", groups);
+	return item_node(emit(b, v));
+}
+
+Item builtin_pool(Call *c)
+{
+	Build *b = c->b;
+	bool mean = strcmp(c->f->how, "mean") == 0, count_pad = true;
+	Node *x = float_input(c, 0);
+	int64_t size[MAX_RANK], stride[MAX_RANK], lo[MAX_RANK], hi[MAX_RANK], reach[MAX_RANK];
+	uint32_t n = 0;
+	if (!x || !spatial_input(c, x, &n)) return bad();
+	if (!need_ints(b, &c->in[1].item, c->in[1].span, "the size of the window", n, size) ||
+	    !positive(c, 1, n, size, "the size of the window"))
+		return bad();
+	memcpy(stride, size, sizeof stride);
+	if (c->in[2].item.kind != ITEM_NONE && !optional_ints(c, 2, "the stride", n, 1, stride))
+		return bad();
+	for (uint32_t i = 0; i < n; i++) reach[i] = size[i] - 1;
+	if (!padding(c, 3, n, reach, stride, lo, hi)) return bad();
+	if (mean && !call_flag(c, 4, true, &count_pad)) return bad();
+	Node *v = node_new(b->m, OP_POOL, 1, &x, c->at);
+	attr_str(v, "reduce", intern_str(b->names, c->f->how));
+	attr_ints(b->m, v, "size", n, size);
+	attr_ints(b->m, v, "stride", n, stride);
+	attr_ints(b->m, v, "lo", n, lo);
+	attr_ints(b->m, v, "hi", n, hi);
+	if (mean && count_pad) attr_int(v, "count_pad", 1);
+	return item_node(emit(b, v));
+}
+
+Item builtin_rope(Call *c)
+{
+	Build *b = c->b;
+	Node *x = float_input(c, 0);
+	Dim pos;
+	double base;
+	bool half = true;
+	const Item *layout = &c->in[3].item;
+	if (!x || !need_dim(b, &c->in[1].item, c->in[1].span, call_what(c, "pos"), &pos) ||
+	    !call_number(c, 2, 10000, &base))
+		return bad();
+	if (layout->kind == ITEM_TEXT && strcmp(layout->text, "interleaved") == 0) {
+		half = false;
+	} else if (layout->kind != ITEM_NONE &&
+	           !(layout->kind == ITEM_TEXT && strcmp(layout->text, "half") == 0)) {
+		complain(
+			b, c->in[3].span,
+			"the layout of rope is \"half\" (pairs i, i + D/2) or \"interleaved\" (pairs 2i, 2i + 1)");
+		return bad();
+	}
+	int64_t width;
+	if (x->type.rank < 2 || !dim_is_const(x->type.dim[x->type.rank - 1], &width) || width % 2) {
+		complain(b, c->in[0].span, "rope of %s: it needs [.., S, D] with D even",
+		         type_text(b->arena, &x->type));
+		return bad();
+	}
+	Node *n = node_new(b->m, OP_ROPE, 1, &x, c->at);
+	attr_dim(n, "pos", pos);
+	attr_float(n, "base", base);
+	attr_int(n, "half", half);
+	return item_node(emit(b, n));
+}
+
+Item builtin_matmul(Call *c)
+{
+	Ast here = {.kind = AST_CALL, .span = c->at};
+	return matmul(c->b, &here, &c->in[0].item, &c->in[1].item, c->at);
+}

@@ -1,0 +1,339 @@
+/* Entries of the model and inline tests: their inputs, results, changed states and requirements. An
+ * entry is a call of a def whose arguments are the inputs. */
+#include "frontend/build.h"
+
+#include <string.h>
+
+/* --- after building ------------------------------------------------------------------------------------- */
+
+static void mark_live(Graph *g)
+{
+	for (size_t i = 0; i < g->results.n; i++) g->results.at[i]->mark = 1;
+	for (Node *n = g->last; n; n = n->prev) {
+		if (!n->mark) continue;
+		for (uint32_t i = 0; i < n->n_in; i++) n->in[i]->mark = 1;
+		if (n->region) mark_live(n->region);
+	}
+}
+
+static void sweep(Graph *g)
+{
+	for (Node *n = g->first, *next; n; n = next) {
+		next = n->next;
+		if (!n->mark && n->op != OP_PARAM && n->op != OP_ARG)
+			graph_remove(n);
+		else if (n->region)
+			sweep(n->region);
+		n->mark = 0;
+	}
+}
+
+typedef VEC(const char *) Names;
+
+/* One name for one value, so that --dump can tell them apart: x, x#2, x#3. */
+static void distinct_names(Build *b, Graph *g, Names *seen)
+{
+	for (Node *n = g->first; n; n = n->next) {
+		if (n->name) {
+			uint32_t count = 1;
+			for (size_t i = 0; i < seen->n; i++) count += seen->at[i] == n->name;
+			vec_push(b->arena, seen, n->name);
+			if (count > 1)
+				n->name = intern_str(b->names, arena_printf(b->arena, "%s#%u", n->name, count));
+		}
+		if (n->region) distinct_names(b, n->region, seen);
+	}
+}
+
+static void tidy(Build *b, Entry *e)
+{
+	Names seen = {0};
+	mark_live(e->graph);
+	sweep(e->graph);
+	distinct_names(b, e->graph, &seen);
+}
+
+/* --- one entry --------------------------------------------------------------------------------------------- */
+
+static void entry_begin(Build *b, const char *name, Span at)
+{
+	Entry *e = module_entry(b->m, name);
+	e->span = at;
+	b->entry = e;
+	b->graph = e->graph;
+	b->loop = NULL;
+	b->weight_node = NEW_ARRAY(b->arena, Node *, b->m->weights.n + 1);
+	b->state_now = NEW_ARRAY(b->arena, Node *, b->m->states.n + 1);
+	b->dim_now = NEW_ARRAY(b->arena, Dim, b->state_dims.n + 1);
+	for (size_t i = 0; i < b->state_dims.n; i++)
+		b->dim_now[i] = dim_sym(b->m->dims, b->state_dims.at[i]->sym);
+	b->m->facts.nonneg.n = 0;
+}
+
+static void entry_end(Build *b)
+{
+	Entry *e = b->entry;
+	for (uint32_t i = 0; i < b->m->states.n; i++) {
+		Node *now = b->state_now[i];
+		if (!now || now->op == OP_STATE) {
+			if (!now || node_attr(now, "number")->i == (int64_t)i) continue;
+		}
+		vec_push(b->arena, &e->writes, i);
+		vec_push(b->arena, &e->graph->results, now);
+	}
+	for (size_t i = 0; i < b->state_dims.n; i++) {
+		Member *m = b->state_dims.at[i];
+		if (dim_as_sym(b->dim_now[i]) == m->sym) continue;
+		m->write = NEW(b->arena, Origin);
+		vec_push(b->arena, &e->set_sym, m->sym);
+		vec_push(b->arena, &e->set_value, b->dim_now[i]);
+	}
+	tidy(b, e);
+	b->m->facts.nonneg.n = 0;
+	b->entry = NULL;
+	b->graph = NULL;
+}
+
+/* Dims that stand alone in the parameters become symbols of the module; `where` fixes some. */
+static bool bind_entry_dims(Build *b, const Ast *type)
+{
+	for (size_t i = 0; i < type->list.n; i++) {
+		const Ast *dim = type->list.at[i];
+		Binding *k = dim->kind == AST_NAME ? scope_find(b->frame->scope, dim->name) : NULL;
+		if (dim->kind == AST_ELLIPSIS) {
+			complain(b, dim->span, "an entry names each dim of its inputs");
+			return false;
+		}
+		if (!k || k->item.kind != ITEM_FILE_DIM) continue;
+		DimSym *s = file_dim_sym(b, k->item.file_dim, dim->span);
+		if (!s) return false;
+		scope_set(b, b->frame->scope, dim->name, item_dim(dim_sym(b->m->dims, s)), dim->span);
+	}
+	return true;
+}
+
+static bool fix_dims(Build *b, const AstList *where)
+{
+	for (size_t i = 0; i < where->n; i++) {
+		const Ast *w = where->at[i];
+		Binding *k = scope_find(b->frame->scope, w->name);
+		int64_t v;
+		if (!k || k->item.kind != ITEM_FILE_DIM || k->item.file_dim->decl->kind == AST_NAME) {
+			Diag *m = complain(b, w->span, "`%s` is no dim of this file", w->name);
+			const char *near = scope_nearest(b, b->frame->scope, w->name);
+			if (near) diag_help(b->d, m, "did you mean `%s`?", near);
+			return false;
+		}
+		if (!w->b) {
+			complain(b, w->span, "`where` fixes a dim:  where %s = 1", w->name);
+			return false;
+		}
+		Item value = eval(b, w->b);
+		if (!need_int(b, &value, w->b->span, "what `where` fixes", &v)) return false;
+		DimSym *s = file_dim_sym(b, k->item.file_dim, w->span);
+		if (!s) return false;
+		Dim d = dim_const(b->m->dims, v);
+		if (dim_le(NULL, s->lo, d) == PROOF_NO || dim_le(NULL, d, s->hi) == PROOF_NO) {
+			Diag *m = complain(b, w->span, "%s = %lld lies outside its range %s..%s", w->name,
+			                   (long long)v, dim_text(b->arena, s->lo), dim_text(b->arena, s->hi));
+			diag_note(b->d, m, s->span, "%s is declared here", w->name);
+			return false;
+		}
+		vec_push(b->arena, &b->entry->fixed, s);
+		scope_set(b, b->frame->scope, w->name, item_int(v), w->span);
+	}
+	return true;
+}
+
+static bool make_inputs(Build *b, const Function *f, const AstList *where, Arguments *out)
+{
+	const Ast *def = f->def;
+	Frame frame = {.up = NULL,
+	               .scope = scope_new(b, f->scope),
+	               .place = f->place,
+	               .file = f->file,
+	               .def = def,
+	               .call = def->op_span};
+	bool ok = true;
+	frame.scope->function = true;
+	b->frame = &frame;
+	for (size_t i = 0; i < def->generics.n; i++) {
+		FileDim *d = NEW(b->arena, FileDim);
+		d->decl = def->generics.at[i];
+		d->file = f->file;
+		scope_set(b, frame.scope, d->decl->name, (Item){.kind = ITEM_FILE_DIM, .file_dim = d},
+		          d->decl->span);
+	}
+	ok = fix_dims(b, where);
+	for (size_t i = 0; ok && i < def->list.n; i++)
+		ok = !type_is_tensor(b, def->list.at[i]->a) || bind_entry_dims(b, def->list.at[i]->a);
+	for (size_t i = 0; ok && i < def->list.n; i++) {
+		const Ast *p = def->list.at[i];
+		Type t;
+		if (!type_is_tensor(b, p->a)) {
+			if (p->b) continue; /* its default holds */
+			Diag *m = complain(b, p->span, "an entry takes tensors; `%s` is declared as %s",
+			                   p->name, text_of(b, p->a->span));
+			if (strcmp(p->a->name, "dim") == 0)
+				diag_help(
+					b->d, m,
+					"a dim is known from the shapes of the inputs, or kept as  state %s: dim in 0..T",
+					p->name);
+			ok = false;
+			break;
+		}
+		if (!(ok = type_evaluate(b, p->a, &t))) break;
+		Node *n = node_new(b->m, OP_PARAM, 0, NULL, p->op_span);
+		attr_int(n, "number", (int64_t)b->graph->args.n);
+		n->type = t;
+		n->name = p->name;
+		n = emit(b, n);
+		vec_push(b->arena, &b->entry->in_names, p->name);
+		vec_push(b->arena, out,
+		         ((Argument){.name = p->name, .item = item_node(n), .ast = p, .span = p->op_span}));
+	}
+	b->frame = NULL;
+	return ok;
+}
+
+static bool add_output(Build *b, const Item *v, const char *name, Span at)
+{
+	Node *n = v->kind == ITEM_LIST || v->kind == ITEM_NONE ? NULL : as_node(b, v, DT_F32, at);
+	if (!n) {
+		if (v->kind != ITEM_BAD)
+			complain(b, at, "an entry returns tensors, not %s", item_kind(b, v));
+		return false;
+	}
+	if (!n->name && n->op != OP_WEIGHT && n->op != OP_STATE) n->name = name;
+	vec_push(b->arena, &b->entry->out_names, name);
+	vec_push(b->arena, &b->graph->results, n);
+	return true;
+}
+
+static void add_outputs(Build *b, const Ast *def, const Item *r)
+{
+	Span at = def->op_span;
+	if (r->kind == ITEM_NONE || r->kind == ITEM_BAD) return;
+	if (r->kind != ITEM_LIST) {
+		const char *name = def->results.n == 1 ? def->results.at[0]->name : NULL;
+		add_output(b, r, name ? name : intern_str(b->names, "output"), at);
+		return;
+	}
+	for (size_t i = 0; i < r->list->n; i++) {
+		const char *name = r->names ? r->names[i] : NULL;
+		if (!add_output(b, &r->list->at[i],
+		                name ? name : intern_str(b->names, arena_printf(b->arena, "output%zu", i)),
+		                at))
+			return;
+	}
+}
+
+static void build_entry(Build *b, const Place *place, const char *name, const Ast *def,
+                        const AstList *where, Span at)
+{
+	Function f = {def, place, place->instance->scope, place->instance->file};
+	Arguments inputs = {0};
+	for (size_t i = 0; i < b->m->entries.n; i++)
+		if (b->m->entries.at[i]->name == name) {
+			Diag *m = complain(b, at, "entry `%s` is declared twice", name);
+			diag_note(b->d, m, b->m->entries.at[i]->span, "it is declared here too");
+			return;
+		}
+	entry_begin(b, name, at);
+	uint32_t errors = b->errors;
+	if (make_inputs(b, &f, where, &inputs)) {
+		Item r = call_function(b, &f, &inputs, def->op_span, def->op_span);
+		add_outputs(b, def, &r);
+	}
+	if (b->errors == errors && !b->entry->out_names.n)
+		complain(b, at, "entry `%s` returns nothing", name);
+	entry_end(b);
+}
+
+static void entry_of(Build *b, const Place *place, const Ast *a)
+{
+	static const AstList nothing = {0};
+	if (a->kind == AST_DEF && a->flag) {
+		build_entry(b, place, a->name, a, &nothing, a->op_span);
+		return;
+	}
+	if (a->kind != AST_ENTRY_OF) return;
+	Binding *k = scope_own(place->instance->scope, a->text);
+	if (k && k->item.kind == ITEM_MEMBER && k->item.member->kind == MEMBER_DEF) {
+		build_entry(b, place, a->name, k->item.member->decl, &a->list, a->span);
+		return;
+	}
+	Diag *m = complain(b, a->op_span, "the model has no def `%s`", a->text);
+	const char *near = scope_nearest(b, place->instance->scope, a->text);
+	if (near) diag_help(b->d, m, "did you mean `%s`?", near);
+}
+
+static void entries_in(Build *b, const Place *place, const AstList *members)
+{
+	for (size_t i = 0; i < members->n && !b->stop; i++) {
+		const Ast *a = members->at[i];
+		bool yes = true;
+		if (!a) continue;
+		if (a->kind != AST_MEMBER_IF) {
+			entry_of(b, place, a);
+			continue;
+		}
+		Frame frame = {.scope = place->instance->scope, .file = place->instance->file};
+		b->frame = &frame;
+		bool known = !a->a || condition(b, a->a, "the condition of members", &yes);
+		b->frame = NULL;
+		if (known) entries_in(b, place, yes ? &a->list : &a->list2);
+	}
+}
+
+static void check_states(Build *b)
+{
+	for (size_t i = 0; i < b->states.n; i++) {
+		const Member *m = b->states.at[i];
+		if (m->write) continue;
+		Diag *d = complain(b, m->decl->op_span, "state `%s` is never written", m->name);
+		diag_help(b->d, d, "what never changes is a weight or a `let`");
+	}
+	for (size_t i = 0; i < b->state_dims.n; i++) {
+		const Member *m = b->state_dims.at[i];
+		if (m->write) continue;
+		Diag *d = complain(b, m->decl->op_span, "state `%s` is never advanced", m->name);
+		diag_help(b->d, d, "after a call it stands behind the new rows:  %s += S", m->name);
+	}
+}
+
+void build_entries(Build *b, Instance *model)
+{
+	Place *place = NEW(b->arena, Place);
+	place->instance = model;
+	place->path = "";
+	uint32_t errors = b->errors;
+	entries_in(b, place, &model->layer->list2);
+	if (b->errors != errors) return;
+	if (!b->m->entries.n) {
+		Diag *m = complain(b, model->layer->op_span, "model `%s` has no entry", model->layer->name);
+		diag_help(b->d, m, "entry forward(x: f32[N, D]) { return .. }");
+		return;
+	}
+	check_states(b);
+}
+
+bool build_test(Build *b, const Ast *test)
+{
+	Frame frame = {
+		.scope = scope_new(b, b->main->scope), .file = b->main, .test = true, .call = test->span};
+	frame.scope->function = true;
+	entry_begin(b, intern_str(b->names, "test"), test->span);
+	b->frame = &frame;
+	run_block(b, &test->list);
+	b->frame = NULL;
+	for (size_t i = 0; i < b->asserts.n; i++) {
+		vec_push(b->arena, &b->entry->out_names,
+		         intern_str(b->names, arena_printf(b->arena, "assert%zu", i)));
+		vec_push(b->arena, &b->graph->results, b->asserts.at[i]);
+	}
+	if (!b->errors && !b->asserts.n)
+		complain(b, test->span, "test \"%s\" asserts nothing", test->name);
+	entry_end(b);
+	return !b->errors;
+}

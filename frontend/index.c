@@ -1,0 +1,421 @@
+/* x[..]: parts of tensors, gathers by an integer tensor, elements of lists and of arrays of layers;
+ * reading and storing states. */
+#include "frontend/build.h"
+
+#include <string.h>
+
+/* --- states ------------------------------------------------------------------------------------------ */
+
+static Node *state_in(Build *b, Loop *l, uint32_t number)
+{
+	if (!l) {
+		if (!b->state_now[number]) {
+			Node *n = node_new(b->m, OP_STATE, 0, NULL, b->m->states.at[number].span);
+			attr_int(n, "number", number);
+			n->type = b->m->states.at[number].type;
+			b->state_now[number] = graph_add(b->entry->graph, b->d, n);
+		}
+		return b->state_now[number];
+	}
+	if (l->state_now[number]) return l->state_now[number];
+	Node *outer = state_in(b, l->up, number);
+	if (!outer) return NULL;
+	Node *arg = node_new(b->m, OP_ARG, 0, NULL, outer->span);
+	attr_int(arg, "number", (int64_t)l->graph->args.n);
+	arg->type = outer->type;
+	if (!graph_add(l->graph, b->d, arg)) return NULL;
+	vec_push(b->arena, &l->init, outer);
+	l->state_arg[number] = l->state_now[number] = arg;
+	return arg;
+}
+
+Node *state_value(Build *b, uint32_t number)
+{
+	return state_in(b, b->loop, number);
+}
+
+void state_set(Build *b, uint32_t number, Node *value)
+{
+	if (!value || !state_value(b, number)) return;
+	if (b->loop)
+		b->loop->state_now[number] = value;
+	else
+		b->state_now[number] = value;
+}
+
+/* The position of a place in front of an own index. */
+static void lead(Build *b, const Place *place, const Type *whole, Dim *start, Dim *size)
+{
+	for (uint32_t i = 0; i < whole->rank; i++) {
+		start[i] = i < place->n ? place->index[i] : dim_const(b->m->dims, 0);
+		size[i] = i < place->n ? dim_const(b->m->dims, 1) : whole->dim[i];
+	}
+}
+
+Node *state_read(Build *b, const Member *m, const Place *place, Span at)
+{
+	Dim start[MAX_RANK], size[MAX_RANK];
+	if (!b->entry) {
+		complain(b, at, "state `%s` has no value here: it may be used inside a def", m->name);
+		return NULL;
+	}
+	Node *whole = state_value(b, m->number);
+	if (!whole || !place->n) return whole;
+	lead(b, place, &whole->type, start, size);
+	return emit_reshape(b, emit_slice(b, whole, start, size, at), m->type.rank, m->type.dim, at);
+}
+
+/* Writes value (of the part's shape) over the part of the whole state that begins at start. */
+static bool write_part(Build *b, Member *m, Node *value, uint32_t rank, const Dim *start,
+                       const Dim *size, Span at)
+{
+	Node *whole = state_value(b, m->number);
+	Node *part = emit_reshape(b, value, rank, size, at);
+	if (!whole || !part) return false;
+	Origin *o = NEW(b->arena, Origin);
+	o->span = at;
+	m->write = o;
+	bool all = true;
+	for (uint32_t i = 0; i < rank; i++) all &= dim_is(start[i], 0) && size[i] == whole->type.dim[i];
+	if (all) {
+		state_set(b, m->number, part);
+		return true;
+	}
+	Node *n = node_new(b->m, OP_UPDATE, 2, (Node *[]){whole, part}, at);
+	attr_dims(b->m, n, "start", rank, start);
+	n = emit(b, n);
+	state_set(b, m->number, n);
+	return n != NULL;
+}
+
+static Node *storable(Build *b, const Member *m, Item *value, Span at)
+{
+	Node *n = value->kind == ITEM_TENSOR ? value->node : as_node(b, value, m->type.dtype, at);
+	if (!n) {
+		if (value->kind != ITEM_BAD)
+			complain(b, at, "state `%s` cannot hold %s", m->name, item_kind(b, value));
+		return NULL;
+	}
+	DType want = m->type.dtype, have = n->type.dtype;
+	bool floats = dtype_is_float(want) && dtype_is_float(have),
+		 ints = dtype_is_integer(want) && dtype_is_integer(have);
+	if (want == have || floats || ints) return emit_cast(b, n, want, at);
+	Diag *d = complain(b, at, "state `%s` holds %s, this is %s", m->name, dtype_name(want),
+	                   type_text(b->arena, &n->type));
+	diag_note(b->d, d, m->decl->op_span, "%s is declared here", m->name);
+	return NULL;
+}
+
+static bool shape_fits(Build *b, const Member *m, const Node *n, uint32_t rank, const Dim *dims,
+                       Span at)
+{
+	bool fits = n->type.rank <= rank;
+	for (uint32_t i = 0; fits && i < n->type.rank; i++) {
+		Dim have = n->type.dim[n->type.rank - 1 - i];
+		fits = dim_is(have, 1) || dims_equal(b, have, dims[rank - 1 - i]);
+	}
+	if (fits) return true;
+	Type want = type_tensor(m->type.dtype, rank, dims);
+	Diag *d = complain(b, at, "%s cannot be stored in a part of `%s` of shape %s",
+	                   type_text(b->arena, &n->type), m->name, type_text(b->arena, &want));
+	diag_note(b->d, d, m->decl->op_span, "%s is declared here as %s", m->name,
+	          type_with(b, m->decl->a));
+	return false;
+}
+
+bool state_store(Build *b, Member *m, const Place *place, Item value, Span at)
+{
+	Dim start[MAX_RANK], size[MAX_RANK];
+	if (value.kind == ITEM_BAD) {
+		m->write = NEW(b->arena, Origin);
+		return false;
+	}
+	Node *n = storable(b, m, &value, at), *whole = n && b->entry ? state_value(b, m->number) : NULL;
+	if (!whole || !shape_fits(b, m, n, m->type.rank, m->type.dim, at)) return false;
+	n = emit_broadcast(b, n, m->type.rank, m->type.dim, at);
+	lead(b, place, &whole->type, start, size);
+	return n && write_part(b, m, n, whole->type.rank, start, size, at);
+}
+
+/* --- parts -------------------------------------------------------------------------------------------- */
+
+typedef enum SubKind { SUB_SLICE, SUB_ONE, SUB_NEW, SUB_GATHER } SubKind;
+typedef struct Sub {
+	SubKind kind;
+	Dim start, size;
+	Node *index;
+	Span span;
+} Sub;
+typedef struct Subs {
+	Sub at[2 * MAX_RANK];
+	uint32_t n;
+} Subs;
+
+static Dim from_end(Build *b, Dim i, Dim size)
+{
+	int64_t v;
+	return dim_is_const(i, &v) && v < 0 ? dim_add(b->m->dims, size, i) : i;
+}
+
+static Diag *outside(Build *b, const Ast *sub, uint32_t axis, const Type *t)
+{
+	return complain(b, sub->span, "%s lies outside axis %u of %s, which has %s",
+	                text_of(b, sub->span), axis, type_text(b->arena, t),
+	                dim_text(b->arena, t->dim[axis]));
+}
+
+static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *out)
+{
+	DimPool *p = b->m->dims;
+	Dim size = t->dim[axis], lo = dim_const(p, 0), hi = size;
+	if (e->a) {
+		Item i = eval(b, e->a);
+		if (!need_dim(b, &i, e->a->span, "the start of a slice", &lo)) return false;
+		lo = from_end(b, lo, size);
+	}
+	if (e->b) {
+		Item i = eval(b, e->b);
+		if (!need_dim(b, &i, e->b->span, "the end of a slice", &hi)) return false;
+		hi = from_end(b, hi, size);
+	}
+	if (!assume_le(b, dim_const(p, 0), lo) || !assume_le(b, hi, size)) {
+		outside(b, e, axis, t);
+		return false;
+	}
+	if (!assume_le(b, lo, hi)) {
+		complain(b, e->span, "the slice %s is empty: it runs from %s to %s", text_of(b, e->span),
+		         dim_text(b->arena, lo), dim_text(b->arena, hi));
+		return false;
+	}
+	*out = (Sub){SUB_SLICE, lo, dim_sub(p, hi, lo), NULL, e->span};
+	return true;
+}
+
+static bool tensor_sub(Build *b, const Ast *e, const Item *i, Sub *out)
+{
+	Node *n = need_tensor(b, i, e->span, "an index");
+	if (!n) return false;
+	if (n->type.dtype == DT_I64) n = emit_cast(b, n, DT_I32, e->span);
+	if (n && (n->type.dtype == DT_I8 || n->type.dtype == DT_U8))
+		n = emit_cast(b, n, DT_I32, e->span);
+	if (!n) return false;
+	if (n->type.dtype != DT_I32) {
+		Diag *m = complain(b, e->span, "an index must be an integer tensor, this is %s",
+		                   type_text(b->arena, &n->type));
+		note_origin(b, m, i, NULL);
+		if (n->type.dtype == DT_BOOL)
+			diag_help(
+				b->d, m,
+				"no shape depends on data: where(c, a, b) chooses elements, topk and nms take a bound");
+		return false;
+	}
+	*out = (Sub){SUB_GATHER, NULL, NULL, n, e->span};
+	return true;
+}
+
+static bool one_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *out)
+{
+	DimPool *p = b->m->dims;
+	if (e->kind == AST_SLICE) return slice_sub(b, e, t, axis, out);
+	Item i = eval(b, e);
+	if (i.kind == ITEM_BAD) return false;
+	Dim d = as_dim(b, &i);
+	if (!d) return tensor_sub(b, e, &i, out);
+	d = from_end(b, d, t->dim[axis]);
+	if (!assume_le(b, dim_const(p, 0), d) || !assume_le(b, dim_addc(p, d, 1), t->dim[axis])) {
+		outside(b, e, axis, t);
+		return false;
+	}
+	*out = (Sub){SUB_ONE, d, dim_const(p, 1), NULL, e->span};
+	return true;
+}
+
+static bool is_none(const Ast *e)
+{
+	return e->kind == AST_NONE;
+}
+
+static bool parse_subs(Build *b, const Ast *e, const Type *t, Subs *out)
+{
+	uint32_t named = 0, axis = 0;
+	bool open = false;
+	out->n = 0;
+	for (size_t i = 0; i < e->list.n; i++) {
+		if (e->list.at[i]->kind == AST_ELLIPSIS)
+			open = true;
+		else
+			named += !is_none(e->list.at[i]);
+	}
+	if (named > t->rank) {
+		complain(b, e->span, "%u indices for %s, which has %u dims", named, type_text(b->arena, t),
+		         t->rank);
+		return false;
+	}
+	if (e->list.n + t->rank > COUNT(out->at)) {
+		complain(b, e->span, "too many indices");
+		return false;
+	}
+	for (size_t i = 0; i <= e->list.n; i++) {
+		const Ast *sub = i < e->list.n ? e->list.at[i] : NULL;
+		uint32_t whole = 0;
+		if (!sub)
+			whole = open ? 0 : t->rank - axis;
+		else if (sub->kind == AST_ELLIPSIS)
+			whole = t->rank - named;
+		for (uint32_t k = 0; k < whole; k++, axis++)
+			out->at[out->n++] =
+				(Sub){SUB_SLICE, dim_const(b->m->dims, 0), t->dim[axis], NULL, e->span};
+		if (!sub || sub->kind == AST_ELLIPSIS) continue;
+		if (is_none(sub)) {
+			out->at[out->n++] = (Sub){SUB_NEW, NULL, dim_const(b->m->dims, 1), NULL, sub->span};
+			continue;
+		}
+		if (!one_sub(b, sub, t, axis, &out->at[out->n])) return false;
+		axis++;
+		out->n++;
+	}
+	return true;
+}
+
+static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place, const Type *own)
+{
+	Subs subs;
+	Dim start[MAX_RANK], size[MAX_RANK], dims[2 * MAX_RANK];
+	uint32_t axis = 0, rank = 0, gather = UINT32_MAX;
+	Node *index = NULL;
+	if (!parse_subs(b, e, own, &subs)) return bad();
+	if (place) {
+		lead(b, place, &whole->type, start, size);
+		axis = place->n;
+	}
+	for (uint32_t i = 0; i < subs.n; i++) {
+		const Sub *s = &subs.at[i];
+		if (s->kind != SUB_NEW) {
+			start[axis] = s->kind == SUB_GATHER ? dim_const(b->m->dims, 0) : s->start;
+			size[axis] = s->kind == SUB_GATHER ? whole->type.dim[axis] : s->size;
+			axis++;
+		}
+		if (s->kind == SUB_GATHER) {
+			if (index) {
+				complain(b, s->span, "one index of a tensor may be an integer tensor");
+				return bad();
+			}
+			gather = rank;
+			index = s->index;
+		}
+		if (s->kind != SUB_ONE) dims[rank++] = s->kind == SUB_NEW ? s->size : size[axis - 1];
+	}
+	if (rank > MAX_RANK) {
+		complain(b, e->span, "a tensor has at most %d dims", MAX_RANK);
+		return bad();
+	}
+	Node *n = emit_reshape(b, emit_slice(b, whole, start, size, e->span), rank, dims, e->span);
+	if (!index || !n) return item_node(n);
+	Node *g = node_new(b->m, OP_GATHER, 2, (Node *[]){n, index}, e->span);
+	attr_int(g, "axis", gather);
+	return item_node(emit(b, g));
+}
+
+bool store_index(Build *b, const Ast *target, Member *m, Item value)
+{
+	Subs subs;
+	Dim start[MAX_RANK], size[MAX_RANK], dims[2 * MAX_RANK];
+	const Place *place = b->frame->place;
+	uint32_t axis = place ? place->n : 0, rank = 0;
+	m->write = m->write ? m->write : NEW(b->arena, Origin);
+	if (!place || !b->entry || value.kind == ITEM_BAD || m->absent) return false;
+	Node *whole = state_value(b, m->number);
+	if (!whole || !parse_subs(b, target, &m->type, &subs)) return false;
+	lead(b, place, &whole->type, start, size);
+	for (uint32_t i = 0; i < subs.n; i++) {
+		const Sub *s = &subs.at[i];
+		if (s->kind == SUB_GATHER || s->kind == SUB_NEW) {
+			complain(b, s->span, "a part that is stored to is named by integers and slices");
+			return false;
+		}
+		start[axis] = s->start;
+		size[axis++] = s->size;
+		if (s->kind == SUB_SLICE) dims[rank++] = s->size;
+	}
+	Node *n = storable(b, m, &value, target->span);
+	if (!n || !shape_fits(b, m, n, rank, dims, target->span)) return false;
+	n = emit_broadcast(b, n, rank, dims, target->span);
+	return n && write_part(b, m, n, whole->type.rank, start, size, target->span);
+}
+
+/* --- x[..] as an expression ------------------------------------------------------------------------------ */
+
+static Item index_list(Build *b, const Ast *e, const Item *x)
+{
+	int64_t n = (int64_t)x->list->n, lo = 0, hi = n;
+	if (e->list.n != 1) {
+		complain(b, e->span, "a list takes one index");
+		return bad();
+	}
+	const Ast *sub = e->list.at[0];
+	if (sub->kind != AST_SLICE) {
+		Item i = eval(b, sub);
+		if (!need_int(b, &i, sub->span, "the index of a list", &lo)) return bad();
+		if (lo < 0) lo += n;
+		if (lo >= 0 && lo < n) return x->list->at[lo];
+		complain(b, sub->span, "the list has %lld elements, there is no element %s", (long long)n,
+		         text_of(b, sub->span));
+		return bad();
+	}
+	if (sub->a) {
+		Item i = eval(b, sub->a);
+		if (!need_int(b, &i, sub->a->span, "the start of a slice", &lo)) return bad();
+	}
+	if (sub->b) {
+		Item i = eval(b, sub->b);
+		if (!need_int(b, &i, sub->b->span, "the end of a slice", &hi)) return bad();
+	}
+	if (lo < 0) lo += n;
+	if (hi < 0) hi += n;
+	if (lo < 0 || hi > n || lo > hi) {
+		complain(b, sub->span, "%s lies outside a list of %lld elements", text_of(b, sub->span),
+		         (long long)n);
+		return bad();
+	}
+	ItemList l = {0};
+	for (int64_t i = lo; i < hi; i++) vec_push(b->arena, &l, x->list->at[i]);
+	return item_list(b, &l);
+}
+
+Item eval_index(Build *b, const Ast *e)
+{
+	/* A part of a state is read from the whole at once. */
+	if (e->a->kind == AST_NAME && b->frame->place && b->entry) {
+		Binding *k = scope_find(b->frame->scope, e->a->name);
+		if (k && k->item.kind == ITEM_MEMBER && k->item.member->kind == MEMBER_STATE &&
+		    !k->item.member->absent) {
+			Node *whole = state_value(b, k->item.member->number);
+			return whole ? index_tensor(b, e, whole, b->frame->place, &k->item.member->type)
+			             : bad();
+		}
+	}
+	Item x = eval(b, e->a);
+	switch (x.kind) {
+	case ITEM_BAD: return bad();
+	case ITEM_LIST: return index_list(b, e, &x);
+	case ITEM_ARRAY: {
+		if (e->list.n != 1 || e->list.at[0]->kind == AST_SLICE ||
+		    e->list.at[0]->kind == AST_ELLIPSIS) {
+			complain(b, e->span, "an array of layers takes one integer index");
+			return bad();
+		}
+		Item i = eval(b, e->list.at[0]);
+		return array_index(b, &x, &i, e->list.at[0]->span);
+	}
+	case ITEM_TENSOR:
+	case ITEM_CONST: {
+		Node *n = need_tensor(b, &x, e->a->span, "what is indexed");
+		return n ? index_tensor(b, e, n, NULL, &n->type) : bad();
+	}
+	default: {
+		Diag *m = complain(b, e->span, "%s has no elements", item_kind(b, &x));
+		note_origin(b, m, &x, NULL);
+		return bad();
+	}
+	}
+}

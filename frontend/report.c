@@ -1,0 +1,96 @@
+/* Messages of the checker. One mistake gives one message: a place that has been reported is not
+ * reported again (an unrolled loop, or two entries that share a def, would repeat it), and what
+ * follows from a mistake is silent because its value is BAD. */
+#include "frontend/build.h"
+
+#include <string.h>
+
+static bool same_span(Span a, Span b)
+{
+	return a.source == b.source && a.begin == b.begin && a.end == b.end;
+}
+
+static bool reported(const Build *b, Span at)
+{
+	for (size_t i = 0; i < b->d->list.n; i++) {
+		const Diag *m = b->d->list.at[i];
+		if (m->severity == DIAG_ERROR && same_span(m->span, at)) return true;
+	}
+	return false;
+}
+
+/* The call in the main file that led to a place in another one. */
+static void note_callers(Build *b, Diag *m, Span at)
+{
+	if (!at.source || !b->main || at.source == b->main->source) return;
+	for (const Frame *f = b->frame; f; f = f->up) {
+		if (f->call.source != b->main->source) continue;
+		diag_note(b->d, m, f->call, "in this call");
+		return;
+	}
+}
+
+Diag *complain(Build *b, Span at, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	const char *text = arena_vprintf(b->arena, fmt, ap);
+	va_end(ap);
+	Diags *to = at.source && reported(b, at) ? &b->scratch : b->d;
+	Diag *m = diag_error(to, at, "%s", text);
+	b->errors++;
+	note_callers(b, m, at);
+	return m;
+}
+
+void remark(Build *b, Span at, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	const char *text = arena_vprintf(b->arena, fmt, ap);
+	va_end(ap);
+	if (b->speculative) return;
+	for (size_t i = 0; i < b->d->list.n; i++) {
+		const Diag *m = b->d->list.at[i];
+		if (m->severity == DIAG_NOTE && same_span(m->span, at)) return;
+	}
+	diag_remark(b->d, at, "%s", text);
+}
+
+Item bad(void)
+{
+	return (Item){.kind = ITEM_BAD};
+}
+
+void note_origin(Build *b, Diag *of, const Item *item, const char *called)
+{
+	const Origin *o = item->origin;
+	if (!o || !o->span.source) return;
+	diag_note(b->d, of, o->span, "%s is %s", called ? called : o->name, o->what);
+}
+
+const char *text_of(Build *b, Span s)
+{
+	enum { LONGEST = 60 };
+	if (!s.source) return "";
+	Text t = text_new(b->arena);
+	bool blank = false;
+	for (uint32_t i = s.begin; i < s.end && i < s.source->size; i++) {
+		char c = s.source->text[i];
+		bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+		if (!space || !blank) text_append(&t, space ? " " : &c, 1);
+		blank = space;
+		if (t.n >= LONGEST) {
+			text_puts(&t, "...");
+			break;
+		}
+	}
+	return t.at ? t.at : "";
+}
+
+bool over_limit(Build *b, Span at, const char *what)
+{
+	if (!b->stop) complain(b, at, "%s", what);
+	b->stop = true;
+	return true;
+}
