@@ -211,6 +211,53 @@ bool verify_holds(Verifier *v, const Sym *e, const char *fmt, ...) PRINTF_LIKE(3
 const Sym *verify_reg(Verifier *v, int64_t reg); /* its value here; reports when it has none */
 /* --- verify_access.c: shapes, places, rights and bounds of operands --- */
 void verify_access(Verifier *v, const PearlInsn *i);
-/* --- verify_trace.c: order of accesses, on sample executions --- */
+/* --- verify_order.c: boxes of bytes, and which accesses are known to be complete to which queue --- */
+typedef struct Box {
+	uint8_t space;
+	bool indexed;     /* rows by data: the box holds all that may be meant */
+	uint32_t n;       /* dims: strides above 0, counts above 1, the greatest stride first */
+	int64_t low, end; /* the hull: absolute bytes */
+	int64_t element;  /* bytes of the innermost run */
+	int64_t dim[PEARL_RANK], stride[PEARL_RANK];
+} Box;
+/* From the address of the first element; false: empty. */
+bool box_make(Box *b, uint8_t space, int64_t at, int64_t element, uint32_t rank, const int64_t *dim,
+              const int64_t *stride);
+bool box_overlap(Arena *scratch, const Box *a,
+                 const Box *b); /* exact where it is not too much work, else false */
+
+typedef struct Access {
+	Box box;
+	uint32_t insn;
+	uint32_t step;  /* number of the dynamic instruction */
+	uint32_t epoch; /* barriers before it */
+	uint8_t queue, operand;
+	bool writes;
+} Access;
+typedef struct Clock {
+	uint32_t at[NUM_QUEUES]; /* up to which step of each queue all is known to be complete */
+} Clock;
+typedef struct Credit {
+	Clock *ring; /* of signals not waited for yet, oldest first */
+	uint32_t first, n;
+} Credit;
+typedef struct Order {
+	Arena *arena;
+	const PearlProgram *p;
+	Clock known[NUM_QUEUES];
+	Credit *credit;     /* of each token */
+	VEC(Access) recent; /* since the last barrier, one for each box that an operand touched */
+	uint32_t *newest;   /* of each instruction: its latest entry in recent + 1 */
+	uint32_t *older;    /* of each entry: the one before it of the same instruction + 1 */
+	uint32_t older_cap;
+	uint64_t tests;
+} Order;
+void order_begin(Order *o, Arena *a, const PearlProgram *p);
+void order_step(Order *o, const PearlInsn *i, uint32_t step); /* waits, before the accesses */
+void order_done(Order *o, const PearlInsn *i, uint32_t step); /* signals, after them */
+void order_barrier(Order *o, uint32_t step);
+/* Adds an access; an earlier one that overlaps and may still be under way, or NULL. */
+const Access *order_access(Order *o, Arena *scratch, const Access *a);
+/* --- verify_trace.c: sample executions --- */
 bool verify_traces(Diags *d, const PearlProgram *p);
 #endif

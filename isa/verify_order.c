@@ -1,0 +1,218 @@
+/* Order of accesses in a run: a clock for each queue says up to which instruction of every other queue
+ * all is known to be complete. A wait learns what the signal that it meets knew, and the k-th wait
+ * meets the k-th signal; queues complete in order; a barrier, or `ldi` for what it waited for, tells
+ * everyone. Two accesses that overlap, one of them a write, must be in this order. */
+#include "isa/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- boxes ------------------------------------------------------------------------------------------- */
+
+static bool scaled(int64_t *at, int64_t count, int64_t stride)
+{
+	int64_t v;
+	return !__builtin_mul_overflow(count, stride, &v) && !__builtin_add_overflow(*at, v, at);
+}
+
+bool box_make(Box *b, uint8_t space, int64_t at, int64_t element, uint32_t rank, const int64_t *dim,
+              const int64_t *stride)
+{
+	memset(b, 0, sizeof *b); /* boxes are compared by their bytes */
+	b->space = space;
+	b->low = at;
+	b->element = element;
+	for (uint32_t k = 0; k < rank; k++) {
+		int64_t d = dim[k], s = stride[k];
+		if (d <= 0) return false;
+		if (d == 1 || s == 0) continue;
+		if (s < 0) {
+			if (s == INT64_MIN || !scaled(&b->low, d - 1, s)) return false;
+			s = -s;
+		}
+		uint32_t n = b->n++;
+		for (; n && b->stride[n - 1] < s; n--) {
+			b->stride[n] = b->stride[n - 1];
+			b->dim[n] = b->dim[n - 1];
+		}
+		b->stride[n] = s;
+		b->dim[n] = d;
+	}
+	/* what lies without gaps becomes one run */
+	while (b->n && b->stride[b->n - 1] <= b->element) {
+		b->n--;
+		if (!scaled(&b->element, b->dim[b->n] - 1, b->stride[b->n])) return false;
+	}
+	b->end = b->low;
+	for (uint32_t k = 0; k < b->n; k++)
+		if (!scaled(&b->end, b->dim[k] - 1, b->stride[k])) return false;
+	return !__builtin_add_overflow(b->end, b->element, &b->end);
+}
+
+enum { MOST_RUNS = 1 << 15 };
+
+static int64_t runs_of(const Box *b)
+{
+	int64_t n = 1;
+	for (uint32_t k = 0; k < b->n; k++)
+		if (__builtin_mul_overflow(n, b->dim[k], &n)) return INT64_MAX;
+	return n;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Where the runs of b begin, ascending. */
+static int64_t *list_runs(Arena *a, const Box *b, int64_t n)
+{
+	int64_t *list = NEW_ARRAY(a, int64_t, n), index[PEARL_RANK] = {0}, at = b->low;
+	bool sorted = true;
+	for (int64_t k = 0; k < n; k++) {
+		list[k] = at;
+		if (k && at < list[k - 1]) sorted = false;
+		for (uint32_t d = b->n; d-- > 0;) {
+			at += b->stride[d];
+			if (++index[d] < b->dim[d]) break;
+			at -= b->dim[d] * b->stride[d];
+			index[d] = 0;
+		}
+	}
+	if (!sorted) qsort(list, (size_t)n, sizeof *list, by_value);
+	return list;
+}
+
+/* Both step by the same greatest stride, within which each stays: then rows can be told apart. */
+static bool rows_apart(const Box *a, const Box *b)
+{
+	if (!a->n || !b->n || a->stride[0] != b->stride[0]) return false;
+	int64_t s = a->stride[0], first = a->low < b->low ? a->low : b->low;
+	int64_t ra = (a->low - first) % s, rb = (b->low - first) % s;
+	int64_t wa = a->end - a->low - (a->dim[0] - 1) * s, wb = b->end - b->low - (b->dim[0] - 1) * s;
+	if (ra + wa > s || rb + wb > s) return false;
+	return ra + wa <= rb || rb + wb <= ra;
+}
+
+bool box_overlap(Arena *scratch, const Box *a, const Box *b)
+{
+	if (a->space != b->space || a->end <= b->low || b->end <= a->low) return false;
+	if ((!a->n && !b->n) || (a->n == b->n && a->low == b->low)) return true;
+	if (rows_apart(a, b)) return false;
+	int64_t na = runs_of(a), nb = runs_of(b);
+	if (na > MOST_RUNS || nb > MOST_RUNS) return false;
+	ArenaMark mark = arena_mark(scratch);
+	const int64_t *x = list_runs(scratch, a, na), *y = list_runs(scratch, b, nb);
+	bool overlap = false;
+	for (int64_t i = 0, k = 0; i < na && k < nb && !overlap;) {
+		if (x[i] + a->element <= y[k])
+			i++;
+		else if (y[k] + b->element <= x[i])
+			k++;
+		else
+			overlap = true;
+	}
+	arena_reset(scratch, mark);
+	return overlap;
+}
+
+/* --- clocks ---------------------------------------------------------------------------------------------- */
+
+void order_begin(Order *o, Arena *a, const PearlProgram *p)
+{
+	*o = (Order){.arena = a, .p = p};
+	o->credit = NEW_ARRAY(a, Credit, p->tokens.n + 1);
+	o->newest = NEW_ARRAY(a, uint32_t, p->code.n * 4 + 1);
+	for (uint32_t k = 0; k < p->tokens.n; k++) {
+		o->credit[k].ring = NEW_ARRAY(a, Clock, p->tokens.at[k].capacity);
+		o->credit[k].n = p->tokens.at[k].initial; /* the first ones know nothing */
+	}
+}
+
+static void learn(Clock *c, const Clock *from)
+{
+	for (uint32_t q = 0; q < NUM_QUEUES; q++)
+		if (from->at[q] > c->at[q]) c->at[q] = from->at[q];
+}
+
+void order_step(Order *o, const PearlInsn *i, uint32_t step)
+{
+	PearlQueue queue = pearl_insn[i->op].queue;
+	o->known[queue].at[queue] = step - 1;
+	for (uint32_t k = 0; k < 2; k++) {
+		if (!i->wait[k]) continue;
+		uint32_t capacity = o->p->tokens.at[i->wait[k] - 1].capacity;
+		Credit *c = &o->credit[i->wait[k] - 1];
+		if (!c->n) continue; /* refused before */
+		learn(&o->known[queue], &c->ring[c->first]);
+		c->first = (c->first + 1) % capacity;
+		c->n--;
+	}
+	if (queue != Q_S) return;
+	/* what comes later is dispatched later */
+	for (uint32_t q = 0; q < NUM_QUEUES; q++) learn(&o->known[q], &o->known[Q_S]);
+}
+
+void order_done(Order *o, const PearlInsn *i, uint32_t step)
+{
+	PearlQueue queue = pearl_insn[i->op].queue;
+	o->known[queue].at[queue] = step;
+	if (queue == Q_S)
+		for (uint32_t q = 0; q < NUM_QUEUES; q++) o->known[q].at[Q_S] = step;
+	for (uint32_t k = 0; k < 2; k++) {
+		if (!i->signal[k]) continue;
+		uint32_t capacity = o->p->tokens.at[i->signal[k] - 1].capacity;
+		Credit *c = &o->credit[i->signal[k] - 1];
+		if (c->n == capacity) continue;
+		c->ring[(c->first + c->n++) % capacity] = o->known[queue];
+	}
+}
+
+void order_barrier(Order *o, uint32_t step)
+{
+	for (uint32_t q = 0; q < NUM_QUEUES; q++)
+		for (uint32_t p = 0; p < NUM_QUEUES; p++) o->known[q].at[p] = step;
+	for (uint32_t k = 0; k < o->recent.n; k++)
+		o->newest[o->recent.at[k].insn * 4 + o->recent.at[k].operand] = 0;
+	o->recent.n = 0;
+}
+
+/* An older access of the same operand to the same bytes is implied by this one. */
+static bool replaces(Order *o, const Access *a)
+{
+	uint32_t at = o->newest[a->insn * 4 + a->operand];
+	for (uint32_t n = 0; at && n < 16; n++, at = o->older[at - 1]) {
+		Access *old = &o->recent.at[at - 1];
+		if (memcmp(&old->box, &a->box, sizeof a->box) != 0) continue;
+		old->step = a->step;
+		return true;
+	}
+	return false;
+}
+
+const Access *order_access(Order *o, Arena *scratch, const Access *a)
+{
+	const Clock *known = &o->known[a->queue];
+	for (uint32_t k = 0; k < o->recent.n; k++) {
+		const Access *b = &o->recent.at[k];
+		if (b->queue == a->queue || (!a->writes && !b->writes) || b->box.space != a->box.space)
+			continue;
+		if (b->box.end <= a->box.low || a->box.end <= b->box.low || b->step <= known->at[b->queue])
+			continue;
+		o->tests++;
+		if (box_overlap(scratch, &a->box, &b->box)) return b;
+	}
+	if (replaces(o, a)) return NULL;
+	vec_push(o->arena, &o->recent, *a);
+	if (o->recent.n > o->older_cap) {
+		uint32_t cap = o->older_cap ? o->older_cap * 2 : 256;
+		o->older =
+			arena_grow(o->arena, o->older, o->older_cap * sizeof *o->older, cap * sizeof *o->older);
+		o->older_cap = cap;
+	}
+	uint32_t *newest = &o->newest[a->insn * 4 + a->operand];
+	o->older[o->recent.n - 1] = *newest;
+	*newest = (uint32_t)o->recent.n;
+	return NULL;
+}
