@@ -241,6 +241,30 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return q - (a % b != 0 && (a < 0) != (b < 0));
 }
 
+static bool same(const Sym *a, const Sym *b)
+{
+	if (a->n != b->n || a->constant != b->constant) return false;
+	for (uint32_t k = 0; k < a->n; k++)
+		if (a->term[k].coef != b->term[k].coef || compare(&a->term[k], &b->term[k]) != 0)
+			return false;
+	return true;
+}
+
+/* A quotient a // d that is known already, d the greatest divisor of c: a // c is (a // d) // (c / d),
+ * which ties the two together (slots of rings are differences of such quotients). */
+static const SymAtom *known_quotient(const SymSpace *s, const Sym *a, int64_t c, uint32_t *number)
+{
+	const SymAtom *best = NULL;
+	for (uint32_t k = 0; k < s->atoms.n; k++) {
+		const SymAtom *x = &s->atoms.at[k];
+		if (x->kind != ATOM_FDIV || x->scale > c || c % x->scale || !same(x->a, a)) continue;
+		if (best && best->scale >= x->scale) continue;
+		best = x;
+		*number = k;
+	}
+	return best;
+}
+
 const Sym *sym_fdiv(SymSpace *s, const Sym *a, const Sym *b)
 {
 	int64_t c, v;
@@ -254,6 +278,9 @@ const Sym *sym_fdiv(SymSpace *s, const Sym *a, const Sym *b)
 		for (uint32_t k = 0; k < sum.n; k++) sum.term[k].coef /= c;
 		return sum_done(s, &sum);
 	}
+	uint32_t number;
+	const SymAtom *known = known_quotient(s, a, c, &number);
+	if (known) return sym_fdiv(s, sym_atom(s, number), sym_const(s, c / known->scale));
 	SymAtom x = {.kind = ATOM_FDIV,
 	             .name = "quotient",
 	             .a = a,
