@@ -45,12 +45,24 @@ static void distinct_names(Build *b, Graph *g, Names *seen)
 	}
 }
 
+/* In the order of the text, without gaps. */
+static void renumber(Graph *g, uint32_t *next)
+{
+	for (Node *n = g->first; n; n = n->next) {
+		n->id = (*next)++;
+		if (n->region) renumber(n->region, next);
+	}
+}
+
 static void tidy(Build *b, Entry *e)
 {
 	Names seen = {0};
+	uint32_t next = 0;
 	mark_live(e->graph);
 	sweep(e->graph);
 	distinct_names(b, e->graph, &seen);
+	for (size_t i = 0; i < b->m->entries.n; i++) renumber(b->m->entries.at[i]->graph, &next);
+	b->m->next_id = next > b->m->next_id ? next : b->m->next_id;
 }
 
 /* --- one entry --------------------------------------------------------------------------------------------- */
