@@ -577,8 +577,10 @@ static void fast_body(Gen *g, void *ctx)
 			Cursor *c = i < p->then->n_in ? &t.call.in[i] : &t.call.out[i - p->then->n_in];
 			const TileAccess *a =
 				i < p->then->n_in ? &p->then->in[i] : &p->then->out[i - p->then->n_in];
-			*c = cursor_open(g, a, kept, 2);
-			if (p->then->n_space == 1) c->stride[0] = const_i64(g, 0);
+			*c = cursor_open(g, a, kept, p->then->n_space);
+			if (p->then->n_space == 2) continue;
+			c->stride[1] = c->stride[0]; /* there are columns only */
+			c->stride[0] = const_i64(g, 0);
 		}
 	}
 	cover_columns(g, &t);

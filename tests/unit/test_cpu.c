@@ -445,3 +445,144 @@ Test(cpu, gemm)
 {
 	check_text("gemm", gemm);
 }
+
+/* Reductions along the contiguous dimension, along another, and over windows; all kinds and types. */
+Test(cpu, reductions)
+{
+	static const char *const kinds[] = {"sum", "max", "min", "amax", "argmax"}, *const types[] = {
+																					"f32", "i32",
+																					"bf16", "i8"};
+	for (size_t t = 0; t < COUNT(types); t++) {
+		Arena *arena = arena_new();
+		Text s = text_new(arena);
+		text_puts(&s, "dim M in 1..80\ndim N in 1..200\n");
+		for (size_t k = 0; k < COUNT(kinds); k++) {
+			const char *of = k == 4 ? "i32" : t == 0 || t == 2 ? "f32" : "i32";
+			text_printf(
+				&s,
+				"kernel rows_%s(in x %s[M, N], out y %s[M]) {\n par i in 0..M {\n  place a %s[1]\n  reduce %s a[0] = x[i, j] over j < N\n  put y[i] = a[0]\n }\n}\n",
+				kinds[k], types[t], of, of, kinds[k]);
+			text_printf(
+				&s,
+				"kernel columns_%s(in x %s[M, N], out y %s[N]) {\n par (j, w) in 0..N by 50 {\n  place a %s[50]\n  reduce %s a[c] = x[i, j + c] over c < w, i < M\n  put y[j + c] = a[c] over c < w\n }\n}\n",
+				kinds[k], types[t], of, of, kinds[k]);
+			if (k == 4) continue;
+			text_printf(
+				&s,
+				"kernel window_%s(in x %s[M, N], out y %s[N]) {\n par (j, w) in 0..N by 50 {\n  place a %s[50]\n  reduce %s a[c] = (x[0, j + c + d - 1] else 2) { x -> x + x } over c < w, d < 3\n  put y[j + c] = a[c] over c < w\n }\n}\n",
+				kinds[k], types[t], of, of, kinds[k]);
+			text_printf(
+				&s,
+				"kernel more_%s(in x %s[M, N], out y %s[M]) {\n par i in 0..M {\n  place a %s[1]\n  reduce %s a[0] = x[i, j] over j < N\n",
+				kinds[k], types[t], of, of, kinds[k]);
+			text_printf(&s, "  reduce %s a[0] %s= x[0, j] over j < N\n  put y[i] = a[0]\n }\n}\n",
+			            kinds[k], k ? kinds[k] : "+");
+		}
+		check_text(arena_printf(arena, "reductions_%s", types[t]), s.at);
+		arena_free(arena);
+	}
+}
+
+/* Order: running sums, the greatest, sorted; along the last dimension and along the first. */
+Test(cpu, order)
+{
+	static const char text[] =
+		"dim M in 1..20\ndim N in 5..200\n"
+		"kernel scan_sum(in x f32[M, N], out y f32[M, N]) {\n par i in 0..M {\n  place a f32[200]\n"
+		"  scan sum a[j] = x[i, j] along j over j < N\n  put y[i, j] = a[j] over j < N\n }\n}\n"
+		"kernel scan_max(in x i32[M, N], out y i32[M, N]) {\n par j in 0..N {\n  place a i32[20]\n"
+		"  scan max a[i] = x[i, j] along i over i < M\n  put y[i, j] = a[i] over i < M\n }\n}\n"
+		"kernel top(in x i32[M, N], out v i32[M, 5], out p i32[M, 5]) {\n par i in 0..M {\n"
+		"  place a i32[5]\n  place b i32[5]\n  topk a[k], b[k] = x[i, j] along j over j < N, k < 5\n"
+		"  put v[i, k], p[i, k] = (a[k], b[k]) { a, b -> a, b } over k < 5\n }\n}\n"
+		"kernel up(in x f32[M, N], out v f32[M, N], out p i32[M, N]) {\n par i in 0..M {\n"
+		"  place a f32[200]\n  place b i32[200]\n  sort a[j], b[j] = x[i, j] along j over j < N\n"
+		"  put v[i, j], p[i, j] = (a[j], b[j]) { a, b -> a, b } over j < N\n }\n}\n"
+		"kernel down(in x f32[M, N], out v f32[M, N], out p i32[M, N]) {\n par i in 0..M {\n"
+		"  place a f32[200]\n  place b i32[200]\n  sort a[j], b[j] = x[i, j] along j descending over j < N\n"
+		"  put v[i, j], p[i, j] = (a[j], b[j]) { a, b -> a, b } over j < N\n }\n}\n";
+	check_text("order", text);
+}
+
+/* Movements: transposed, strided, reversed, padded, gathered and scattered, added in memory; narrow
+ * types; a place of one element; loops whose bounds depend on others. */
+Test(cpu, movement)
+{
+	static const char text[] =
+		"dim M in 2..60\ndim N in 3..70\n"
+		"kernel transpose(in x f32[M, N], out y f32[N, M]) {\n"
+		"  par (i, h) in 0..M by 17 {\n    place t f32[70, 17]\n    bring t[j, r] = x[i + r, j] over r < h, j < N\n"
+		"    put y[j, i + r] = t[j, r] over j < N, r < h\n  }\n}\n"
+		"kernel strided(in x f32[M, N], out y f32[M, N]) {\n"
+		"  put y[i, j] = (x[i, N - 1 - j], x[M - 1 - i, j//2]) { a, b -> a - 2.0 * b } over i < M, j < N\n}\n"
+		"kernel padded(in x bf16[M, N], out y bf16[M + 2, N + 3]) {\n"
+		"  put y[i, j] = x[i - 1, j - 2] else 1.5 over i < M + 2, j < N + 3\n}\n"
+		"kernel gather(in x f32[M, N], in at i32[N], out y f32[N, N]) {\n"
+		"  put y[i, j] = x[rows(at[i]), j] over i < N, j < N\n}\n"
+		"kernel data_index(in x i8[M, N], in at i32[N], out y i8[N, N]) {\n"
+		"  par i in 0..N {\n    index r = at[i] in 0..M\n    put y[i, j] = (x[r, j]) { x -> x + [r - i] } over j < N\n  }\n}\n"
+		"kernel adding(in x f32[M, N], out y f32[M]) {\n"
+		"  par i in 0..M {\n    put y[i] = () { -> 1.0 }\n    for j in 0..N { put y[i] += x[i, j] }\n  }\n}\n"
+		"kernel triangle(in x f32[M, N], out y f32[M, N]) {\n"
+		"  par i in 0..M {\n    put y[i, j] = () { -> 0.0 } over j < N\n"
+		"    for (j, w) in 0..min(i + 1, N) by 8 {\n      put y[i, j + c] = x[i, j + c] over c < w\n    }\n  }\n}\n"
+		"kernel halves(in x f16[M, N], out y f8e4m3[M, N], out z u8[M, N]) {\n"
+		"  put y[i, j], z[i, j] = (x[i, j]) { x -> x * 3.0, u8(i32(abs(x) * 50.0)) } over i < M, j < N\n}\n"
+		"kernel choice(in x f32[M, N], out y f32[M, N]) {\n"
+		"  par i in 0..M {\n    if i < N and 3 <= i { put y[i, j] = x[i, j] over j < N }\n"
+		"    else { put y[i, j] = () { -> f32([i + 1]) } over j < N }\n  }\n}\n";
+	check_text("movement", text);
+}
+
+/* Products whose operands lie in all the ways that the fast path must stage or refuse. */
+Test(cpu, products)
+{
+	static const char text[] =
+		"dim M in 1..60\ndim K in 1..70\n"
+		"kernel plain(in a f32[M, K], in b f32[K, 37], out c f32[M, 37]) {\n"
+		"  place p f32[60, 37]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 37, k < K\n"
+		"  put c[i, j] = p[i, j] over i < M, j < 37\n}\n"
+		"kernel both_transposed(in a f32[K, M], in b f32[37, K], out c f32[M, 37]) {\n"
+		"  place p f32[60, 37]\n  contract p[i, j] = a[k, i] * b[j, k] over i < M, j < 37, k < K\n"
+		"  put c[i, j] = (p[i, j]) { p -> tanh(p) } over i < M, j < 37\n}\n"
+		"kernel batch(in a f32[3, M, K], in b f32[3, K, 20], out c f32[M, 3, 20]) {\n"
+		"  place p f32[3, 60, 20]\n  contract p[n, i, j] = a[n, i, k] * b[n, k, j] over n < 3, i < M, j < 20, k < K\n"
+		"  put c[i, n, j] = p[n, i, j] over n < 3, i < M, j < 20\n}\n"
+		"kernel dot(in a f32[M, K], in b f32[M, K], out c f32[M]) {\n"
+		"  place p f32[60]\n  contract p[i] = a[i, k] * b[i, k] over i < M, k < K\n  put c[i] = p[i] over i < M\n}\n"
+		"kernel vector(in a f32[K], in b f32[K, 50], out c f32[50]) {\n"
+		"  place p f32[50]\n  contract p[j] = a[k] * b[k, j] over j < 50, k < K\n  put c[j] = (p[j]) { p -> p } over j < 50\n}\n"
+		"kernel outer(in a f32[M], in b f32[K], out c f32[M, K]) {\n"
+		"  place p f32[60, 70]\n  contract p[i, j] = a[i] * b[j] over i < M, j < K\n  put c[i, j] = p[i, j] over i < M, j < K\n}\n"
+		"kernel half(in a bf16[M, K], in b bf16[K, 24], out c f32[M, 24]) {\n"
+		"  place p f32[60, 24]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 24, k < K\n  put c[i, j] = p[i, j] over i < M, j < 24\n}\n"
+		"kernel bytes(in a i8[M, K], weight b i8[K, 40] pack(32, 4), out c i32[M, 40]) {\n"
+		"  place p i32[60, 40]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 40, k < K\n  put c[i, j] = p[i, j] over i < M, j < 40\n}\n"
+		"kernel unsigned_bytes(in a u8[M, K], weight b i8[K, 40] pack(16, 4), out c i32[M, 40]) {\n"
+		"  place p i32[60, 40]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 40, k < K\n  put c[i, j] = p[i, j] over i < M, j < 40\n}\n"
+		"kernel pairs(in a bf16[M, K], weight b bf16[K, 40] pack(32, 2), out c f32[M, 40]) {\n"
+		"  place p f32[60, 40]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 40, k < K\n  put c[i, j] = p[i, j] over i < M, j < 40\n}\n"
+		"kernel mixed(in a f32[M, K], in b i8[K, 40], out c f32[M, 40]) {\n"
+		"  place p f32[60, 40]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 40, k < K\n"
+		"  contract p[i, j] += a[i, k] * b[k, 39 - j] over i < M, j < 40, k < K\n  put c[i, j] = p[i, j] over i < M, j < 40\n}\n"
+		"kernel shifted(in a f32[M, K], in b f32[5], out c f32[M, K]) {\n"
+		"  place p f32[60, 70]\n  contract p[i, j] = a[i, j + d - 2] else 0 * b[d] over i < M, j < K, d < 5\n  put c[i, j] = p[i, j] over i < M, j < K\n}\n";
+	check_text("products", text);
+}
+
+/* A program of several launches with activations in between, a loop over stacked weights, a state. */
+Test(cpu, entries)
+{
+	static const char text[] =
+		"session dim T in 4..40\ndim S in 1..T\nstate pos in 0..T\nrequire pos + S <= T\n"
+		"in x f32[S, 24]\nweight w f32[3, 24, 24] key \"w\"\nstate seen f32[T, 24]\narena h f32[S, 24]\narena g f32[S, 24]\nout y f32[S, 24]\n"
+		"kernel copy(in x f32[S, 24], out y f32[S, 24]) {\n  par i in 0..S { put y[i, j] = x[i, j] over j < 24 }\n}\n"
+		"kernel layer(in x f32[S, 24], weight w f32[24, 24], out y f32[S, 24]) {\n  par (i, h) in 0..S by 6 {\n    place c f32[6, 24]\n"
+		"    contract c[r, j] = x[i + r, k] * w[k, j] over r < h, j < 24, k < 24\n    put y[i + r, j] = (c[r, j]) { c -> tanh(c * 0.1) } over r < h, j < 24\n  }\n}\n"
+		"kernel remember(in x f32[S, 24], state s f32[T, 24]) {\n  par i in 0..S { put s[pos + i, j] = x[i, j] over j < 24 }\n}\n"
+		"kernel total(state s f32[T, 24], in x f32[S, 24], out y f32[S, 24]) {\n  par i in 0..S {\n    place a f32[24]\n"
+		"    reduce sum a[j] = s[t, j] over j < 24, t < pos + i + 1\n    put y[i, j] = (a[j], x[i, j]) { a, x -> a + x } over j < 24\n  }\n}\n"
+		"entry main(x) -> (y) {\n  launch copy(x, h)\n  loop l < 3 {\n    launch layer(h, w[l], g)\n    launch copy(g, h)\n  }\n"
+		"  launch remember(h, seen)\n  launch total(seen, g, y)\n  set pos = pos + S\n}\n";
+	check_text("entries", text);
+}
