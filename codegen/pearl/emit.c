@@ -184,6 +184,23 @@ static void setd(Emitter *e, uint32_t slot, PearlField field, uint32_t index, Di
 	i->field[F_SETD_src] = r;
 }
 
+/* Adds to the base the slot in use and what else is dynamic. The slot is 0 or 1, and is clamped to it so
+ * that whoever checks the program need not know about remainders. */
+static void set_slot(Emitter *e, uint32_t slot, const Store *s, int64_t bytes, Dim rest)
+{
+	int64_t none;
+	forget(e);
+	uint32_t number = value(e, s->slot), r = new_reg(e);
+	alu_imm(e, I_MAX, r, number, 0);
+	alu_imm(e, I_MIN, r, r, 1);
+	alu_imm(e, I_MUL, r, r, bytes);
+	if (!dim_is_const(rest, &none)) alu_reg(e, I_ADD, r, r, value(e, rest));
+	PearlInsn *i = out(e, I_SETD);
+	i->field[F_SETD_slot] = slot;
+	i->field[F_SETD_field] = DF_BASE;
+	i->field[F_SETD_src] = r;
+}
+
 /* Moves what is linear in the loops around from `d` into the steps of the descriptor. */
 static Dim take_steps(Emitter *e, PearlDesc *t, Dim d)
 {
@@ -225,7 +242,6 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 	if (s->offset) offset = dim_add(p, offset, s->offset);
 	int64_t align = base->space == SPACE_ACC ? e->c->m->array_cols * 4 : 128;
 	int64_t slot_bytes = round_up(base->bytes, align);
-	if (base->slot) offset = dim_add(p, offset, dim_mulc(p, base->slot, slot_bytes));
 	if (t.ring > 1) t.ring_stride = slot_bytes;
 	t.base = s->space == SPACE_HBM ? 0 : base->base + (s->group ? s->group_at : 0);
 	offset = take_steps(e, &t, offset);
@@ -253,6 +269,11 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 		dim_is_const(o->window[w].start, &t.window[w].start);
 		dim_is_const(o->window[w].limit, &t.window[w].limit);
 	}
+	if (!o->rank) { /* one element */
+		t.rank = 1;
+		t.dim[0] = 1;
+		t.stride[0] = dtype_bytes(o->dtype, 1);
+	}
 	uint32_t slot = e->slot;
 	bool known = false;
 	for (uint32_t k = 0; k < e->rings.n && !known; k++)
@@ -273,7 +294,10 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 		i->field[F_LDD_entry] = pearl_add_desc(e->c->q, &t);
 	}
 	if (early) return slot;
-	if (base_dynamic) setd(e, slot, DF_BASE, 0, offset);
+	if (base->slot)
+		set_slot(e, slot, base, slot_bytes, offset);
+	else if (base_dynamic)
+		setd(e, slot, DF_BASE, 0, offset);
 	for (uint32_t d = 0; d < o->rank; d++)
 		if (dynamic[d]) setd(e, slot, DF_DIM, d, o->dim[d]);
 	for (uint32_t w = 0; w < o->n_window; w++) {
