@@ -1,0 +1,77 @@
+/* The way of a file through the compiler: source, module, passes, tile IR, interface; and the
+ * weights that go with it. */
+#include "tools/tool.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+static Module *module_of_model(Tool *t, const Source *s)
+{
+	FrontendOptions o = {.set = t->a.set.at, .n_set = (uint32_t)t->a.set.n, .model = t->a.model};
+	FrontendUnit unit = {0};
+	if (!frontend_load(t->arena, t->names, &t->d, s, &o, &unit)) return NULL;
+	if (!unit.module) fail(t, "\"%s\" holds no model", s->name);
+	return unit.module;
+}
+
+Module *module_load(Tool *t, const char *path)
+{
+	FileKind kind;
+	if (!file_kind(t, path, &kind)) return NULL;
+	if (kind != FILE_MODEL && kind != FILE_IR) {
+		fail(t, "\"%s\" is neither a model file nor IR text", path);
+		return NULL;
+	}
+	const Source *s = source_open(t, path);
+	if (!s) return NULL;
+	Module *m = kind == FILE_IR ? module_parse(t->arena, &t->d, s) : module_of_model(t, s);
+	return m && module_verify(&t->d, m) ? m : NULL;
+}
+
+bool module_lower(Tool *t, Module *m, TargetId target, Lowered *out)
+{
+	double began = seconds_now();
+	Target *traits = NEW(t->arena, Target);
+	if (!target_traits(t, target, traits)) return false;
+	PassOptions o = {.names = traits->pipeline};
+#ifdef NACRE_VERIFY_EACH
+	o.verify_each = true;
+#endif
+	*out = (Lowered){0};
+	if (!passes_run(m, &t->d, traits, &o)) return false;
+	out->tile = tile_build(m, &t->d, &traits->traits);
+	if (!out->tile || !tile_verify(&t->d, out->tile)) return false;
+	out->face = interface_build(m, out->tile, target_name(target), &t->d);
+	out->seconds = seconds_now() - began;
+	return out->face != NULL;
+}
+
+/* --- weights ------------------------------------------------------------------------------------------------ */
+
+bool weights_open(Tool *t, const Module *m, Weights *out)
+{
+	*out = (Weights){0};
+	if (t->a.weights && t->a.random_weights.given) return fail(t, "either --weights or --random-weights, not both");
+	if (!t->a.weights && !t->a.random_weights.given) {
+		if (m->weights.n == 0) return true;
+		Diag *d = diag_error(&t->d, span_none(), "the model has %zu weight%s: `%s`%s need values", m->weights.n,
+		                     m->weights.n == 1 ? "" : "s", m->weights.at[0].name, m->weights.n == 1 ? "" : " and others");
+		diag_help(&t->d, d, "give --weights FILE.safetensors, or --random-weights SEED");
+		return false;
+	}
+	out->bound = NEW_ARRAY(t->arena, BoundWeight, m->weights.n + 1);
+	if (t->a.random_weights.given) {
+		weights_random(t->arena, m, t->a.random_weights.value, out->bound);
+		return true;
+	}
+	if (!tensor_file_open(t->arena, &t->d, t->a.weights, &out->file)) return false;
+	if (weights_bind(t->arena, &t->d, m, &out->file, out->bound)) return true;
+	weights_close(out);
+	return false;
+}
+
+void weights_close(Weights *w)
+{
+	tensor_file_close(&w->file);
+	w->bound = NULL;
+}

@@ -1,0 +1,281 @@
+/* tools: the `nacre` command. One file a subcommand; main.c has their table. What they share:
+ * options.c reads the command line, report.c prints, driver.c takes a file through the compiler,
+ * runner*.c run a model on a target behind one interface (targets.c lists them), bind.c finds the
+ * values of dims, tensors.c moves arrays between files and memory.
+ *
+ * A command returns true for success. Mistakes are reported to tool->d, which main prints; results
+ * go to stdout. A file is written in one piece or not at all. */
+#ifndef NACRE_TOOL_H
+#define NACRE_TOOL_H
+#include "codegen/tile/build.h"
+#include "frontend/frontend.h"
+#include "isa/isa.h"
+#include "passes/passes.h"
+#include "runtime/sim/sim.h"
+
+#include <jansson.h>
+
+typedef struct NamedFile {
+	const char *name, *path; /* name "": the file holds several */
+} NamedFile;
+typedef struct Seed {
+	bool given;
+	uint64_t value;
+} Seed;
+typedef VEC(const char *) Names;
+typedef VEC(FrontendSetting) Settings;
+typedef VEC(NamedFile) NamedFiles;
+typedef VEC(int64_t) Counts;
+
+/* One field for each row of options.def; zero when it was not given. */
+typedef struct Arguments {
+	Names files;
+	Settings set, dim;
+	const char *model, *entry, *weights, *target, *machine, *mcpu, *triple, *dump, *compare, *out;
+	const char *print_after;
+	Seed random_weights, seed, jitter;
+	NamedFiles input, output;
+	Names targets, pass;
+	Counts threads, ids, stop;
+	uint32_t max_tokens, top_k, repeat, warm_up;
+	double temperature, top_p, tolerance;
+	bool json, timing, tile_out, print, no_time, exact, remarks;
+	uint64_t given; /* bit n: the option of number n was given */
+} Arguments;
+
+typedef enum OptionId {
+#define OPTION(field, ...) OPT_##field,
+#include "tools/options.def"
+	NUM_OPTIONS
+} OptionId;
+
+typedef struct Tool {
+	Arena *arena;
+	Interner *names;
+	Diags d;
+	Arguments a;
+	size_t printed; /* messages of d already printed */
+} Tool;
+
+typedef bool CommandFn(Tool *t);
+typedef struct Command {
+	const char *name, *files;
+	uint32_t fewest, most; /* most 0: any number */
+	const char *summary, *details;
+	CommandFn *run;
+	const OptionId *options;
+	uint32_t n_options;
+} Command;
+#define COMMAND(name, ...) CommandFn command_##name;
+#include "tools/commands.def"
+
+/* --- options.c ---------------------------------------------------------------------------------- */
+/* Reads the arguments after the command's name into t->a. Prints and exits on --help and on a
+ * command line that is wrong in itself (exit code 1). */
+void options_read(Tool *t, const Command *c, int argc, char **argv);
+bool option_given(const Tool *t, OptionId o);
+
+/* --- report.c ----------------------------------------------------------------------------------- */
+/* Prints messages not yet printed to stderr; remarks (notes of their own) only when asked. */
+void report_messages(Tool *t, bool remarks);
+bool fail(Tool *t, const char *fmt, ...) PRINTF_LIKE(2, 3); /* an error without a place; false */
+bool fail_file(Tool *t, const char *path, const char *why); /* "`path`: why" */
+void report_json(Tool *t, json_t *j);                       /* prints and releases it */
+json_t *json_number(double v);                              /* null when not finite */
+/* A table of text with aligned columns, numbers to the right. */
+typedef struct Table {
+	Arena *arena;
+	uint32_t columns;
+	VEC(const char *) cells;
+} Table;
+Table table_new(Arena *a, uint32_t columns, const char *const *titles);
+void table_cell(Table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void table_print(const Table *t, FILE *to);
+/* Progress on a terminal, after the first second. */
+typedef struct Progress {
+	const char *what;
+	uint64_t all;
+	double began, shown;
+	bool visible;
+} Progress;
+void progress_begin(Progress *p, const char *what, uint64_t all);
+void progress_step(Progress *p, uint64_t done);
+void progress_end(Progress *p);
+double seconds_now(void);
+const char *seconds_text(Arena *a, double s); /* "1.25 ms" */
+uint64_t memory_peak(void);                   /* bytes this process held at most */
+
+/* --- tensors.c: arrays between files and memory ----------------------------------------------------- */
+HostTensor tensor_new(Arena *a, const char *name, DType t, uint32_t rank, const int64_t *dims); /* zeros */
+void *tensor_data(const HostTensor *t); /* of a tensor that we made: writable */
+/* Uniform in [-1, 1) for floats; integers below `below` when it is > 0, else small ones. */
+void tensor_random(HostTensor *t, uint64_t *seed, int64_t below);
+uint64_t random_next(uint64_t *seed);
+double random_unit(uint64_t *seed); /* [0, 1) */
+/* The inputs that --input names, opened: by name. The files stay open till the tool ends. */
+typedef struct Given {
+	VEC(HostTensor) list;
+} Given;
+bool given_read(Tool *t, Given *out);
+const HostTensor *given_find(const Given *g, const char *name);
+/* A name given that is none of these: an error with the nearest. */
+bool given_check(Tool *t, const Given *g, const char *const *names, size_t n, const char *what);
+/* Writes what --output asks for. */
+bool outputs_write(Tool *t, const HostTensor *list, size_t n);
+/* Differences; `scale` is the greatest magnitude of the reference. NaN in one only gives infinity. */
+typedef struct Difference {
+	double absolute, relative; /* relative: absolute / scale */
+	double scale;
+	int64_t at;                /* where the largest is */
+} Difference;
+Difference tensor_difference(const HostTensor *x, const HostTensor *reference);
+void difference_merge(Difference *into, Difference d);
+json_t *tensor_json(const HostTensor *t); /* type, shape, and least, greatest, mean */
+bool write_file(Tool *t, const char *path, const void *data, size_t n);
+/* Text to --out or stdout. */
+bool write_text(Tool *t, const Text *text);
+
+/* --- inputs.c: what a file is ------------------------------------------------------------------------ */
+typedef enum FileKind { FILE_MODEL, FILE_IR, FILE_TILE, FILE_PEARL, FILE_PASM, FILE_SHARED, FILE_OBJECT } FileKind;
+/* By its contents, not by its name. False when it cannot be read or is nothing of ours. */
+bool file_kind(Tool *t, const char *path, FileKind *out);
+/* Source text of a file; NULL after an error. */
+const Source *source_open(Tool *t, const char *path);
+/* The integer of --set NAME=VALUE; false when it is not set. Errors are reported once. */
+bool setting_integer(Tool *t, const char *name, int64_t *out);
+/* Every --set must name one of these. */
+bool settings_check(Tool *t, const char *const *names, size_t n, const char *what);
+
+/* --- targets.c ---------------------------------------------------------------------------------------- */
+typedef enum TargetId { TARGET_INTERP, TARGET_CPU, TARGET_PEARL, NUM_TARGETS } TargetId;
+/* An unknown target, or one that this build lacks, is an error with the nearest name. */
+bool target_named(Tool *t, const char *name, TargetId *out);
+/* That of --target, or `otherwise`. */
+bool target_chosen(Tool *t, TargetId otherwise, TargetId *out);
+const char *target_name(TargetId id);
+bool target_built(TargetId id);
+/* Pearl's machine: --machine, or base. */
+bool machine_chosen(Tool *t, PearlMachine *out);
+/* What passes and builders know of the target. */
+bool target_traits(Tool *t, TargetId id, Target *out);
+
+/* --- tile_run.c: tile programs on each target ---------------------------------------------------------- */
+typedef struct TileData {
+	int64_t *params;
+	void **data; /* for each program buffer its encoded bytes over the bound dims; NULL for arena */
+} TileData;
+typedef struct TileResult {
+	double compile_seconds, seconds; /* of the entry: the median of --repeat runs */
+	double least, most;
+	SimReport *sim;                  /* Pearl */
+	const PearlProgram *pearl;
+} TileResult;
+bool tile_run(Tool *t, TargetId target, TileProgram *p, uint32_t entry, TileData *data, TileResult *out);
+bool tile_dims(const TileProgram *p, const TileObj *o, const int64_t *params, int64_t *dims);
+
+/* --- pearl_files.c --------------------------------------------------------------------------------------- */
+PearlProgram *pearl_open(Tool *t, const char *path);
+
+/* --- pearl_report.c ------------------------------------------------------------------------------------- */
+json_t *sim_json(const SimReport *r, const PearlMachine *m);
+/* entry: for the names of launches; may be NULL */
+void sim_print(Tool *t, const SimReport *r, const PearlMachine *m, const InterfaceEntry *entry);
+double sim_seconds(const SimReport *r, const PearlMachine *m);
+
+/* --- driver.c: a file through the compiler ---------------------------------------------------------------- */
+/* The module of a model file or of IR text; NULL after errors. Each call reads it anew, since passes
+ * change it. */
+Module *module_load(Tool *t, const char *path);
+/* The passes of the target, tile IR, and the interface. False after errors. */
+typedef struct Lowered {
+	TileProgram *tile;
+	Interface *face;
+	double seconds;
+} Lowered;
+bool module_lower(Tool *t, Module *m, TargetId target, Lowered *out);
+/* The weights of m: from --weights, from --random-weights, or none when it has none. */
+typedef struct Weights {
+	TensorFile file;    /* closed by weights_close */
+	BoundWeight *bound; /* one a weight of the module; NULL: none were asked for */
+} Weights;
+bool weights_open(Tool *t, const Module *m, Weights *out);
+void weights_close(Weights *w);
+
+/* --- bind.c: dims from shapes, by the interface ------------------------------------------------------------ */
+typedef struct Dims {
+	int64_t *value; /* one a parameter */
+	bool *known;
+} Dims;
+Dims dims_new(Arena *a, const Interface *f);
+/* "f32[B, S, 256]" as the interface has it. */
+const char *tensor_type_text(Arena *a, const Interface *f, uint32_t tensor);
+/* The shape under the dims; false when a dim that it needs is not known. */
+bool tensor_shape(const Interface *f, uint32_t tensor, const Dims *d, int64_t *shape);
+/* Matches one input with its type: binds the dims that stand alone. */
+bool dims_bind(Tool *t, const Interface *f, uint32_t tensor, const HostTensor *x, Dims *d);
+/* After all inputs: ranges, relations, and the other dims of every input. */
+bool dims_check(Tool *t, const Interface *f, uint32_t entry, const HostTensor *in, const Dims *d);
+/* The state dims after a call. */
+void dims_advance(const Interface *f, uint32_t entry, Dims *d, Arena *a);
+
+/* --- runner.c: a model on a target --------------------------------------------------------------------------- */
+typedef struct Runner Runner;
+typedef struct CallReport {
+	double seconds;           /* CPU and interpreter: as measured; Pearl: at the machine's clock */
+	const SimReport *sim;     /* Pearl */
+	const PearlMachine *machine;
+} CallReport;
+typedef struct Observer {     /* interpreter: every value that has a name */
+	void (*see)(void *ctx, const Node *n, const Value *v);
+	void *ctx;
+} Observer;
+struct Runner {
+	Tool *t;
+	TargetId target;
+	Module *module;           /* NULL: an artefact */
+	const Interface *face;
+	Dims dims;                /* of the session: state dims and bound session dims */
+	double load_seconds;      /* from the file to ready to run */
+	double compile_seconds;
+	Observer observer;
+	Seed jitter;
+	void *self;
+	const struct RunnerOps *ops;
+};
+typedef struct RunnerOps {
+	/* Outputs have their shapes and memory; results are written to them. dims: of this call. */
+	bool (*call)(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out, const Dims *d, CallReport *report);
+	bool (*reset)(Runner *r);
+	void (*close)(Runner *r);
+} RunnerOps;
+/* Opens a model file, IR text, .so or .pearl for the target with its weights. expose: names of
+ * values that become further outputs of every entry (see dump.c); may be NULL. */
+bool runner_open(Tool *t, const char *path, TargetId target, const Names *expose, Runner *out);
+/* The same of a module (which passes change). */
+bool runner_open_module(Tool *t, Module *m, TargetId target, Runner *out);
+/* The target that --target asks for, or the one that suits the file. */
+bool runner_target(Tool *t, const char *path, TargetId *out);
+bool runner_entry(Runner *r, const char *name, uint32_t *out); /* NULL: the first */
+/* One call: binds, checks, makes the outputs in a, runs, moves state dims on. */
+bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out, CallReport *report);
+bool runner_reset(Runner *r);
+void runner_close(Runner *r);
+/* Inputs by name from what was given; others made up, of dims from --dim or small ones. */
+bool runner_inputs(Runner *r, uint32_t entry, const Given *g, HostTensor *in);
+/* Indices among made-up inputs must be valid: the limit of input i, 0 when it holds none. */
+int64_t input_limit(const Runner *r, uint32_t entry, uint32_t i);
+
+/* --- runner_interp.c, runner_cpu.c, runner_pearl.c --- */
+bool interp_open(Runner *r, const Weights *w);
+bool cpu_open(Runner *r, Lowered *l, const Weights *w);
+bool cpu_open_shared(Runner *r, const char *path);
+bool pearl_open_module(Runner *r, Lowered *l, const Weights *w);
+bool pearl_open_file(Runner *r, const char *path);
+/* A module that has the weights of an interface and nothing else. */
+Module *interface_weights(Tool *t, const Interface *f);
+
+/* --- dump.c: values inside a model by name --------------------------------------------------------------------- */
+/* Makes the named values further outputs of every entry that has them. */
+bool module_expose(Tool *t, Module *m, const Names *names);
+
+#endif
