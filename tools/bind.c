@@ -10,10 +10,33 @@ Dims dims_new(Arena *a, const Interface *f)
 	return (Dims){NEW_ARRAY(a, int64_t, f->n_param + 1), NEW_ARRAY(a, bool, f->n_param + 1)};
 }
 
-/* The parameter that an expression is exactly, or -1. */
-static int32_t lone_param(const ExprWord *e)
+/* The one parameter of an expression that is not known; -1: none or several. */
+static int64_t only_unknown(const ExprWord *e, const Dims *d)
 {
-	return e[0].code == EXPR_PARAM && e[1].code == EXPR_END ? (int32_t)e[0].value : -1;
+	int64_t found = -1;
+	for (; e->code != EXPR_END; e++) {
+		if (e->code != EXPR_PARAM || d->known[e->value] || e->value == found) continue;
+		if (found >= 0) return -1;
+		found = e->value;
+	}
+	return found;
+}
+
+/* Solves e == size for its one unknown when it is linear, as the runtime does; what does not come
+ * out even is found when shapes are compared. */
+static void solve(const ExprWord *e, int64_t size, Dims *d)
+{
+	int64_t p = only_unknown(e, d), at[3], step, rest;
+	if (p < 0) return;
+	for (int64_t i = 0; i < 3; i++) {
+		d->value[p] = i;
+		if (!expr_eval(e, d->value, &at[i])) return;
+	}
+	d->value[p] = 0;
+	step = at[1] - at[0];
+	if (step == 0 || at[2] - at[1] != step || __builtin_sub_overflow(size, at[0], &rest)) return;
+	d->value[p] = rest / step;
+	d->known[p] = true;
 }
 
 static bool expr_known(const ExprWord *e, const Dims *d)
@@ -28,7 +51,11 @@ static bool expr_known(const ExprWord *e, const Dims *d)
 /* The infix form of a postfix expression; parentheses around every inner operation but products. */
 static const char *expr_text(Arena *a, const Interface *f, const ExprWord *e)
 {
-	static const char *const sign[] = {[EXPR_ADD] = " + ", [EXPR_SUB] = " - ", [EXPR_MUL] = "*", [EXPR_FLOORDIV] = "//", [EXPR_MOD] = "%"};
+	static const char *const sign[] = {[EXPR_ADD] = " + ",
+	                                   [EXPR_SUB] = " - ",
+	                                   [EXPR_MUL] = "*",
+	                                   [EXPR_FLOORDIV] = "//",
+	                                   [EXPR_MOD] = "%"};
 	const char *stack[EXPR_STACK] = {"?"};
 	size_t n = 0;
 	for (; e->code != EXPR_END; e++) {
@@ -61,25 +88,29 @@ const char *tensor_type_text(Arena *a, const Interface *f, uint32_t tensor)
 	const InterfaceTensor *x = &f->tensor[tensor];
 	Text t = text_new(a);
 	text_printf(&t, "%s[", dtype_name((DType)x->dtype));
-	for (uint32_t i = 0; i < x->rank; i++) text_printf(&t, "%s%s", i ? ", " : "", expr_text(a, f, x->dim[i]));
+	for (uint32_t i = 0; i < x->rank; i++)
+		text_printf(&t, "%s%s", i ? ", " : "", expr_text(a, f, x->dim[i]));
 	text_puts(&t, "]");
 	return t.at;
 }
 
 /* --- shapes ------------------------------------------------------------------------------------------------ */
 
-bool tensor_shape(const Interface *f, uint32_t tensor, const Dims *d, int64_t *shape)
+bool interface_shape(const Interface *f, uint32_t tensor, const Dims *d, int64_t *shape)
 {
 	const InterfaceTensor *x = &f->tensor[tensor];
 	for (uint32_t i = 0; i < x->rank; i++)
-		if (!expr_known(x->dim[i], d) || !expr_eval(x->dim[i], d->value, &shape[i]) || shape[i] < 0) return false;
+		if (!expr_known(x->dim[i], d) || !expr_eval(x->dim[i], d->value, &shape[i]) || shape[i] < 0)
+			return false;
 	return true;
 }
 
-static bool mismatch(Tool *t, const Interface *f, uint32_t tensor, const HostTensor *x, const char *why)
+static bool mismatch(Tool *t, const Interface *f, uint32_t tensor, const HostTensor *x,
+                     const char *why)
 {
-	Diag *m = diag_error(&t->d, span_none(), "input `%s` is %s, the model takes %s", f->tensor[tensor].name,
-	                     host_tensor_type(t->arena, x), tensor_type_text(t->arena, f, tensor));
+	Diag *m = diag_error(&t->d, span_none(), "input `%s` is %s, the model takes %s",
+	                     f->tensor[tensor].name, host_tensor_type(t->arena, x),
+	                     tensor_type_text(t->arena, f, tensor));
 	if (why) diag_help(&t->d, m, "%s", why);
 	return false;
 }
@@ -88,14 +119,10 @@ bool dims_bind(Tool *t, const Interface *f, uint32_t tensor, const HostTensor *x
 {
 	const InterfaceTensor *w = &f->tensor[tensor];
 	if (x->dtype != (DType)w->dtype)
-		return mismatch(t, f, tensor, x, arena_printf(t->arena, "convert it to %s", dtype_name((DType)w->dtype)));
+		return mismatch(t, f, tensor, x,
+		                arena_printf(t->arena, "convert it to %s", dtype_name((DType)w->dtype)));
 	if (x->rank != w->rank) return mismatch(t, f, tensor, x, NULL);
-	for (uint32_t i = 0; i < w->rank; i++) {
-		int32_t p = lone_param(w->dim[i]);
-		if (p < 0 || d->known[p]) continue;
-		d->value[p] = x->dims[i];
-		d->known[p] = true;
-	}
+	for (uint32_t i = 0; i < w->rank; i++) solve(w->dim[i], x->dims[i], d);
 	return true;
 }
 
@@ -107,15 +134,16 @@ static bool range_check(Tool *t, const Interface *f, const Dims *d)
 		if (!d->known[i]) continue;
 		if (!expr_known(p->lo, d) || !expr_known(p->hi, d)) continue;
 		if (!expr_eval(p->lo, d->value, &lo) || !expr_eval(p->hi, d->value, &hi))
-			return fail(t, "the range of `%s` has no value", p->name);
+			return tool_fail(t, "the range of `%s` has no value", p->name);
 		if (d->value[i] < lo || d->value[i] > hi)
-			return fail(t, "%s = %lld is outside its range %lld..%lld", p->name, (long long)d->value[i], (long long)lo,
-			            (long long)hi);
+			return tool_fail(t, "%s = %lld is outside its range %lld..%lld", p->name,
+			                 (long long)d->value[i], (long long)lo, (long long)hi);
 	}
 	return true;
 }
 
-static bool require_check(Tool *t, const Interface *f, uint32_t n, const ExprWord *const *require, const char *const *text, const Dims *d)
+static bool require_check(Tool *t, const Interface *f, uint32_t n, const ExprWord *const *require,
+                          const char *const *text, const Dims *d)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		int64_t v;
@@ -124,8 +152,10 @@ static bool require_check(Tool *t, const Interface *f, uint32_t n, const ExprWor
 		Text with = text_new(t->arena);
 		for (const ExprWord *e = require[i]; e->code != EXPR_END; e++)
 			if (e->code == EXPR_PARAM)
-				text_printf(&with, "%s%s = %lld", with.n ? ", " : "", f->param[e->value].name, (long long)d->value[e->value]);
-		return fail(t, "the model requires %s, but %s", text ? text[i] : "more", with.at ? with.at : "it is not so");
+				text_printf(&with, "%s%s = %lld", with.n ? ", " : "", f->param[e->value].name,
+				            (long long)d->value[e->value]);
+		return tool_fail(t, "the model requires %s, but %s", text ? text[i] : "more",
+		                 with.at ? with.at : "it is not so");
 	}
 	return true;
 }
@@ -139,14 +169,19 @@ bool dims_check(Tool *t, const Interface *f, uint32_t entry, const HostTensor *i
 		const InterfaceTensor *w = &f->tensor[e->in[i]];
 		for (uint32_t k = 0; k < w->rank; k++) {
 			if (!expr_known(w->dim[k], d))
-				return fail(t, "dim %u of input `%s`, %s, has no value: no input shows it, give it by --dim", k, w->name,
-				            expr_text(t->arena, f, w->dim[k]));
-			if (!expr_eval(w->dim[k], d->value, &shape[k])) return mismatch(t, f, e->in[i], &in[i], "its size overflows");
+				return tool_fail(
+					t,
+					"dim %u of input `%s`, %s, has no value: no input shows it, give it by --dim",
+					k, w->name, expr_text(t->arena, f, w->dim[k]));
+			if (!expr_eval(w->dim[k], d->value, &shape[k]))
+				return mismatch(t, f, e->in[i], &in[i], "its size overflows");
 			if (shape[k] == in[i].dims[k]) continue;
 			const char *text = expr_text(t->arena, f, w->dim[k]);
 			bool number = *text >= '0' && *text <= '9';
-			return mismatch(t, f, e->in[i], &in[i],
-			                number ? NULL : arena_printf(t->arena, "%s is %lld here", text, (long long)shape[k]));
+			return mismatch(
+				t, f, e->in[i], &in[i],
+				number ? NULL
+					   : arena_printf(t->arena, "%s is %lld here", text, (long long)shape[k]));
 		}
 	}
 	return require_check(t, f, f->n_require, f->require, f->require_text, d) &&

@@ -10,7 +10,7 @@ static Module *module_of_model(Tool *t, const Source *s)
 	FrontendOptions o = {.set = t->a.set.at, .n_set = (uint32_t)t->a.set.n, .model = t->a.model};
 	FrontendUnit unit = {0};
 	if (!frontend_load(t->arena, t->names, &t->d, s, &o, &unit)) return NULL;
-	if (!unit.module) fail(t, "\"%s\" holds no model", s->name);
+	if (!unit.module) tool_fail(t, "\"%s\" holds no model", s->name);
 	return unit.module;
 }
 
@@ -19,7 +19,7 @@ Module *module_load(Tool *t, const char *path)
 	FileKind kind;
 	if (!file_kind(t, path, &kind)) return NULL;
 	if (kind != FILE_MODEL && kind != FILE_IR) {
-		fail(t, "\"%s\" is neither a model file nor IR text", path);
+		tool_fail(t, "\"%s\" is neither a model file nor IR text", path);
 		return NULL;
 	}
 	const Source *s = source_open(t, path);
@@ -51,11 +51,13 @@ bool module_lower(Tool *t, Module *m, TargetId target, Lowered *out)
 bool weights_open(Tool *t, const Module *m, Weights *out)
 {
 	*out = (Weights){0};
-	if (t->a.weights && t->a.random_weights.given) return fail(t, "either --weights or --random-weights, not both");
+	if (t->a.weights && t->a.random_weights.given)
+		return tool_fail(t, "either --weights or --random-weights, not both");
 	if (!t->a.weights && !t->a.random_weights.given) {
 		if (m->weights.n == 0) return true;
-		Diag *d = diag_error(&t->d, span_none(), "the model has %zu weight%s: `%s`%s need values", m->weights.n,
-		                     m->weights.n == 1 ? "" : "s", m->weights.at[0].name, m->weights.n == 1 ? "" : " and others");
+		Diag *d = diag_error(&t->d, span_none(), "the model has %zu weight%s: `%s`%s need values",
+		                     m->weights.n, m->weights.n == 1 ? "" : "s", m->weights.at[0].name,
+		                     m->weights.n == 1 ? "" : " and others");
 		diag_help(&t->d, d, "give --weights FILE.safetensors, or --random-weights SEED");
 		return false;
 	}
@@ -74,4 +76,34 @@ void weights_close(Weights *w)
 {
 	tensor_file_close(&w->file);
 	w->bound = NULL;
+}
+
+Module *interface_weights(Tool *t, const Interface *f)
+{
+	Module *m = module_new(t->arena, t->names, intern_str(t->names, f->model));
+	for (uint32_t i = 0; i < f->n_tensor; i++) {
+		const InterfaceTensor *x = &f->tensor[i];
+		if (x->kind != IT_WEIGHT || x->offset != ~(uint64_t)0) continue;
+		Dims none = {0};
+		int64_t shape[MAX_RANK];
+		if (!interface_shape(f, i, &none, shape)) {
+			tool_fail(t, "the shape of weight `%s` depends on a dim", x->name);
+			return NULL;
+		}
+		Weight w = {.name = intern_str(t->names, x->name), .n_keys = 1};
+		Dim dims[MAX_RANK];
+		for (uint32_t k = 0; k < x->rank; k++) dims[k] = dim_const(m->dims, shape[k]);
+		w.type = type_tensor((DType)x->dtype, x->rank, dims);
+		const char *key = *x->key ? x->key : x->name;
+		for (const char *s = key; *s; s++) w.n_keys += *s == '\n';
+		const char **keys = NEW_ARRAY(t->arena, const char *, w.n_keys);
+		for (uint32_t k = 0; k < w.n_keys; k++) {
+			size_t n = strcspn(key, "\n");
+			keys[k] = intern(t->names, key, n);
+			key += n + 1;
+		}
+		w.keys = keys;
+		module_weight(m, w);
+	}
+	return m;
 }

@@ -5,17 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool ends_with(const char *s, const char *end)
+bool path_ends(const char *s, const char *end)
 {
 	size_t n = strlen(s), k = strlen(end);
-	return n >= k && strcmp(s + n - k, end) == 0;
+	return n > k && strcmp(s + n - k, end) == 0;
 }
 
 /* The first thing in a text that is neither blank nor comment. */
 static const char *first_word(const uint8_t *at, size_t size)
 {
 	size_t i = 0;
-	while (i < size && (at[i] == ' ' || at[i] == '\t' || at[i] == '\n' || at[i] == '\r' || at[i] == '#')) {
+	while (i < size &&
+	       (at[i] == ' ' || at[i] == '\t' || at[i] == '\n' || at[i] == '\r' || at[i] == '#')) {
 		if (at[i] == '#')
 			while (i < size && at[i] != '\n') i++;
 		else
@@ -36,9 +37,9 @@ static FileKind kind_of(const char *path, const FileMap *m)
 	size_t n = m->size < LOOKED_AT ? m->size : LOOKED_AT;
 	if (n > ELF_TYPE && memcmp(m->at, "\177ELF", 4) == 0)
 		return m->at[ELF_TYPE] == ELF_RELOCATABLE ? FILE_OBJECT : FILE_SHARED;
-	if (ends_with(path, ".pearl") || (n && memchr(m->at, 0, n))) return FILE_PEARL;
-	if (ends_with(path, ".pasm")) return FILE_PASM;
-	if (ends_with(path, ".tile")) return FILE_TILE;
+	if (path_ends(path, ".pearl") || (n && memchr(m->at, 0, n))) return FILE_PEARL;
+	if (path_ends(path, ".pasm")) return FILE_PASM;
+	if (path_ends(path, ".tile")) return FILE_TILE;
 	if (n && begins(first_word(m->at, n), (const char *)m->at + n, "module \"")) return FILE_IR;
 	return FILE_MODEL;
 }
@@ -47,7 +48,7 @@ bool file_kind(Tool *t, const char *path, FileKind *out)
 {
 	FileMap m;
 	const char *why;
-	if (!file_map(path, &m, &why)) return fail_file(t, path, why);
+	if (!file_map(path, &m, &why)) return tool_fail_file(t, path, why);
 	*out = kind_of(path, &m);
 	file_unmap(&m);
 	return true;
@@ -57,7 +58,7 @@ const Source *source_open(Tool *t, const char *path)
 {
 	const char *why = NULL;
 	const Source *s = source_from_file(t->arena, path, &why);
-	if (!s) fail_file(t, path, why);
+	if (!s) tool_fail_file(t, path, why);
 	return s;
 }
 
@@ -72,7 +73,7 @@ bool setting_integer(Tool *t, const char *name, int64_t *out)
 		errno = 0;
 		*out = strtoll(s->value, &end, 10);
 		if (errno || end == s->value || *end)
-			return fail(t, "--set %s=%s: an integer is needed", s->name, s->value);
+			return tool_fail(t, "--set %s=%s: an integer is needed", s->name, s->value);
 		return true;
 	}
 	return false;
@@ -85,7 +86,8 @@ bool settings_check(Tool *t, const char *const *names, size_t n, const char *wha
 		size_t k = 0;
 		while (k < n && strcmp(names[k], name) != 0) k++;
 		if (k < n) continue;
-		Diag *m = diag_error(&t->d, span_none(), "--set %s: there is no %s of that name", name, what);
+		Diag *m =
+			diag_error(&t->d, span_none(), "--set %s: there is no %s of that name", name, what);
 		const char *near = nearest_name(name, names, n);
 		if (near) diag_help(&t->d, m, "did you mean `%s`?", near);
 		return false;

@@ -15,9 +15,9 @@
 
 static const Command commands[] = {
 #define COMMAND(name, files, fewest, most, summary, details, ...)                                  \
-	{#name,   files,          fewest,         most,                                                \
-	 summary, details,        command_##name, name##_options,                                      \
-	 COUNT(name##_options)},
+	{#name,          files,          fewest,                                                       \
+	 most,           summary,        details,                                                      \
+	 command_##name, name##_options, COUNT(name##_options)},
 #include "tools/commands.def"
 };
 
@@ -53,6 +53,13 @@ static bool output_arrived(void)
 	return false;
 }
 
+Arena *tool_arena(Tool *t)
+{
+	Arena *a = arena_new();
+	arena_on_exhausted(a, t->exhausted);
+	return a;
+}
+
 static bool command_run_guarded(Tool *t, const Command *c, int argc, char **argv)
 {
 	jmp_buf exhausted;
@@ -62,6 +69,7 @@ static bool command_run_guarded(Tool *t, const Command *c, int argc, char **argv
 		return false;
 	}
 	arena_on_exhausted(t->arena, &exhausted);
+	t->exhausted = &exhausted;
 	t->names = interner_new(t->arena);
 	options_read(t, c, argc, argv);
 	bool done = c->run(t) && t->d.errors == 0;
@@ -80,7 +88,8 @@ int main(int argc, char **argv)
 		puts("nacre " NACRE_VERSION);
 		return output_arrived() ? EXIT_SUCCESS : EXIT_FAILURE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
 		usage(stdout);
 		return output_arrived() ? EXIT_SUCCESS : EXIT_FAILURE;
 	}

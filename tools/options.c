@@ -72,12 +72,12 @@ static const char *read_set(Tool *t, const char *text, void *field)
 	for (const char *end; *text; text = *end ? end + 1 : end) {
 		end = list_part(text);
 		const char *equals = memchr(text, '=', (size_t)(end - text));
-		if (!equals || equals == text || equals + 1 == end)
-			return "each part is NAME=VALUE";
+		if (!equals || equals == text || equals + 1 == end) return "each part is NAME=VALUE";
 		FrontendSetting s = {intern(t->names, text, (size_t)(equals - text)),
 		                     arena_strndup(t->arena, equals + 1, (size_t)(end - equals - 1))};
 		for (size_t i = 0; i < list->n; i++)
-			if (list->at[i].name == s.name) return arena_printf(t->arena, "`%s` is set twice", s.name);
+			if (list->at[i].name == s.name)
+				return arena_printf(t->arena, "`%s` is set twice", s.name);
 		vec_push(t->arena, list, s);
 	}
 	return NULL;
@@ -132,7 +132,8 @@ static const char *read_argument(Tool *t, const OptionInfo *o, const char *text)
 	case TEXT: *(const char **)field = text; return *text ? NULL : "it is empty";
 	case FLAG: *(bool *)field = true; return NULL;
 	case INTEGER:
-		if (!read_integer(text, &v) || v < 0 || v > LARGEST_COUNT) return "a number from 0 is needed";
+		if (!read_integer(text, &v) || v < 0 || v > LARGEST_COUNT)
+			return "a number from 0 is needed";
 		*(uint32_t *)field = (uint32_t)v;
 		return NULL;
 	case SEED:
@@ -181,10 +182,11 @@ void options_read(Tool *t, const Command *c, int argc, char **argv)
 	struct argp_option *options = NEW_ARRAY(t->arena, struct argp_option, c->n_options + 1);
 	for (uint32_t i = 0; i < c->n_options; i++) {
 		const OptionInfo *o = &option_info[c->options[i]];
-		options[i] = (struct argp_option){.name = o->name,
-		                                  .key = o->letter ? o->letter : FIRST_KEY + (int)c->options[i],
-		                                  .arg = o->meta,
-		                                  .doc = o->help};
+		options[i] =
+			(struct argp_option){.name = o->name,
+		                         .key = o->letter ? o->letter : FIRST_KEY + (int)c->options[i],
+		                         .arg = o->meta,
+		                         .doc = o->help};
 	}
 	struct argp a = {.options = options, .parser = parse, .args_doc = c->files};
 	a.doc = arena_printf(t->arena, "nacre %s: %s\v%s", c->name, c->summary, c->details);

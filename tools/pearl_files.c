@@ -16,11 +16,11 @@ PearlProgram *pearl_open(Tool *t, const char *path)
 	FileMap map;
 	const char *why = "is empty";
 	if (!file_map(path, &map, &why)) {
-		fail_file(t, path, why);
+		tool_fail_file(t, path, why);
 		return NULL;
 	}
 	PearlProgram *p = map.at ? pearl_read(t->arena, map.at, map.size, &why) : NULL;
-	if (!p) fail(t, "\"%s\" is no sound Pearl program: %s", shown_name(t->arena, path), why);
+	if (!p) tool_fail(t, "\"%s\" is no sound Pearl program: %s", shown_name(t->arena, path), why);
 	return p;
 }
 

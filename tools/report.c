@@ -18,7 +18,7 @@ void report_messages(Tool *t, bool remarks)
 	if (some.list.n) diags_print(&some, stderr);
 }
 
-bool fail(Tool *t, const char *fmt, ...)
+bool tool_fail(Tool *t, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
@@ -27,17 +27,18 @@ bool fail(Tool *t, const char *fmt, ...)
 	return false;
 }
 
-bool fail_file(Tool *t, const char *path, const char *why)
+bool tool_fail_file(Tool *t, const char *path, const char *why)
 {
-	return fail(t, "\"%s\": %s", shown_name(t->arena, path), why);
+	return tool_fail(t, "\"%s\": %s", shown_name(t->arena, path), why);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------- */
 
 void report_json(Tool *t, json_t *j)
 {
-	if (!j || json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) != 0)
-		fail(t, "the result could not be written as JSON");
+	if (!j ||
+	    json_dumpf(j, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) != 0)
+		tool_fail(t, "the result could not be written as JSON");
 	putchar('\n');
 	json_decref(j);
 }

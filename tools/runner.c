@@ -2,6 +2,7 @@
  * What differs between targets is in runner_interp.c, runner_cpu.c, runner_pearl.c. */
 #include "tools/tool.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 bool runner_target(Tool *t, const char *path, TargetId *out)
@@ -18,7 +19,8 @@ bool runner_target(Tool *t, const char *path, TargetId *out)
 	if (!target_named(t, t->a.target, out)) return false;
 	bool artefact = kind != FILE_MODEL && kind != FILE_IR;
 	if (artefact && *out != suits)
-		return fail(t, "\"%s\" was compiled for %s, it cannot run on %s", path, target_name(suits), target_name(*out));
+		return tool_fail(t, "\"%s\" was compiled for %s, it cannot run on %s", path,
+		                 target_name(suits), target_name(*out));
 	return true;
 }
 
@@ -33,10 +35,54 @@ static void dims_begin(Runner *r)
 	}
 }
 
+/* The extent that indices coming from input `number` address, found from the gathers of the entry
+ * through what only moves or converts them. */
+static bool comes_from(const Node *n, uint32_t number)
+{
+	while (n->op != OP_PARAM) {
+		bool through = op_info[n->op].kind == KIND_MOVEMENT || n->op == OP_CAST;
+		if (!through || n->n_in != 1) return false;
+		n = n->in[0];
+	}
+	return node_attr_const(n, "number")->i == (int64_t)number;
+}
+
+static void gather_limit(const Graph *g, uint32_t number, int64_t *limit)
+{
+	for (const Node *n = g->first; n; n = n->next) {
+		if (n->region) gather_limit(n->region, number, limit);
+		if (n->op != OP_GATHER || !comes_from(n->in[1], number)) continue;
+		int64_t lo, hi;
+		dim_range(NULL, n->in[0]->type.dim[node_attr_const(n, "axis")->i], &lo, &hi);
+		if (*limit == 0 || lo < *limit) *limit = lo;
+	}
+}
+
+/* Before passes change the graph. */
+static void limits_find(Runner *r)
+{
+	Module *m = r->module;
+	r->limits = NEW_ARRAY(r->t->arena, int64_t *, m->entries.n + 1);
+	for (size_t i = 0; i < m->entries.n; i++) {
+		const Graph *g = m->entries.at[i]->graph;
+		r->limits[i] = NEW_ARRAY(r->t->arena, int64_t, g->args.n + 1);
+		for (uint32_t k = 0; k < g->args.n; k++) gather_limit(g, k, &r->limits[i][k]);
+	}
+}
+
+/* Indices among made-up inputs must be valid; what an artefact indexes is not known: 0 or 1. */
+static int64_t input_limit(const Runner *r, uint32_t entry, uint32_t i)
+{
+	if (!dtype_is_integer((DType)r->face->tensor[r->face->entry[entry].in[i]].dtype)) return 0;
+	int64_t limit = r->module && entry < r->module->entries.n ? r->limits[entry][i] : 0;
+	return limit > 0 ? limit : 2;
+}
+
 bool runner_open_module(Tool *t, Module *m, TargetId target, Runner *out)
 {
 	double began = seconds_now();
 	*out = (Runner){.t = t, .target = target, .module = m};
+	limits_find(out);
 	Weights w;
 	Lowered l = {0};
 	if (!weights_open(t, m, &w)) return false;
@@ -73,15 +119,25 @@ bool runner_open(Tool *t, const char *path, TargetId target, const Names *expose
 {
 	FileKind kind;
 	if (!file_kind(t, path, &kind)) return false;
-	if (kind == FILE_OBJECT) return fail(t, "\"%s\" is an object file: link it into a program, or compile to .so", path);
-	if (kind == FILE_TILE) return fail(t, "\"%s\" is a tile program: run it by `nacre tile`", path);
+	if (kind == FILE_OBJECT)
+		return tool_fail(t, "\"%s\" is an object file: link it into a program, or compile to .so",
+		                 path);
+	if (kind == FILE_TILE)
+		return tool_fail(t, "\"%s\" is a tile program: run it by `nacre tile`", path);
 	if (kind == FILE_SHARED || kind == FILE_PEARL || kind == FILE_PASM) {
-		if (expose && expose->n) return fail(t, "values inside a compiled model are not to be had: give the model file");
+		if (expose && expose->n)
+			return tool_fail(
+				t, "values inside a compiled model are not to be had: give the model file");
 		return open_artefact(t, path, kind, target, out);
 	}
 	Module *m = module_load(t, path);
-	if (!m || (expose && expose->n && !module_expose(t, m, expose))) return false;
-	return runner_open_module(t, m, target, out);
+	if (!m) return false;
+	uint32_t *plain = NEW_ARRAY(t->arena, uint32_t, m->entries.n + 1);
+	for (size_t i = 0; i < m->entries.n; i++) plain[i] = (uint32_t)m->entries.at[i]->out_names.n;
+	if (expose && expose->n && !module_expose(t, m, expose)) return false;
+	if (!runner_open_module(t, m, target, out)) return false;
+	out->plain_outputs = plain;
+	return true;
 }
 
 /* The prepack entry is not for callers. */
@@ -94,7 +150,7 @@ bool runner_entry(Runner *r, const char *name, uint32_t *out)
 {
 	Tool *t = r->t;
 	uint32_t n = callable_entries(r->face);
-	if (n == 0) return fail(t, "the model has no entry");
+	if (n == 0) return tool_fail(t, "the model has no entry");
 	const char **names = NEW_ARRAY(t->arena, const char *, n);
 	for (uint32_t i = 0; i < n; i++) names[i] = r->face->entry[i].name;
 	for (*out = 0; *out < n; ++*out)
@@ -122,9 +178,11 @@ static bool dims_given(Runner *r, Dims *d)
 		while (i < f->n_param && strcmp(names[i], s->name) != 0) i++;
 		char *end;
 		long long v = strtoll(s->value, &end, 10);
-		if (end == s->value || *end) return fail(t, "--dim %s=%s: an integer is needed", s->name, s->value);
+		if (end == s->value || *end)
+			return tool_fail(t, "--dim %s=%s: an integer is needed", s->name, s->value);
 		if (i == f->n_param) {
-			Diag *m = diag_error(&t->d, span_none(), "--dim %s: the model has no dim of that name", s->name);
+			Diag *m = diag_error(&t->d, span_none(), "--dim %s: the model has no dim of that name",
+			                     s->name);
 			const char *near = nearest_name(s->name, names, f->n_param);
 			if (near) diag_help(&t->d, m, "did you mean `%s`?", near);
 			return false;
@@ -145,7 +203,8 @@ static Dims dims_copy(Arena *a, const Interface *f, const Dims *from)
 	return d;
 }
 
-bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out, CallReport *report)
+bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out,
+                 CallReport *report)
 {
 	Tool *t = r->t;
 	const Interface *f = r->face;
@@ -158,9 +217,9 @@ bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, Host
 	for (uint32_t i = 0; i < e->n_out; i++) {
 		int64_t shape[8];
 		const InterfaceTensor *x = &f->tensor[e->out[i]];
-		if (!tensor_shape(f, e->out[i], &d, shape))
-			return fail(t, "the shape %s of output `%s` has no value: give its dims by --dim",
-			            tensor_type_text(t->arena, f, e->out[i]), x->name);
+		if (!interface_shape(f, e->out[i], &d, shape))
+			return tool_fail(t, "the shape %s of output `%s` has no value: give its dims by --dim",
+			                 tensor_type_text(t->arena, f, e->out[i]), x->name);
 		out[i] = tensor_new(a, x->name, (DType)x->dtype, x->rank, shape);
 	}
 	*report = (CallReport){0};
@@ -197,7 +256,7 @@ static bool dims_default(Runner *r, Dims *d)
 		int64_t lo, hi;
 		if (d->known[i]) continue;
 		if (!expr_eval(p->lo, d->value, &lo) || !expr_eval(p->hi, d->value, &hi))
-			return fail(r->t, "the range of `%s` has no value", p->name);
+			return tool_fail(r->t, "the range of `%s` has no value", p->name);
 		d->value[i] = p->kind == IP_SESSION || lo > FEW ? lo : hi < FEW ? hi : FEW;
 		d->known[i] = true;
 	}
@@ -229,42 +288,11 @@ bool runner_inputs(Runner *r, uint32_t entry, const Given *g, HostTensor *in)
 		int64_t shape[8];
 		const InterfaceTensor *w = &f->tensor[e->in[i]];
 		if (given_find(g, names[i])) continue;
-		if (!tensor_shape(f, e->in[i], &d, shape))
-			return fail(t, "input `%s` cannot be made up: its shape %s has no value", w->name,
-			            tensor_type_text(t->arena, f, e->in[i]));
+		if (!interface_shape(f, e->in[i], &d, shape))
+			return tool_fail(t, "input `%s` cannot be made up: its shape %s has no value", w->name,
+			                 tensor_type_text(t->arena, f, e->in[i]));
 		in[i] = tensor_new(t->arena, w->name, (DType)w->dtype, w->rank, shape);
 		tensor_random(&in[i], &seed, input_limit(r, entry, i));
 	}
 	return true;
-}
-
-/* The extent that indices coming from input `number` address, found from the gathers of the entry
- * through what only moves or converts them. */
-static bool comes_from(const Node *n, uint32_t number)
-{
-	while (n->op != OP_PARAM) {
-		bool passes = op_info[n->op].kind == KIND_MOVEMENT || n->op == OP_CAST;
-		if (!passes || n->n_in != 1) return false;
-		n = n->in[0];
-	}
-	return node_attr_const(n, "number")->i == (int64_t)number;
-}
-
-static void gather_limit(const Graph *g, uint32_t number, int64_t *limit)
-{
-	for (const Node *n = g->first; n; n = n->next) {
-		if (n->region) gather_limit(n->region, number, limit);
-		if (n->op != OP_GATHER || !comes_from(n->in[1], number)) continue;
-		int64_t lo, hi;
-		dim_range(NULL, n->in[0]->type.dim[node_attr_const(n, "axis")->i], &lo, &hi);
-		if (*limit == 0 || lo < *limit) *limit = lo;
-	}
-}
-
-int64_t input_limit(const Runner *r, uint32_t entry, uint32_t i)
-{
-	if (!dtype_is_integer((DType)r->face->tensor[r->face->entry[entry].in[i]].dtype)) return 0;
-	int64_t limit = 0;
-	if (r->module && entry < r->module->entries.n) gather_limit(r->module->entries.at[entry]->graph, i, &limit);
-	return limit > 0 ? limit : 2;
 }

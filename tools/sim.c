@@ -18,7 +18,7 @@ static bool entry_find(Simulation *s)
 {
 	Tool *t = s->t;
 	const Interface *f = s->p->interface;
-	if (f->n_entry == 0) return fail(t, "the program has no entry");
+	if (f->n_entry == 0) return tool_fail(t, "the program has no entry");
 	if (!t->a.entry) return true;
 	const char **names = NEW_ARRAY(t->arena, const char *, f->n_entry);
 	for (uint32_t i = 0; i < f->n_entry; i++) {
@@ -45,22 +45,24 @@ static bool params_bind(Simulation *s)
 		const InterfaceParam *p = &f->param[i];
 		int64_t lo, hi, v;
 		if (!expr_eval(p->lo, s->params, &lo) || !expr_eval(p->hi, s->params, &hi))
-			return fail(t, "the range of `%s` has no value", p->name);
+			return tool_fail(t, "the range of `%s` has no value", p->name);
 		if (!setting_integer(t, p->name, &v)) {
 			if (t->d.errors) return false;
 			if (p->kind != IP_STATE)
-				return fail(t, "parameter `%s` has no value: give --set %s=N with N in %lld..%lld", p->name, p->name,
-				            (long long)lo, (long long)hi);
+				return tool_fail(
+					t, "parameter `%s` has no value: give --set %s=N with N in %lld..%lld", p->name,
+					p->name, (long long)lo, (long long)hi);
 			v = lo;
 		}
 		if (v < lo || v > hi)
-			return fail(t, "%s = %lld is outside its range %lld..%lld", p->name, (long long)v, (long long)lo, (long long)hi);
+			return tool_fail(t, "%s = %lld is outside its range %lld..%lld", p->name, (long long)v,
+			                 (long long)lo, (long long)hi);
 		s->params[i] = v;
 	}
 	for (uint32_t i = 0; i < f->n_require; i++) {
 		int64_t v;
 		if (!expr_eval(f->require[i], s->params, &v) || v < 0)
-			return fail(t, "the program requires %s", f->require_text[i]);
+			return tool_fail(t, "the program requires %s", f->require_text[i]);
 	}
 	return true;
 }
@@ -81,9 +83,10 @@ static bool memory_fill(Simulation *s, PearlSim *sim)
 			int64_t n = region->bytes / dtype_bytes((DType)x->dtype, 1);
 			HostTensor values = tensor_new(t->arena, "", (DType)x->dtype, 1, &n);
 			tensor_random(&values, &seed, 0);
-			bool done = sim_write(sim, (uint64_t)region->address, values.data, (uint64_t)host_tensor_bytes(&values));
+			bool done = sim_write(sim, (uint64_t)region->address, values.data,
+			                      (uint64_t)host_tensor_bytes(&values));
 			arena_reset(t->arena, mark);
-			if (!done) return fail(t, "`%s` lies outside the memory", x->name);
+			if (!done) return tool_fail(t, "`%s` lies outside the memory", x->name);
 		}
 	}
 	return true;
@@ -100,8 +103,11 @@ static uint32_t memory_sum(Simulation *s, PearlSim *sim)
 		if (kind != IT_OUT && kind != IT_STATE) continue;
 		uint8_t part[4096];
 		for (int64_t at = 0; at < region->bytes; at += (int64_t)sizeof part) {
-			uint64_t n = (uint64_t)(region->bytes - at) < sizeof part ? (uint64_t)(region->bytes - at) : sizeof part;
-			if (sim_read(sim, (uint64_t)(region->address + at), part, n)) sum = crc32c(sum, part, n);
+			uint64_t n = (uint64_t)(region->bytes - at) < sizeof part
+			                 ? (uint64_t)(region->bytes - at)
+			                 : sizeof part;
+			if (sim_read(sim, (uint64_t)(region->address + at), part, n))
+				sum = crc32c(sum, part, n);
 		}
 	}
 	return sum;
@@ -115,8 +121,9 @@ static bool simulate(Simulation *s, PearlSim *sim, uint32_t *sum)
 	if (!memory_fill(s, sim)) return false;
 	int32_t prepack = s->p->interface->prepack;
 	SimOptions packing = {0};
+	SimReport ignored;
 	if (prepack >= 0 && (uint32_t)prepack != s->entry &&
-	    !sim_run(sim, &t->d, (uint32_t)prepack, s->params, &packing, NULL, t->arena))
+	    !sim_run(sim, &t->d, (uint32_t)prepack, s->params, &packing, &ignored, t->arena))
 		return false;
 	if (!sim_run(sim, &t->d, s->entry, s->params, &o, &s->report, t->arena)) return false;
 	*sum = memory_sum(s, sim);

@@ -28,7 +28,7 @@ static bool traits_pearl(Tool *t, Target *out)
 static bool traits_interp(Tool *t, Target *out)
 {
 	PearlMachine m;
-	if (!pearl_machine_named("nano", &m)) return fail(t, "there is no machine `nano`");
+	if (!pearl_machine_named("nano", &m)) return tool_fail(t, "there is no machine `nano`");
 	pearl_target(&m, out);
 	out->name = "interp";
 	return true;
@@ -67,7 +67,7 @@ bool target_named(Tool *t, const char *name, TargetId *out)
 		if (strcmp(targets[i].name, name) != 0) continue;
 		*out = (TargetId)i;
 		if (target_built(*out)) return true;
-		return fail(t, "this nacre was built without LLVM, so it has no target `%s`", name);
+		return tool_fail(t, "this nacre was built without LLVM, so it has no target `%s`", name);
 	}
 	Diag *d = diag_error(&t->d, span_none(), "there is no target `%s`", name);
 	const char *near = nearest_name(name, names, NUM_TARGETS);
@@ -87,7 +87,8 @@ bool target_chosen(Tool *t, TargetId otherwise, TargetId *out)
 
 bool machine_chosen(Tool *t, PearlMachine *out)
 {
-	if (!t->a.machine) return pearl_machine_named("base", out) || fail(t, "there is no machine `base`");
+	if (!t->a.machine)
+		return pearl_machine_named("base", out) || tool_fail(t, "there is no machine `base`");
 	return pearl_machine_read(&t->d, t->arena, t->a.machine, out);
 }
 

@@ -57,7 +57,8 @@ void tensor_random(HostTensor *t, uint64_t *seed, int64_t below)
 	bool real = dtype_is_float(t->dtype);
 	for (int64_t i = 0; i < n; i++)
 		dtype_store(t->dtype, data, i,
-		            real ? random_unit(seed) * 2 - 1 : (double)random_integer(t->dtype, seed, below));
+		            real ? random_unit(seed) * 2 - 1
+		                 : (double)random_integer(t->dtype, seed, below));
 }
 
 /* --- given by the user ---------------------------------------------------------------------------------- */
@@ -69,12 +70,15 @@ bool given_read(Tool *t, Given *out)
 		TensorFile *file = NEW(t->arena, TensorFile);
 		if (!tensor_file_open(t->arena, &t->d, f.path, file)) return false;
 		if (*f.name && file->n != 1)
-			return fail(t, "\"%s\" holds %zu arrays: write --input %s without a name", f.path, file->n, f.path);
+			return tool_fail(t, "\"%s\" holds %zu arrays: write --input %s without a name", f.path,
+			                 file->n, f.path);
 		for (size_t k = 0; k < file->n; k++) {
 			HostTensor x = file->list[k];
 			if (*f.name) x.name = f.name;
-			if (!*x.name) return fail(t, "--input %s: say which input it is: --input NAME=%s", f.path, f.path);
-			if (given_find(out, x.name)) return fail(t, "input `%s` is given twice", x.name);
+			if (!*x.name)
+				return tool_fail(t, "--input %s: say which input it is: --input NAME=%s", f.path,
+				                 f.path);
+			if (given_find(out, x.name)) return tool_fail(t, "input `%s` is given twice", x.name);
 			vec_push(t->arena, &out->list, x);
 		}
 	}
@@ -95,7 +99,8 @@ bool given_check(Tool *t, const Given *g, const char *const *names, size_t n, co
 		size_t k = 0;
 		while (k < n && strcmp(names[k], name) != 0) k++;
 		if (k < n) continue;
-		Diag *m = diag_error(&t->d, span_none(), "there is no %s `%s`", what, shown_name(t->arena, name));
+		Diag *m =
+			diag_error(&t->d, span_none(), "there is no %s `%s`", what, shown_name(t->arena, name));
 		const char *near = nearest_name(name, names, n);
 		Text all = text_new(t->arena);
 		for (k = 0; k < n; k++) text_printf(&all, "%s%s", k ? ", " : "", names[k]);
@@ -110,30 +115,26 @@ bool given_check(Tool *t, const Given *g, const char *const *names, size_t n, co
 
 /* --- written -------------------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *s, const char *end)
+bool outputs_check(Tool *t, const char *const *names, size_t n)
 {
-	size_t n = strlen(s), k = strlen(end);
-	return n >= k && strcmp(s + n - k, end) == 0;
+	Given wanted = {0};
+	for (size_t i = 0; i < t->a.output.n; i++) {
+		HostTensor named = {.name = t->a.output.at[i].name};
+		if (*named.name) vec_push(t->arena, &wanted.list, named);
+	}
+	return given_check(t, &wanted, names, n, "output");
 }
 
 bool outputs_write(Tool *t, const HostTensor *list, size_t n)
 {
-	const char **names = NEW_ARRAY(t->arena, const char *, n);
-	for (size_t i = 0; i < n; i++) names[i] = list[i].name;
 	for (size_t i = 0; i < t->a.output.n; i++) {
 		NamedFile f = t->a.output.at[i];
-		if (!*f.name) {
-			bool one = n == 1 && !ends_with(f.path, ".npz");
-			if (!(one ? npy_write(&t->d, f.path, list) : npz_write(&t->d, f.path, list, n))) return false;
-			continue;
-		}
-		Given wanted = {0};
-		HostTensor named = {.name = f.name};
-		vec_push(t->arena, &wanted.list, named);
-		if (!given_check(t, &wanted, names, n, "output")) return false;
 		size_t k = 0;
-		while (strcmp(names[k], f.name) != 0) k++;
-		if (!npy_write(&t->d, f.path, &list[k])) return false;
+		while (*f.name && k < n && strcmp(list[k].name, f.name) != 0) k++;
+		if (k == n) return tool_fail(t, "there is no output `%s`", f.name);
+		bool one = *f.name || (n == 1 && !path_ends(f.path, ".npz"));
+		if (!(one ? npy_write(&t->d, f.path, &list[k]) : npz_write(&t->d, f.path, list, n)))
+			return false;
 	}
 	return true;
 }
@@ -142,9 +143,9 @@ bool write_file(Tool *t, const char *path, const void *data, size_t n)
 {
 	const char *why;
 	FileOut *f = file_out_open(path, &why);
-	if (!f) return fail_file(t, path, why);
+	if (!f) return tool_fail_file(t, path, why);
 	file_out_write(f, data, n);
-	return file_out_commit(f, &why) || fail_file(t, path, why);
+	return file_out_commit(f, &why) || tool_fail_file(t, path, why);
 }
 
 bool write_text(Tool *t, const Text *text)
@@ -162,7 +163,8 @@ Difference tensor_difference(const HostTensor *x, const HostTensor *reference)
 	int64_t n = host_tensor_count(reference);
 	if (host_tensor_count(x) != n) return (Difference){INFINITY, INFINITY, 0, -1};
 	for (int64_t i = 0; i < n; i++) {
-		double a = dtype_load(x->dtype, x->data, i), b = dtype_load(reference->dtype, reference->data, i);
+		double a = dtype_load(x->dtype, x->data, i),
+			   b = dtype_load(reference->dtype, reference->data, i);
 		if (isfinite(b) && fabs(b) > d.scale) d.scale = fabs(b);
 		double off = a == b || (isnan(a) && isnan(b)) ? 0 : fabs(a - b);
 		if (isnan(off)) off = INFINITY;
@@ -194,6 +196,7 @@ json_t *tensor_json(const HostTensor *t)
 	}
 	json_t *dims = json_array();
 	for (uint32_t i = 0; i < t->rank; i++) json_array_append_new(dims, json_integer(t->dims[i]));
-	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "dtype", dtype_name(t->dtype), "shape", dims, "least",
-	                 json_number(least), "greatest", json_number(most), "mean", json_number(sum / (double)n));
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "dtype", dtype_name(t->dtype), "shape", dims,
+	                 "least", json_number(least), "greatest", json_number(most), "mean",
+	                 json_number(sum / (double)n));
 }

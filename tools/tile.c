@@ -46,20 +46,23 @@ static bool params_bind(TileCall *c)
 		const DimSym *s = p->params.at[i];
 		int64_t lo, hi, x;
 		if (!dim_eval(s->lo, value_of, &v, &lo) || !dim_eval(s->hi, value_of, &v, &hi))
-			return fail(t, "the range of `%s` has no value", s->name);
+			return tool_fail(t, "the range of `%s` has no value", s->name);
 		if (!setting_integer(t, s->name, &x)) {
 			if (t->d.errors) return false;
-			return fail(t, "parameter `%s` has no value: give --set %s=N with N in %lld..%lld", s->name, s->name, (long long)lo,
-			            (long long)hi);
+			return tool_fail(t, "parameter `%s` has no value: give --set %s=N with N in %lld..%lld",
+			                 s->name, s->name, (long long)lo, (long long)hi);
 		}
 		if (x < lo || x > hi)
-			return fail(t, "%s = %lld is outside its range %lld..%lld", s->name, (long long)x, (long long)lo, (long long)hi);
+			return tool_fail(t, "%s = %lld is outside its range %lld..%lld", s->name, (long long)x,
+			                 (long long)lo, (long long)hi);
 		c->params[i] = x;
 	}
 	for (size_t i = 0; i < p->require.n; i++) {
 		int64_t x;
 		if (dim_eval(p->require.at[i], value_of, &v, &x) && x >= 0) continue;
-		return fail(t, "the program requires %s", i < p->require_text.n ? p->require_text.at[i] : dim_text(t->arena, p->require.at[i]));
+		return tool_fail(t, "the program requires %s",
+		                 i < p->require_text.n ? p->require_text.at[i]
+		                                       : dim_text(t->arena, p->require.at[i]));
 	}
 	return true;
 }
@@ -75,7 +78,7 @@ static bool entry_find(TileCall *c)
 			return true;
 		}
 	}
-	if (!t->a.entry) return fail(t, "the program has no entry");
+	if (!t->a.entry) return tool_fail(t, "the program has no entry");
 	Diag *d = diag_error(&t->d, span_none(), "the program has no entry `%s`", t->a.entry);
 	const char *near = nearest_name(t->a.entry, names, c->p->entries.n);
 	if (near) diag_help(&t->d, d, "did you mean `%s`?", near);
@@ -105,7 +108,8 @@ static const TileObj *actual(const TileKernel *k, const TileStep *launch, const 
 	return NULL;
 }
 
-static void access_use(TileCall *c, const TileStep *launch, const TileAccess *a, bool written, IndexUse *uses)
+static void access_use(TileCall *c, const TileStep *launch, const TileAccess *a, bool written,
+                       IndexUse *uses)
 {
 	if (!a->rows) return;
 	access_use(c, launch, a->rows, false, uses);
@@ -134,7 +138,8 @@ static void block_use(TileCall *c, const TileStep *launch, const TileBlock *b, I
 		const TileObj *index = actual(launch->kernel, launch, s->in[0].obj);
 		Values v = {c->p, c->params, c->p->params.n};
 		int64_t hi;
-		if (index && s->hi && dim_eval(s->hi, value_of, &v, &hi)) use_limit(&uses[index->id], hi, false);
+		if (index && s->hi && dim_eval(s->hi, value_of, &v, &hi))
+			use_limit(&uses[index->id], hi, false);
 	}
 }
 
@@ -193,18 +198,20 @@ static bool same_shape(const HostTensor *x, uint32_t rank, const int64_t *dims)
 	return true;
 }
 
-static bool buffer_fill(TileCall *c, const TileObj *o, const IndexUse *use, uint64_t *seed, void **out)
+static bool buffer_fill(TileCall *c, const TileObj *o, const IndexUse *use, uint64_t *seed,
+                        void **out)
 {
 	Tool *t = c->t;
 	int64_t dims[TILE_RANK];
-	if (!tile_dims(c->p, o, c->params, dims)) return fail(t, "the shape of `%s` has no value", o->name);
+	if (!tile_dims(c->p, o, c->params, dims))
+		return tool_fail(t, "the shape of `%s` has no value", o->name);
 	const HostTensor *given = given_find(&c->given, o->name);
 	bool scaled = o->enc.kind == ENC_I4;
 	HostTensor x = tensor_new(t->arena, o->name, scaled ? DT_F32 : o->dtype, o->rank, dims);
 	if (given) {
 		if (!same_shape(given, o->rank, dims))
-			return fail(t, "input `%s` is %s, the program takes %s", o->name, host_tensor_type(t->arena, given),
-			            host_tensor_type(t->arena, &x));
+			return tool_fail(t, "input `%s` is %s, the program takes %s", o->name,
+			                 host_tensor_type(t->arena, given), host_tensor_type(t->arena, &x));
 		x = *given;
 	} else if (o->literal) {
 		x.data = o->literal;
@@ -233,7 +240,9 @@ static bool data_make(TileCall *c, TileData *out)
 	*out = (TileData){c->params, NEW_ARRAY(t->arena, void *, p->bufs.n + 1)};
 	uint64_t seed = t->a.seed.value;
 	for (size_t i = 0; i < p->bufs.n; i++)
-		if (p->bufs.at[i]->kind != TB_ARENA && !buffer_fill(c, p->bufs.at[i], &uses[i], &seed, &out->data[i])) return false;
+		if (p->bufs.at[i]->kind != TB_ARENA &&
+		    !buffer_fill(c, p->bufs.at[i], &uses[i], &seed, &out->data[i]))
+			return false;
 	return true;
 }
 
@@ -271,11 +280,6 @@ static TileData data_copy(TileCall *c, const TileData *from)
 	return to;
 }
 
-typedef struct Compared {
-	const char *with;
-	Difference *each, worst;
-} Compared;
-
 static bool compare(TileCall *c, const TileData *inputs, const Tensors *results, Compared *out)
 {
 	Tool *t = c->t;
@@ -286,7 +290,8 @@ static bool compare(TileCall *c, const TileData *inputs, const Tensors *results,
 	if (!tile_run(t, other, c->p, c->entry, &data, &ignored)) return false;
 	Tensors reference = {0};
 	results_of(c, &data, &reference);
-	*out = (Compared){.with = target_name(other), .each = NEW_ARRAY(t->arena, Difference, results->n + 1)};
+	*out = (Compared){.with = target_name(other),
+	                  .each = NEW_ARRAY(t->arena, Difference, results->n + 1)};
 	for (size_t i = 0; i < results->n; i++) {
 		out->each[i] = tensor_difference(&results->at[i], &reference.at[i]);
 		difference_merge(&out->worst, out->each[i]);
@@ -294,19 +299,22 @@ static bool compare(TileCall *c, const TileData *inputs, const Tensors *results,
 	return true;
 }
 
-static void print_json(TileCall *c, TargetId target, const TileResult *r, const Tensors *results, const Compared *compared)
+static void print_json(TileCall *c, TargetId target, const TileResult *r, const Tensors *results,
+                       const Compared *compared)
 {
 	json_t *params = json_object(), *outputs = json_object();
 	for (size_t i = 0; i < c->p->params.n; i++)
 		json_object_set_new(params, c->p->params.at[i]->name, json_integer(c->params[i]));
 	for (size_t i = 0; i < results->n; i++) {
 		json_t *one = tensor_json(&results->at[i]);
-		if (compared->with) json_object_set_new(one, "error", json_number(compared->each[i].absolute));
+		if (compared->with)
+			json_object_set_new(one, "error", json_number(compared->each[i].absolute));
 		json_object_set_new(outputs, results->at[i].name, one);
 	}
-	json_t *j = json_pack("{s:s, s:s, s:o, s:f, s:f, s:f, s:f, s:o}", "entry", c->p->entries.at[c->entry]->name, "target",
-	                      target_name(target), "params", params, "compile_seconds", r->compile_seconds, "seconds",
-	                      r->seconds, "least_seconds", r->least, "most_seconds", r->most, "outputs", outputs);
+	json_t *j = json_pack("{s:s, s:s, s:o, s:f, s:f, s:f, s:f, s:o}", "entry",
+	                      c->p->entries.at[c->entry]->name, "target", target_name(target), "params",
+	                      params, "compile_seconds", r->compile_seconds, "seconds", r->seconds,
+	                      "least_seconds", r->least, "most_seconds", r->most, "outputs", outputs);
 	if (compared->with)
 		json_object_set_new(j, "compare",
 		                    json_pack("{s:s, s:o, s:o}", "target", compared->with, "max_error",
@@ -316,28 +324,33 @@ static void print_json(TileCall *c, TargetId target, const TileResult *r, const 
 	report_json(c->t, j);
 }
 
-static void print_text(TileCall *c, TargetId target, const TileResult *r, const Tensors *results, const Compared *compared)
+static void print_text(TileCall *c, TargetId target, const TileResult *r, const Tensors *results,
+                       const Compared *compared)
 {
 	Tool *t = c->t;
 	printf("%s on %s", c->p->entries.at[c->entry]->name, target_name(target));
 	for (size_t i = 0; i < c->p->params.n; i++)
-		printf("%s%s = %lld", i ? ", " : " with ", c->p->params.at[i]->name, (long long)c->params[i]);
+		printf("%s%s = %lld", i ? ", " : " with ", c->p->params.at[i]->name,
+		       (long long)c->params[i]);
 	printf(": %s", seconds_text(t->arena, r->seconds));
 	if (t->a.repeat && target == TARGET_CPU)
 		printf(" (%s to %s)", seconds_text(t->arena, r->least), seconds_text(t->arena, r->most));
-	if (r->compile_seconds > 0) printf(", compiled in %s", seconds_text(t->arena, r->compile_seconds));
+	if (r->compile_seconds > 0)
+		printf(", compiled in %s", seconds_text(t->arena, r->compile_seconds));
 	putchar('\n');
 	for (size_t i = 0; i < results->n; i++) {
 		const HostTensor *x = &results->at[i];
 		double scale = tensor_difference(x, x).scale;
 		printf("  %s %s, magnitude up to %.6g", x->name, host_tensor_type(t->arena, x), scale);
 		if (compared->with)
-			printf(", max error %.3g (relative %.3g)", compared->each[i].absolute, compared->each[i].relative);
+			printf(", max error %.3g (relative %.3g)", compared->each[i].absolute,
+			       compared->each[i].relative);
 		putchar('\n');
 	}
 	if (r->sim) sim_print(t, r->sim, &r->pearl->machine, &r->pearl->interface->entry[c->entry]);
 	if (compared->with)
-		printf("max error against %s: %.3g (relative %.3g)\n", compared->with, compared->worst.absolute, compared->worst.relative);
+		printf("max error against %s: %.3g (relative %.3g)\n", compared->with,
+		       compared->worst.absolute, compared->worst.relative);
 }
 
 static bool program_open(TileCall *c)
@@ -366,8 +379,8 @@ bool command_tile(Tool *t)
 	TileResult result = {0};
 	Tensors results = {0};
 	Compared compared = {0};
-	if (!target_chosen(t, TARGET_INTERP, &target) || !entry_find(&c) || !params_bind(&c) || !given_read(t, &c.given) ||
-	    !data_make(&c, &inputs))
+	if (!target_chosen(t, TARGET_INTERP, &target) || !entry_find(&c) || !params_bind(&c) ||
+	    !given_read(t, &c.given) || !data_make(&c, &inputs))
 		return false;
 	data = data_copy(&c, &inputs);
 	if (!tile_run(t, target, c.p, c.entry, &data, &result)) return false;
@@ -378,8 +391,9 @@ bool command_tile(Tool *t)
 		print_json(&c, target, &result, &results, &compared);
 	else
 		print_text(&c, target, &result, &results, &compared);
-	if (compared.with && option_given(t, OPT_tolerance) && !(compared.worst.absolute <= t->a.tolerance))
-		return fail(t, "the results differ from %s by %.3g, more than the tolerance %.3g", compared.with,
-		            compared.worst.absolute, t->a.tolerance);
+	if (compared.with && option_given(t, OPT_tolerance) &&
+	    !(compared.worst.absolute <= t->a.tolerance))
+		return tool_fail(t, "the results differ from %s by %.3g, more than the tolerance %.3g",
+		                 compared.with, compared.worst.absolute, t->a.tolerance);
 	return true;
 }

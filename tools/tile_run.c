@@ -37,6 +37,21 @@ bool tile_dims(const TileProgram *p, const TileObj *o, const int64_t *params, in
 	return true;
 }
 
+/* --- interpreter --------------------------------------------------------------------------------------- */
+
+static bool run_interp(Tool *t, TileProgram *p, uint32_t entry, TileData *data, TileResult *out)
+{
+	TileRun run = {.exact = t->a.exact, .params = data->params, .data = data->data};
+	double began = seconds_now();
+	if (p->prepack && !tile_interpret(&t->d, p, p->prepack, &run)) return false;
+	if (!tile_interpret(&t->d, p, p->entries.at[entry], &run)) return false;
+	out->seconds = out->least = out->most = seconds_now() - began;
+	return true;
+}
+
+/* --- CPU -------------------------------------------------------------------------------------------------- */
+
+#ifdef NACRE_HAVE_LLVM
 static int64_t buffer_bytes(const TileProgram *p, const TileObj *o, const int64_t *params)
 {
 	int64_t dims[TILE_RANK];
@@ -63,21 +78,6 @@ static void median(double *seconds, uint32_t n, TileResult *out)
 	out->most = seconds[n - 1];
 }
 
-/* --- interpreter --------------------------------------------------------------------------------------- */
-
-static bool run_interp(Tool *t, TileProgram *p, uint32_t entry, TileData *data, TileResult *out)
-{
-	TileRun run = {.exact = t->a.exact, .params = data->params, .data = data->data};
-	double began = seconds_now();
-	if (p->prepack && !tile_interpret(&t->d, p, p->prepack, &run)) return false;
-	if (!tile_interpret(&t->d, p, p->entries.at[entry], &run)) return false;
-	out->seconds = out->least = out->most = seconds_now() - began;
-	return true;
-}
-
-/* --- CPU -------------------------------------------------------------------------------------------------- */
-
-#ifdef NACRE_HAVE_LLVM
 typedef struct Team {
 	const NacreArtefact *artefact;
 	pthread_barrier_t barrier;
@@ -107,14 +107,16 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static bool team_run(Tool *t, Team *team, const TileProgram *p, uint32_t entry, uint32_t runs, double *seconds)
+static bool team_run(Tool *t, Team *team, const TileProgram *p, uint32_t entry, uint32_t runs,
+                     double *seconds)
 {
 	pthread_t thread[COUNT(team->frame)];
 	team->entry = entry;
 	team->runs = runs;
 	team->seconds = seconds;
 	team->stop = (NacreStop){0};
-	if (pthread_barrier_init(&team->barrier, NULL, team->threads) != 0) return fail(t, "no barrier could be made");
+	if (pthread_barrier_init(&team->barrier, NULL, team->threads) != 0)
+		return tool_fail(t, "no barrier could be made");
 	for (uint32_t i = 1; i < team->threads; i++)
 		if (pthread_create(&thread[i], NULL, work, &team->frame[i]) != 0) {
 			/* The others wait for it at the barrier for ever: nothing to do but end. */
@@ -126,8 +128,8 @@ static bool team_run(Tool *t, Team *team, const TileProgram *p, uint32_t entry, 
 	pthread_barrier_destroy(&team->barrier);
 	if (team->stop.code == NACRE_STOP_NONE) return true;
 	(void)p;
-	return fail(t, "launch %d: an index computed from data is %lld, it must be below %lld", team->stop.launch,
-	            (long long)team->stop.value, (long long)team->stop.limit);
+	return tool_fail(t, "launch %d: an index computed from data is %lld, it must be below %lld",
+	                 team->stop.launch, (long long)team->stop.value, (long long)team->stop.limit);
 }
 
 static bool team_threads(Tool *t, Team *team)
@@ -137,7 +139,7 @@ static bool team_threads(Tool *t, Team *team)
 	int64_t n = t->a.threads.at[0];
 	if (n == 0) n = sysconf(_SC_NPROCESSORS_ONLN);
 	if (n < 1 || n > (int64_t)COUNT(team->frame))
-		return fail(t, "--threads %lld: from 1 to %zu", (long long)n, COUNT(team->frame));
+		return tool_fail(t, "--threads %lld: from 1 to %zu", (long long)n, COUNT(team->frame));
 	team->threads = (uint32_t)n;
 	return true;
 }
@@ -152,22 +154,23 @@ static void **buffers_new(Arena *a, const TileProgram *p, const TileData *data)
 	return bufs;
 }
 
-static bool run_loaded(Tool *t, const NacreArtefact *artefact, TileProgram *p, uint32_t entry, TileData *data,
-                       TileResult *out)
+static bool run_loaded(Tool *t, const NacreArtefact *artefact, TileProgram *p, uint32_t entry,
+                       TileData *data, TileResult *out)
 {
 	Team *team = NEW(t->arena, Team);
 	team->artefact = artefact;
 	if (!team_threads(t, team)) return false;
 	void **bufs = buffers_new(t->arena, p, data);
 	for (uint32_t i = 0; i < team->threads; i++)
-		team->frame[i] = (NacreFrame){.bufs = bufs,
-		                              .params = data->params,
-		                              .scratch = aligned(t->arena, (int64_t)artefact->scratch_bytes),
-		                              .barrier = meet,
-		                              .stop = &team->stop,
-		                              .thread = i,
-		                              .threads = team->threads,
-		                              .runtime = team};
+		team->frame[i] =
+			(NacreFrame){.bufs = bufs,
+		                 .params = data->params,
+		                 .scratch = aligned(t->arena, (int64_t)artefact->scratch_bytes),
+		                 .barrier = meet,
+		                 .stop = &team->stop,
+		                 .thread = i,
+		                 .threads = team->threads,
+		                 .runtime = team};
 	double once;
 	if (p->prepack && !team_run(t, team, p, (uint32_t)p->entries.n, 1, &once)) return false;
 	if (!team_run(t, team, p, entry, 1, &once)) return false;
@@ -203,7 +206,7 @@ static bool run_cpu(Tool *t, TileProgram *p, uint32_t entry, TileData *data, Til
 static bool run_cpu(Tool *t, TileProgram *p, uint32_t entry, TileData *data, TileResult *out)
 {
 	(void)p, (void)entry, (void)data, (void)out;
-	return fail(t, "this nacre was built without LLVM, so it has no target `cpu`");
+	return tool_fail(t, "this nacre was built without LLVM, so it has no target `cpu`");
 }
 #endif
 
@@ -219,15 +222,19 @@ static bool hbm_read(void *ctx, uint64_t address, void *to, uint64_t bytes)
 	return sim_read(ctx, address, to, bytes);
 }
 
-static bool run_simulated(Tool *t, PearlSim *sim, const TileProgram *p, const PearlProgram *q, uint32_t entry,
-                          TileData *data, TileResult *out)
+static bool run_simulated(Tool *t, PearlSim *sim, const TileProgram *p, const PearlProgram *q,
+                          uint32_t entry, TileData *data, TileResult *out)
 {
 	for (uint32_t i = 0; i < p->bufs.n; i++)
-		if (data->data[i] && !pearl_place_buffer(p, q, i, data->params, data->data[i], hbm_write, sim))
-			return fail(t, "`%s` could not be placed in Pearl's memory", p->bufs.at[i]->name);
+		if (data->data[i] &&
+		    !pearl_place_buffer(p, q, i, data->params, data->data[i], hbm_write, sim))
+			return tool_fail(t, "`%s` could not be placed in Pearl's memory", p->bufs.at[i]->name);
+	SimReport ignored;
 	SimOptions packing = {.time = false}, options = {.time = true, .jitter = t->a.jitter.value};
 	if (t->a.jitter.given && options.jitter == 0) options.jitter = 1;
-	if (p->prepack && !sim_run(sim, &t->d, (uint32_t)p->entries.n, data->params, &packing, NULL, t->arena)) return false;
+	if (p->prepack &&
+	    !sim_run(sim, &t->d, (uint32_t)p->entries.n, data->params, &packing, &ignored, t->arena))
+		return false;
 	out->sim = NEW(t->arena, SimReport);
 	if (!sim_run(sim, &t->d, entry, data->params, &options, out->sim, t->arena)) return false;
 	out->pearl = q;
@@ -236,7 +243,7 @@ static bool run_simulated(Tool *t, PearlSim *sim, const TileProgram *p, const Pe
 		TileKind kind = p->bufs.at[i]->kind;
 		if ((kind == TB_OUT || kind == TB_STATE) && data->data[i] &&
 		    !pearl_fetch_buffer(p, q, i, data->params, data->data[i], hbm_read, sim))
-			return fail(t, "`%s` could not be read from Pearl's memory", p->bufs.at[i]->name);
+			return tool_fail(t, "`%s` could not be read from Pearl's memory", p->bufs.at[i]->name);
 	}
 	return true;
 }
@@ -256,7 +263,14 @@ static bool run_pearl(Tool *t, TileProgram *p, uint32_t entry, TileData *data, T
 	return done;
 }
 
-bool tile_run(Tool *t, TargetId target, TileProgram *p, uint32_t entry, TileData *data, TileResult *out)
+bool tile_pack(Tool *t, TileProgram *p, TileData *data)
+{
+	TileRun run = {.params = data->params, .data = data->data};
+	return tile_interpret(&t->d, p, p->prepack, &run);
+}
+
+bool tile_run(Tool *t, TargetId target, TileProgram *p, uint32_t entry, TileData *data,
+              TileResult *out)
 {
 	switch (target) {
 	case TARGET_INTERP: return run_interp(t, p, entry, data, out);

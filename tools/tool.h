@@ -54,7 +54,8 @@ typedef struct Tool {
 	Interner *names;
 	Diags d;
 	Arguments a;
-	size_t printed; /* messages of d already printed */
+	size_t printed;     /* messages of d already printed */
+	jmp_buf *exhausted; /* where every arena of ours goes when memory is gone */
 } Tool;
 
 typedef bool CommandFn(Tool *t);
@@ -69,6 +70,9 @@ typedef struct Command {
 #define COMMAND(name, ...) CommandFn command_##name;
 #include "tools/commands.def"
 
+/* --- main.c --- */
+Arena *tool_arena(Tool *t); /* a further arena, freed by the caller */
+
 /* --- options.c ---------------------------------------------------------------------------------- */
 /* Reads the arguments after the command's name into t->a. Prints and exits on --help and on a
  * command line that is wrong in itself (exit code 1). */
@@ -78,10 +82,11 @@ bool option_given(const Tool *t, OptionId o);
 /* --- report.c ----------------------------------------------------------------------------------- */
 /* Prints messages not yet printed to stderr; remarks (notes of their own) only when asked. */
 void report_messages(Tool *t, bool remarks);
-bool fail(Tool *t, const char *fmt, ...) PRINTF_LIKE(2, 3); /* an error without a place; false */
-bool fail_file(Tool *t, const char *path, const char *why); /* "`path`: why" */
-void report_json(Tool *t, json_t *j);                       /* prints and releases it */
-json_t *json_number(double v);                              /* null when not finite */
+bool tool_fail(Tool *t, const char *fmt, ...)
+	PRINTF_LIKE(2, 3); /* an error without a place; false */
+bool tool_fail_file(Tool *t, const char *path, const char *why); /* "`path`: why" */
+void report_json(Tool *t, json_t *j);                            /* prints and releases it */
+json_t *json_number(double v);                                   /* null when not finite */
 /* A table of text with aligned columns, numbers to the right. */
 typedef struct Table {
 	Arena *arena;
@@ -106,8 +111,9 @@ const char *seconds_text(Arena *a, double s); /* "1.25 ms" */
 uint64_t memory_peak(void);                   /* bytes this process held at most */
 
 /* --- tensors.c: arrays between files and memory ----------------------------------------------------- */
-HostTensor tensor_new(Arena *a, const char *name, DType t, uint32_t rank, const int64_t *dims); /* zeros */
-void *tensor_data(const HostTensor *t); /* of a tensor that we made: writable */
+HostTensor tensor_new(Arena *a, const char *name, DType t, uint32_t rank,
+                      const int64_t *dims); /* zeros */
+void *tensor_data(const HostTensor *t);     /* of a tensor that we made: writable */
 /* Uniform in [-1, 1) for floats; integers below `below` when it is > 0, else small ones. */
 void tensor_random(HostTensor *t, uint64_t *seed, int64_t below);
 uint64_t random_next(uint64_t *seed);
@@ -120,13 +126,14 @@ bool given_read(Tool *t, Given *out);
 const HostTensor *given_find(const Given *g, const char *name);
 /* A name given that is none of these: an error with the nearest. */
 bool given_check(Tool *t, const Given *g, const char *const *names, size_t n, const char *what);
-/* Writes what --output asks for. */
+/* Before a run: that --output names outputs; then writes what it asks for. */
+bool outputs_check(Tool *t, const char *const *names, size_t n);
 bool outputs_write(Tool *t, const HostTensor *list, size_t n);
 /* Differences; `scale` is the greatest magnitude of the reference. NaN in one only gives infinity. */
 typedef struct Difference {
 	double absolute, relative; /* relative: absolute / scale */
 	double scale;
-	int64_t at;                /* where the largest is */
+	int64_t at; /* where the largest is */
 } Difference;
 Difference tensor_difference(const HostTensor *x, const HostTensor *reference);
 void difference_merge(Difference *into, Difference d);
@@ -136,9 +143,18 @@ bool write_file(Tool *t, const char *path, const void *data, size_t n);
 bool write_text(Tool *t, const Text *text);
 
 /* --- inputs.c: what a file is ------------------------------------------------------------------------ */
-typedef enum FileKind { FILE_MODEL, FILE_IR, FILE_TILE, FILE_PEARL, FILE_PASM, FILE_SHARED, FILE_OBJECT } FileKind;
+typedef enum FileKind {
+	FILE_MODEL,
+	FILE_IR,
+	FILE_TILE,
+	FILE_PEARL,
+	FILE_PASM,
+	FILE_SHARED,
+	FILE_OBJECT
+} FileKind;
 /* By its contents, not by its name. False when it cannot be read or is nothing of ours. */
 bool file_kind(Tool *t, const char *path, FileKind *out);
+bool path_ends(const char *path, const char *end);
 /* Source text of a file; NULL after an error. */
 const Source *source_open(Tool *t, const char *path);
 /* The integer of --set NAME=VALUE; false when it is not set. Errors are reported once. */
@@ -167,10 +183,13 @@ typedef struct TileData {
 typedef struct TileResult {
 	double compile_seconds, seconds; /* of the entry: the median of --repeat runs */
 	double least, most;
-	SimReport *sim;                  /* Pearl */
+	SimReport *sim; /* Pearl */
 	const PearlProgram *pearl;
 } TileResult;
-bool tile_run(Tool *t, TargetId target, TileProgram *p, uint32_t entry, TileData *data, TileResult *out);
+bool tile_run(Tool *t, TargetId target, TileProgram *p, uint32_t entry, TileData *data,
+              TileResult *out);
+/* Runs the prepack entry alone, on the interpreter: the same for every CPU compiled for. */
+bool tile_pack(Tool *t, TileProgram *p, TileData *data);
 bool tile_dims(const TileProgram *p, const TileObj *o, const int64_t *params, int64_t *dims);
 
 /* --- pearl_files.c --------------------------------------------------------------------------------------- */
@@ -210,7 +229,7 @@ Dims dims_new(Arena *a, const Interface *f);
 /* "f32[B, S, 256]" as the interface has it. */
 const char *tensor_type_text(Arena *a, const Interface *f, uint32_t tensor);
 /* The shape under the dims; false when a dim that it needs is not known. */
-bool tensor_shape(const Interface *f, uint32_t tensor, const Dims *d, int64_t *shape);
+bool interface_shape(const Interface *f, uint32_t tensor, const Dims *d, int64_t *shape);
 /* Matches one input with its type: binds the dims that stand alone. */
 bool dims_bind(Tool *t, const Interface *f, uint32_t tensor, const HostTensor *x, Dims *d);
 /* After all inputs: ranges, relations, and the other dims of every input. */
@@ -221,30 +240,33 @@ void dims_advance(const Interface *f, uint32_t entry, Dims *d, Arena *a);
 /* --- runner.c: a model on a target --------------------------------------------------------------------------- */
 typedef struct Runner Runner;
 typedef struct CallReport {
-	double seconds;           /* CPU and interpreter: as measured; Pearl: at the machine's clock */
-	const SimReport *sim;     /* Pearl */
+	double seconds;       /* CPU and interpreter: as measured; Pearl: at the machine's clock */
+	const SimReport *sim; /* Pearl */
 	const PearlMachine *machine;
 } CallReport;
-typedef struct Observer {     /* interpreter: every value that has a name */
+typedef struct Observer { /* interpreter: every value that has a name */
 	void (*see)(void *ctx, const Node *n, const Value *v);
 	void *ctx;
 } Observer;
 struct Runner {
 	Tool *t;
 	TargetId target;
-	Module *module;           /* NULL: an artefact */
+	Module *module; /* NULL: an artefact */
 	const Interface *face;
-	Dims dims;                /* of the session: state dims and bound session dims */
-	double load_seconds;      /* from the file to ready to run */
+	Dims dims;           /* of the session: state dims and bound session dims */
+	double load_seconds; /* from the file to ready to run */
 	double compile_seconds;
 	Observer observer;
-	Seed jitter;
+	bool bare;               /* Pearl: opened without weights, for compilation only */
+	uint32_t *plain_outputs; /* by entry: outputs before those that were exposed */
+	int64_t **limits;        /* by entry and input: what indices in it may reach; 0: none */
 	void *self;
 	const struct RunnerOps *ops;
 };
 typedef struct RunnerOps {
 	/* Outputs have their shapes and memory; results are written to them. dims: of this call. */
-	bool (*call)(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out, const Dims *d, CallReport *report);
+	bool (*call)(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out,
+	             const Dims *d, CallReport *report);
 	bool (*reset)(Runner *r);
 	void (*close)(Runner *r);
 } RunnerOps;
@@ -257,13 +279,12 @@ bool runner_open_module(Tool *t, Module *m, TargetId target, Runner *out);
 bool runner_target(Tool *t, const char *path, TargetId *out);
 bool runner_entry(Runner *r, const char *name, uint32_t *out); /* NULL: the first */
 /* One call: binds, checks, makes the outputs in a, runs, moves state dims on. */
-bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out, CallReport *report);
+bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out,
+                 CallReport *report);
 bool runner_reset(Runner *r);
 void runner_close(Runner *r);
 /* Inputs by name from what was given; others made up, of dims from --dim or small ones. */
 bool runner_inputs(Runner *r, uint32_t entry, const Given *g, HostTensor *in);
-/* Indices among made-up inputs must be valid: the limit of input i, 0 when it holds none. */
-int64_t input_limit(const Runner *r, uint32_t entry, uint32_t i);
 
 /* --- runner_interp.c, runner_cpu.c, runner_pearl.c --- */
 bool interp_open(Runner *r, const Weights *w);
@@ -271,11 +292,33 @@ bool cpu_open(Runner *r, Lowered *l, const Weights *w);
 bool cpu_open_shared(Runner *r, const char *path);
 bool pearl_open_module(Runner *r, Lowered *l, const Weights *w);
 bool pearl_open_file(Runner *r, const char *path);
+PearlProgram *pearl_program(Runner *r);
+/* Puts what memory holds of constants, and of weights if the runner was given any, into the program,
+ * so that its file carries them. */
+bool pearl_image(Runner *r);
 /* A module that has the weights of an interface and nothing else. */
 Module *interface_weights(Tool *t, const Interface *f);
 
 /* --- dump.c: values inside a model by name --------------------------------------------------------------------- */
 /* Makes the named values further outputs of every entry that has them. */
 bool module_expose(Tool *t, Module *m, const Names *names);
+
+/* --- embed.c ----------------------------------------------------------------------------------------------- */
+/* The constants of the program with its weights packed among them; face and l->tile are changed to
+ * say so, and have no prepack entry any more. */
+bool constants_embed(Tool *t, const Module *m, Lowered *l, const Weights *w, Interface *face,
+                     const uint8_t **constants, size_t *size);
+
+/* --- compare.c: results of two targets side by side ---------------------------------------------------------- */
+typedef struct Compared {
+	const char *with;
+	Difference *each; /* by output */
+	Difference worst;
+	const char *first; /* the first named value that differs, when that was looked for; or NULL */
+	Difference at_first;
+} Compared;
+/* Runs the entry of the file on the target of --compare with the same inputs. */
+bool compare_run(Tool *t, const char *path, const char *entry, const HostTensor *in, uint32_t n_in,
+                 const HostTensor *out, uint32_t n_out, TargetId target, Compared *result);
 
 #endif

@@ -1,0 +1,175 @@
+/* A model on the CPU: compiled in memory, or a shared library made before, run by the runtime. */
+#include "tools/tool.h"
+
+#include "runtime/nacre.h"
+#include "runtime/nacre_abi.h"
+#ifdef NACRE_HAVE_LLVM
+#include "codegen/cpu/cpu.h"
+#endif
+
+#include <dlfcn.h>
+#include <string.h>
+#include <sys/mman.h>
+
+typedef struct Cpu {
+	NacreModel *model;
+	NacreSession *session;
+	void *library; /* of dlopen */
+#ifdef NACRE_HAVE_LLVM
+	CpuLoaded *loaded;
+#endif
+} Cpu;
+
+static bool told(Tool *t, NacreStatus s, const NacreError *e)
+{
+	return s == NACRE_OK || tool_fail(t, "%s", e->text);
+}
+
+static NacreTensor runtime_tensor(const HostTensor *x)
+{
+	NacreTensor n = {.type = (NacreType)x->dtype, .rank = x->rank, .data = tensor_data(x)};
+	for (uint32_t i = 0; i < x->rank; i++) n.dims[i] = x->dims[i];
+	return n;
+}
+
+/* --- opening -------------------------------------------------------------------------------------------- */
+
+static bool bind_weights(Tool *t, Cpu *c, const Module *m, const Weights *w)
+{
+	NacreError e = {0};
+	for (uint32_t i = 0; i < nacre_model_weights(c->model); i++) {
+		const char *name = nacre_model_weight_name(c->model, i);
+		size_t k = 0;
+		while (k < m->weights.n && strcmp(m->weights.at[k].name, name) != 0) k++;
+		if (k == m->weights.n || !w->bound)
+			return tool_fail(t, "weight `%s` of the compiled model has no value", name);
+		for (uint32_t part = 0; part < w->bound[k].n; part++) {
+			NacreTensor x = runtime_tensor(&w->bound[k].part[part]);
+			if (!told(t, nacre_model_bind(c->model, i, part, &x, &e), &e)) return false;
+		}
+	}
+	return told(t, nacre_model_ready(c->model, &e), &e);
+}
+
+static uint32_t threads_of(const Tool *t)
+{
+	return t->a.threads.n ? (uint32_t)t->a.threads.at[0] : 0;
+}
+
+static bool cpu_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out,
+                     const Dims *d, CallReport *report)
+{
+	Cpu *c = r->self;
+	const InterfaceEntry *e = &r->face->entry[entry];
+	NacreError error = {0};
+	NacreTensor *inputs = NEW_ARRAY(a, NacreTensor, e->n_in + 1),
+				*outputs = NEW_ARRAY(a, NacreTensor, e->n_out + 1);
+	NacreDim *dims = NEW_ARRAY(a, NacreDim, r->face->n_param + 1);
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < r->face->n_param; i++) {
+		const InterfaceParam *p = &r->face->param[i];
+		if (p->kind == IP_STATE) {
+			if (!told(r->t, nacre_session_set_dim(c->session, p->name, d->value[i], &error),
+			          &error))
+				return false;
+		} else if (d->known[i]) {
+			dims[n++] = (NacreDim){p->name, d->value[i]};
+		}
+	}
+	for (uint32_t i = 0; i < e->n_in; i++) inputs[i] = runtime_tensor(&in[i]);
+	for (uint32_t i = 0; i < e->n_out; i++) outputs[i] = runtime_tensor(&out[i]);
+	double began = seconds_now();
+	NacreStatus s = nacre_call(c->session, entry, inputs, dims, n, outputs, &error);
+	report->seconds = seconds_now() - began;
+	return told(r->t, s, &error);
+}
+
+static bool cpu_reset(Runner *r)
+{
+	NacreError e = {0};
+	return told(r->t, nacre_session_reset(((Cpu *)r->self)->session, &e), &e);
+}
+
+static void cpu_close(Runner *r)
+{
+	Cpu *c = r->self;
+	nacre_session_free(c->session);
+	nacre_model_free(c->model);
+#ifdef NACRE_HAVE_LLVM
+	cpu_loaded_free(c->loaded);
+#endif
+	if (c->library) dlclose(c->library);
+}
+
+static Cpu *cpu_begin(Runner *r)
+{
+	static const RunnerOps ops = {cpu_call, cpu_reset, cpu_close};
+	Cpu *c = NEW(r->t->arena, Cpu);
+	r->self = c;
+	r->ops = &ops;
+	return c;
+}
+
+static bool session_begin(Runner *r, Cpu *c)
+{
+	NacreError e = {0};
+	return told(r->t, nacre_session_new(c->model, NULL, 0, &c->session, &e), &e);
+}
+
+#ifdef NACRE_HAVE_LLVM
+/* Weights that were packed are not read again: their pages need not stay. */
+static void weights_idle(const Weights *w)
+{
+	if (w->file.map.at) madvise((void *)(uintptr_t)w->file.map.at, w->file.map.size, MADV_DONTNEED);
+}
+
+bool cpu_open(Runner *r, Lowered *l, const Weights *w)
+{
+	Tool *t = r->t;
+	Cpu *c = cpu_begin(r);
+	Text face = text_new(t->arena);
+	interface_write(l->face, &face);
+	CpuArtefactData data = {.interface_data = (const uint8_t *)face.at, .interface_bytes = face.n};
+	data.constants = interface_constants(l->tile, &data.constants_bytes);
+	CpuOptions o = {.cpu = t->a.mcpu, .triple = t->a.triple};
+	CpuObject *object = cpu_compile(&t->d, l->tile, &o, &data);
+	if (!object) return false;
+	r->compile_seconds += cpu_object_seconds(object);
+	c->loaded = cpu_jit_load(&t->d, object);
+	if (!c->loaded) return false;
+	r->face = l->face;
+	NacreError e = {0};
+	if (!told(t, nacre_model_new(cpu_loaded_artefact(c->loaded), threads_of(t), &c->model, &e), &e))
+		return false;
+	if (!bind_weights(t, c, r->module, w)) return false;
+	weights_idle(w);
+	return session_begin(r, c);
+}
+#else
+bool cpu_open(Runner *r, Lowered *l, const Weights *w)
+{
+	(void)l, (void)w;
+	return tool_fail(r->t, "this nacre was built without LLVM, so it has no target `cpu`");
+}
+#endif
+
+bool cpu_open_shared(Runner *r, const char *path)
+{
+	Tool *t = r->t;
+	Cpu *c = cpu_begin(r);
+	/* dlopen looks for a name without a slash among the system's libraries. */
+	const char *place = strchr(path, '/') ? path : arena_printf(t->arena, "./%s", path);
+	c->library = dlopen(place, RTLD_NOW | RTLD_LOCAL);
+	if (!c->library) return tool_fail(t, "\"%s\" cannot be loaded: %s", path, dlerror());
+	const NacreArtefact *artefact = dlsym(c->library, "nacre_artefact");
+	if (!artefact) return tool_fail(t, "\"%s\" is no library made by `nacre compile`", path);
+	NacreError e = {0};
+	if (!told(t, nacre_model_new(artefact, threads_of(t), &c->model, &e), &e)) return false;
+	const char *why = "?";
+	r->face = interface_read(t->arena, artefact->interface_data, artefact->interface_bytes, &why);
+	if (!r->face) return tool_fail(t, "\"%s\": %s", path, why);
+	Weights w = {0};
+	Module *m = interface_weights(t, r->face);
+	if (!m || (m->weights.n && !weights_open(t, m, &w))) return false;
+	return bind_weights(t, c, m, &w) && session_begin(r, c);
+}
