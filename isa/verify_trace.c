@@ -369,6 +369,7 @@ static void run_passes(Trace *t, uint32_t at, int64_t first, int64_t by, int64_t
 		run(t, at + 1, t->match[at]);
 		if (k != head - 1 || total - tail <= head) continue;
 		rings_of(t, &round);
+		if (round % 2) round *= 2; /* slots that a program computes by turns alternate on */
 		k += (total - tail - head) / round * round;
 	}
 }
@@ -385,8 +386,17 @@ static void run_par(Trace *t, uint32_t at)
 			run(t, at + 1, t->match[at]);
 			t->inner = t->turn - before;
 			if (k != 1 || f->count <= 3) continue;
-			t->turn += (f->count - 3) * t->inner;
-			k = f->count - 2;
+			/* as many as leave out an even number of iterations of each core */
+			int64_t a = 2 * cores, b = t->inner, left_out = f->count - 3;
+			while (b) {
+				int64_t rest = a % b;
+				a = b;
+				b = rest;
+			}
+			int64_t round = 2 * cores / a;
+			left_out -= left_out % round;
+			t->turn += left_out * t->inner;
+			k += left_out;
 		}
 		return;
 	}
