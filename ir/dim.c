@@ -29,7 +29,9 @@ static bool expr_equal(const DimExpr *a, const DimExpr *b)
 	if (a->constant != b->constant || a->n != b->n) return false;
 	for (uint32_t i = 0; i < a->n; i++) {
 		const DimTerm *s = &a->term[i], *t = &b->term[i];
-		if (s->coef != t->coef || s->n != t->n || memcmp(s->atom, t->atom, s->n * sizeof *s->atom) != 0) return false;
+		if (s->coef != t->coef || s->n != t->n ||
+		    memcmp(s->atom, t->atom, s->n * sizeof *s->atom) != 0)
+			return false;
 	}
 	return true;
 }
@@ -116,7 +118,8 @@ DimPool *dim_pool_new(Arena *a)
 DimSym *dim_sym_new(DimPool *p, const char *name, DimSymKind kind, Dim lo, Dim hi, Span span)
 {
 	DimSym *s = NEW(p->arena, DimSym);
-	*s = (DimSym){.name = name, .kind = kind, .id = (uint32_t)p->syms.n, .lo = lo, .hi = hi, .span = span};
+	*s = (DimSym){
+		.name = name, .kind = kind, .id = (uint32_t)p->syms.n, .lo = lo, .hi = hi, .span = span};
 	vec_push(p->arena, &p->syms, s);
 	return s;
 }
@@ -157,7 +160,8 @@ bool dim_is_const(Dim d, int64_t *value)
 
 DimSym *dim_as_sym(Dim d)
 {
-	if (d->poison || d->constant || d->n != 1 || d->term[0].coef != 1 || d->term[0].n != 1) return NULL;
+	if (d->poison || d->constant || d->n != 1 || d->term[0].coef != 1 || d->term[0].n != 1)
+		return NULL;
 	return d->term[0].atom[0]->kind == ATOM_SYM ? d->term[0].atom[0]->sym : NULL;
 }
 
@@ -200,14 +204,18 @@ static Dim add_scaled(DimPool *p, Dim a, Dim b, int64_t k)
 	DimExpr e = {0};
 	int64_t scaled;
 	if (a->poison || b->poison || a->n + b->n > MOST_TERMS) return p->poison;
-	if (__builtin_mul_overflow(b->constant, k, &scaled) || __builtin_add_overflow(a->constant, scaled, &e.constant)) return p->poison;
+	if (__builtin_mul_overflow(b->constant, k, &scaled) ||
+	    __builtin_add_overflow(a->constant, scaled, &e.constant))
+		return p->poison;
 	DimTerm few[16];
 	e.term = a->n + b->n <= COUNT(few) ? few : NEW_ARRAY(p->arena, DimTerm, a->n + b->n);
 	for (uint32_t i = 0, j = 0; i < a->n || j < b->n;) {
 		int c = i == a->n ? 1 : j == b->n ? -1 : atoms_compare(&a->term[i], &b->term[j]);
 		DimTerm t = c <= 0 ? a->term[i] : b->term[j];
 		if (c > 0) t.coef = 0;
-		if (c >= 0 && (__builtin_mul_overflow(b->term[j].coef, k, &scaled) || __builtin_add_overflow(t.coef, scaled, &t.coef))) return p->poison;
+		if (c >= 0 && (__builtin_mul_overflow(b->term[j].coef, k, &scaled) ||
+		               __builtin_add_overflow(t.coef, scaled, &t.coef)))
+			return p->poison;
 		i += c <= 0;
 		j += c >= 0;
 		if (t.coef) e.term[e.n++] = t;
@@ -260,10 +268,14 @@ Dim dim_mul(DimPool *p, Dim a, Dim b)
 	if (__builtin_mul_overflow(a->constant, b->constant, &c)) return p->poison;
 	sum = dim_const(p, c);
 	for (uint32_t i = 0; i < a->n; i++) {
-		for (uint32_t j = 0; j < b->n; j++) sum = dim_add(p, sum, term_product(p, &a->term[i], &b->term[j]));
-		sum = dim_add(p, sum, dim_mulc(p, intern_expr(p, &(DimExpr){.n = 1, .term = &a->term[i]}), b->constant));
+		for (uint32_t j = 0; j < b->n; j++)
+			sum = dim_add(p, sum, term_product(p, &a->term[i], &b->term[j]));
+		sum = dim_add(
+			p, sum,
+			dim_mulc(p, intern_expr(p, &(DimExpr){.n = 1, .term = &a->term[i]}), b->constant));
 	}
-	return dim_add(p, sum, add_scaled(p, dim_const(p, 0), dim_addc(p, b, -b->constant), a->constant));
+	return dim_add(p, sum,
+	               add_scaled(p, dim_const(p, 0), dim_addc(p, b, -b->constant), a->constant));
 }
 
 /* --- division --- */
@@ -295,7 +307,8 @@ static bool inside(Dim r, Dim b, DimPool *p)
 
 static Dim div_const(DimPool *p, Dim a, int64_t c)
 {
-	DimExpr q = {.constant = floor_div(a->constant, c)}, r = {.constant = a->constant - c * q.constant};
+	DimExpr q = {.constant = floor_div(a->constant, c)},
+			r = {.constant = a->constant - c * q.constant};
 	q.term = NEW_ARRAY(p->arena, DimTerm, a->n + 1);
 	r.term = NEW_ARRAY(p->arena, DimTerm, a->n + 1);
 	int64_t g = c;
@@ -317,7 +330,8 @@ static Dim div_const(DimPool *p, Dim a, int64_t c)
 		r.constant = floor_div(r.constant, g);
 		return dim_add(p, quotient, div_const(p, intern_expr(p, &r), c / g));
 	}
-	if (r.n == 1 && !r.constant && r.term[0].coef == 1 && r.term[0].n == 1 && r.term[0].atom[0]->kind == ATOM_FLOORDIV) {
+	if (r.n == 1 && !r.constant && r.term[0].coef == 1 && r.term[0].n == 1 &&
+	    r.term[0].atom[0]->kind == ATOM_FLOORDIV) {
 		const DimAtom *inner = r.term[0].atom[0]; /* (x // y) // c = x // (y*c) */
 		return dim_add(p, quotient, dim_floordiv(p, inner->a, dim_mulc(p, inner->b, c)));
 	}
@@ -357,7 +371,9 @@ Dim dim_floordiv(DimPool *p, Dim a, Dim b)
 		for (uint32_t i = 0; i < a->n; i++) {
 			DimTerm t;
 			if (!term_divides(p, &a->term[i], &b->term[0], &t)) continue;
-			quotient = dim_add(p, quotient, t.n ? intern_expr(p, &(DimExpr){.n = 1, .term = &t}) : dim_const(p, t.coef));
+			quotient = dim_add(p, quotient,
+			                   t.n ? intern_expr(p, &(DimExpr){.n = 1, .term = &t})
+			                       : dim_const(p, t.coef));
 			rest = dim_sub(p, rest, intern_expr(p, &(DimExpr){.n = 1, .term = &a->term[i]}));
 		}
 	}
@@ -402,7 +418,8 @@ static Dim min_max(DimPool *p, Dim a, Dim b, DimAtomKind kind)
 		bool out = false;
 		for (uint32_t j = 0; j < n && !out; j++) {
 			Dim lo = kind == ATOM_MIN ? arm[j] : arm[i], hi = kind == ATOM_MIN ? arm[i] : arm[j];
-			out = j != i && arm[j] && (arm[i] == arm[j] ? j < i : dim_le(&none, lo, hi) == PROOF_YES);
+			out =
+				j != i && arm[j] && (arm[i] == arm[j] ? j < i : dim_le(&none, lo, hi) == PROOF_YES);
 		}
 		if (out) {
 			arm[i] = NULL;
@@ -413,8 +430,7 @@ static Dim min_max(DimPool *p, Dim a, Dim b, DimAtomKind kind)
 		kept[at] = arm[i];
 	}
 	Dim all = kept[0];
-	for (uint32_t i = 1; i < k; i++)
-		all = of_atom(p, intern_atom(p, kind, NULL, all, kept[i]));
+	for (uint32_t i = 1; i < k; i++) all = of_atom(p, intern_atom(p, kind, NULL, all, kept[i]));
 	return all;
 }
 
@@ -449,7 +465,8 @@ bool dim_mentions(Dim d, const DimSym *s)
 	for (uint32_t i = 0; i < d->n; i++)
 		for (uint32_t k = 0; k < d->term[i].n; k++) {
 			const DimAtom *a = d->term[i].atom[k];
-			if (a->kind == ATOM_SYM ? a->sym == s : dim_mentions(a->a, s) || dim_mentions(a->b, s)) return true;
+			if (a->kind == ATOM_SYM ? a->sym == s : dim_mentions(a->a, s) || dim_mentions(a->b, s))
+				return true;
 		}
 	return false;
 }
@@ -501,15 +518,19 @@ bool dim_split(DimPool *p, Dim d, const DimAtom *atom, Dim *coef, Dim *rest)
 		const DimTerm *t = &d->term[i];
 		uint32_t times = 0;
 		for (uint32_t k = 0; k < t->n; k++) times += t->atom[k] == atom;
-		if (times > 1) return false;
 		if (!times) {
 			r = dim_add(p, r, of_term(p, *t));
 			continue;
 		}
 		const DimAtom **list = NEW_ARRAY(p->arena, const DimAtom *, t->n + 1);
 		DimTerm left = {t->coef, 0, list};
-		for (uint32_t k = 0; k < t->n; k++)
-			if (t->atom[k] != atom) list[left.n++] = t->atom[k];
+		bool taken = false;
+		for (uint32_t k = 0; k < t->n; k++) {
+			if (t->atom[k] != atom || taken)
+				list[left.n++] = t->atom[k];
+			else
+				taken = true;
+		}
 		c = dim_add(p, c, of_term(p, left));
 	}
 	*coef = c;
@@ -522,9 +543,11 @@ bool dim_linear_in(DimPool *p, Dim d, const DimSym *s, Dim *coef, Dim *rest)
 	for (uint32_t i = 0; i < d->n; i++)
 		for (uint32_t k = 0; k < d->term[i].n; k++) {
 			const DimAtom *a = d->term[i].atom[k];
-			if (a->kind != ATOM_SYM && (dim_mentions(a->a, s) || dim_mentions(a->b, s))) return false;
+			if (a->kind != ATOM_SYM && (dim_mentions(a->a, s) || dim_mentions(a->b, s)))
+				return false;
 		}
-	return dim_split(p, d, intern_atom(p, ATOM_SYM, (DimSym *)s, NULL, NULL), coef, rest);
+	return dim_split(p, d, intern_atom(p, ATOM_SYM, (DimSym *)s, NULL, NULL), coef, rest) &&
+	       !dim_mentions(*coef, s);
 }
 
 /* --- values --- */
@@ -535,7 +558,9 @@ static bool eval_atom(const DimAtom *a, DimValue *value, void *ctx, int64_t *out
 	if (a->kind == ATOM_SYM) return value(ctx, a->sym, out);
 	if (!dim_eval(a->a, value, ctx, &x) || !dim_eval(a->b, value, ctx, &y)) return false;
 	if (a->kind == ATOM_FLOORDIV && (y == 0 || (x == INT64_MIN && y == -1))) return false;
-	*out = a->kind == ATOM_FLOORDIV ? floor_div(x, y) : a->kind == ATOM_MIN ? (x < y ? x : y) : (x > y ? x : y);
+	*out = a->kind == ATOM_FLOORDIV ? floor_div(x, y)
+	       : a->kind == ATOM_MIN    ? (x < y ? x : y)
+	                                : (x > y ? x : y);
 	return true;
 }
 
@@ -546,7 +571,9 @@ bool dim_eval(Dim d, DimValue *value, void *ctx, int64_t *out)
 	for (uint32_t i = 0; i < d->n; i++) {
 		int64_t product = d->term[i].coef, v;
 		for (uint32_t k = 0; k < d->term[i].n; k++)
-			if (!eval_atom(d->term[i].atom[k], value, ctx, &v) || __builtin_mul_overflow(product, v, &product)) return false;
+			if (!eval_atom(d->term[i].atom[k], value, ctx, &v) ||
+			    __builtin_mul_overflow(product, v, &product))
+				return false;
 		if (__builtin_add_overflow(sum, product, &sum)) return false;
 	}
 	*out = sum;

@@ -32,8 +32,8 @@ struct DimPool {
 
 /* What an operation atom means for these operands. */
 Dim dim_apply(DimPool *p, DimAtomKind kind, Dim a, Dim b);
-/* d = coef * atom + rest with rest free of it at the top level; false when the atom occurs twice in
- * one product. */
+/* d = coef * atom + rest with rest free of it at the top level; coef is not when the atom occurs twice
+ * in one product. False: d is poison. */
 bool dim_split(DimPool *p, Dim d, const DimAtom *atom, Dim *coef, Dim *rest);
 
 static inline uint32_t atom_id(const DimAtom *a)

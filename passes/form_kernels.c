@@ -102,8 +102,10 @@ static void mark_operands(Node *n)
 		if (n->n_in > 1) need_buffer(n->in[1]);
 		break;
 	case OP_PAD: need_result(n->in[0]); break;
+	case OP_ATTENTION: /* the bias may be computed where it is added */
+		for (uint32_t i = 0; i < 3; i++) need_buffer(n->in[i]);
+		break;
 	case OP_EINSUM:
-	case OP_ATTENTION:
 	case OP_SCAN:
 	case OP_TOPK:
 	case OP_SORT:

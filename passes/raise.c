@@ -1,29 +1,69 @@
 /* Raising: softmax, norms and attention recognised from their parts, so that the written-out form
- * and the named one become the same kernel. When a product of a softmax with values looks like
- * attention and is not raised, a remark says why. */
-#include "passes/passes.h"
+ * and the named one become the same kernel. raise_attention.c has attention. */
+#include "passes/raise.h"
 
 #include <string.h>
 
-static Node *through(Node *n)
+static bool is_one(Dim d)
 {
-	while (n->op == OP_BROADCAST || (n->op == OP_CAST && n->type.dtype == n->in[0]->type.dtype))
-		n = n->in[0];
-	return n;
+	int64_t v;
+	return dim_is_const(d, &v) && v == 1;
 }
 
-/* A reduction over one axis with the axis kept (or reshaped back): the axis, or -1. */
+/* Past broadcasts and reshapes that only put dims of 1 in or out: what stretches a statistic. */
+static Node *through(Node *n)
+{
+	for (;;) {
+		bool same =
+			n->op == OP_BROADCAST || (n->op == OP_CAST && n->type.dtype == n->in[0]->type.dtype);
+		if (n->op == OP_RESHAPE) {
+			uint32_t large[2] = {0};
+			for (int side = 0; side < 2; side++) {
+				const Type *t = side ? &n->type : &n->in[0]->type;
+				for (uint32_t i = 0; i < t->rank; i++) large[side] += !is_one(t->dim[i]);
+			}
+			same = large[0] == large[1];
+		}
+		if (!same) return n;
+		n = n->in[0];
+	}
+}
+
+/* sum over an axis divided by its size, in one of the ways to write it: the reduction, or NULL */
+static Node *divided_sum(Node *n)
+{
+	double v;
+	for (int i = 0; i < 2 && (n->op == OP_MUL || n->op == OP_DIV); i++) {
+		Node *sum = through(n->in[i]), *by = through(n->in[1 - i]);
+		if (n->op == OP_DIV && i) break;
+		if (sum->op != OP_REDUCE || strcmp(node_attr(sum, "reduce")->s, "sum") != 0 ||
+		    node_attr(sum, "axes")->n != 1)
+			continue;
+		Dim size = sum->in[0]->type.dim[node_attr(sum, "axes")->ints[0]];
+		int64_t known;
+		if (by->op == OP_CAST) by = by->in[0];
+		if (n->op == OP_DIV && by->op == OP_DIM && node_attr(by, "value")->d == size) return sum;
+		if (!dim_is_const(size, &known) || !node_const_scalar(by, &v)) continue;
+		double want = n->op == OP_DIV ? (double)known : 1.0 / (double)known;
+		if (v == want || (float)v == (float)want) return sum;
+	}
+	return NULL;
+}
+
+/* Is `n`, spread over `full`, a reduction over one axis of x? The axis, or -1. */
 static int64_t kept_reduce(Node *n, const char *how, Node **x)
 {
 	const Type *t = &n->type;
+	uint32_t rank = t->rank;
 	n = through(n);
-	if (n->op == OP_RESHAPE) n = n->in[0];
-	if ((n->op != OP_REDUCE && n->op != OP_MEAN) || n->in[0]->type.rank != t->rank) return -1;
-	if (n->op == OP_REDUCE ? strcmp(node_attr(n, "reduce")->s, how) != 0 : strcmp("mean", how) != 0)
+	Node *sum = strcmp(how, "mean") == 0 ? divided_sum(n) : NULL;
+	if (!sum && n->op != OP_REDUCE && n->op != OP_MEAN) return -1;
+	if (!sum && (n->op == OP_REDUCE ? strcmp(node_attr(n, "reduce")->s, how) != 0
+	                                : strcmp("mean", how) != 0))
 		return -1;
+	if (sum) n = sum;
 	const Attr *axes = node_attr(n, "axes");
-	int64_t one;
-	if (axes->n != 1 || !dim_is_const(t->dim[axes->ints[0]], &one) || one != 1) return -1;
+	if (axes->n != 1 || n->in[0]->type.rank != rank || !is_one(t->dim[axes->ints[0]])) return -1;
 	*x = n->in[0];
 	return axes->ints[0];
 }
@@ -64,38 +104,75 @@ static bool last_axis_vector(const Node *n, const Type *of)
 	return n->type.rank == 1 && of->rank && n->type.dim[0] == of->dim[of->rank - 1];
 }
 
-/* r = rsqrt(mean(y*y) + eps): y, or NULL */
-static Node *inverse_rms(Node *r, double *eps)
+/* r = rsqrt(mean(y*y) + eps) (quotient: its square root), spread over rows of y: y, or NULL */
+static Node *inverse_rms(Node *r, bool quotient, double *eps)
 {
+	uint32_t rank = r->type.rank;
+	if (!rank) return NULL;
+	if (!is_one(r->type.dim[rank - 1])) {
+		while (r->op == OP_BROADCAST) r = r->in[0];
+		if (r->type.rank != rank || !is_one(r->type.dim[rank - 1])) return NULL;
+	}
 	r = through(r);
-	if (r->op != OP_RSQRT || r->in[0]->op != OP_ADD) return NULL;
-	Node *add = r->in[0], *mean = add->in[0], *square;
+	bool reciprocal = r->op == OP_RECIP && through(r->in[0])->op == OP_SQRT;
+	if (reciprocal) r = through(r->in[0]);
+	if (r->op != (quotient || reciprocal ? OP_SQRT : OP_RSQRT) || through(r->in[0])->op != OP_ADD)
+		return NULL;
+	Node *add = through(r->in[0]), *mean = add->in[0], *square;
 	if (!node_const_scalar(add->in[1], eps)) {
 		mean = add->in[1];
 		if (!node_const_scalar(add->in[0], eps)) return NULL;
 	}
-	int64_t axis = kept_reduce(mean, "mean", &square);
-	if (axis < 0 || axis + 1 != (int64_t)square->type.rank) return NULL;
+	mean = through(mean);
+	Node *sum = divided_sum(mean);
+	if (!sum && mean->op != OP_MEAN) return NULL;
+	if (sum) mean = sum;
+	const Attr *axes = node_attr(mean, "axes");
+	square = mean->in[0];
+	if (axes->n != 1 || axes->ints[0] + 1 != (int64_t)square->type.rank ||
+	    square->type.rank != rank)
+		return NULL;
 	if (square->op != OP_MUL || square->in[0] != square->in[1]) return NULL;
 	return square->in[0];
 }
 
-/* y * inverse_rms(y): an RMS norm, or a layer norm when y = x - mean(x) */
+static Node *norm_node(Rewrite *w, Node *y, double eps)
+{
+	Node *of;
+	bool centred = y->op == OP_SUB &&
+	               kept_reduce(y->in[1], "mean", &of) + 1 == (int64_t)y->type.rank &&
+	               of == y->in[0];
+	Node *x = centred ? y->in[0] : y;
+	Node *r = node_new(w->c->m, centred ? OP_LAYER_NORM : OP_RMS_NORM, 1, &x, w->at->span);
+	attr_float(r, "eps", eps);
+	return rewrite_finish(w, r);
+}
+
+/* y * inverse_rms(y): an RMS norm, or a layer norm when y = x - mean(x); (y * scale) * inverse_rms(y)
+ * likewise */
 static Node *raise_norm(Rewrite *w, Node *n)
 {
 	for (int i = 0; i < 2; i++) {
 		double eps;
-		Node *y = n->in[i], *same = inverse_rms(n->in[1 - i], &eps), *of;
-		if (!same || same != y || !type_equal(&y->type, &n->type)) continue;
-		bool centred = y->op == OP_SUB &&
-		               kept_reduce(y->in[1], "mean", &of) + 1 == (int64_t)y->type.rank &&
-		               of == y->in[0];
-		Node *x = centred ? y->in[0] : y;
-		Node *r = node_new(w->c->m, centred ? OP_LAYER_NORM : OP_RMS_NORM, 1, &x, n->span);
-		attr_float(r, "eps", eps);
-		return rewrite_finish(w, r);
+		Node *y = n->in[i], *same = inverse_rms(n->in[1 - i], false, &eps);
+		if (!same || !type_equal(&y->type, &n->type) || y->type.dtype != DT_F32) continue;
+		if (same == y) return norm_node(w, y, eps);
+		for (int k = 0; k < 2 && y->op == OP_MUL; k++) {
+			if (y->in[k] != same || !last_axis_vector(y->in[1 - k], &same->type)) continue;
+			return rewrite_node(w, OP_MUL, 2, (Node *[]){norm_node(w, same, eps), y->in[1 - k]});
+		}
 	}
 	return NULL;
+}
+
+/* y / sqrt(mean(y*y) + eps) where canonical forms have not made it a product */
+static Node *raise_norm_quotient(Rewrite *w, Node *n)
+{
+	double eps;
+	Node *y = n->in[0], *root = n->in[1];
+	if (!type_equal(&y->type, &n->type) || y->type.dtype != DT_F32 || through(root)->op != OP_SQRT)
+		return NULL;
+	return inverse_rms(root, true, &eps) == y ? norm_node(w, y, eps) : NULL;
 }
 
 /* norm(x) * scale */
@@ -128,77 +205,15 @@ static Node *norm_shift(Rewrite *w, Node *n)
 	return NULL;
 }
 
-/* `abij,abjd->abid` up to renaming of letters, with the leading letters shared by all three. */
-static bool spec_is(const char *spec, uint32_t rank, bool second_transposed)
-{
-	/* rank leading+2 for each operand: X[lead, i, k] Y[lead, k, d] (or [lead, d, k]) -> [lead, i, d] */
-	size_t want = (size_t)rank * 3 + 3;
-	if (strlen(spec) != want) return false;
-	const char *a = spec, *b = spec + rank + 1, *c = spec + 2 * (size_t)rank + 3;
-	uint32_t lead = rank - 2;
-	if (memcmp(a, b, lead) || memcmp(a, c, lead)) return false;
-	char i = a[lead], k = a[lead + 1], y0 = b[lead], y1 = b[lead + 1];
-	char yk = second_transposed ? y1 : y0, yd = second_transposed ? y0 : y1;
-	return yk == k && c[lead] == i && c[lead + 1] == yd && yd != k && yd != i;
-}
-
-static void unfused(Rewrite *w, Node *n, const char *why)
-{
-	diag_remark(w->c->d, n->span, "attention is not fused: %s", why);
-	n->mark = 0xa77e; /* said once */
-}
-
-/* einsum(softmax(scale * einsum(q, k) + bias), v) */
-static Node *raise_attention(Rewrite *w, Node *n)
-{
-	Node *p = n->in[0], *v = n->in[1], *bias = NULL;
-	double scale = 1, s;
-	uint32_t rank = n->type.rank;
-	if (p->op != OP_SOFTMAX || n->mark == 0xa77e || rank < 3 || p->type.rank != rank) return NULL;
-	if (node_attr(p, "axis")->i + 1 != (int64_t)rank ||
-	    !spec_is(node_attr(n, "spec")->s, rank, false))
-		return NULL;
-	if (node_is_result(p) || node_use_count(p) != 1) {
-		unfused(w, n, "the weights of the softmax are used elsewhere too");
-		return NULL;
-	}
-	Node *score = p->in[0];
-	for (;;) {
-		if (score->op == OP_MUL && node_const_scalar(score->in[1], &s)) {
-			if (bias) break; /* a scale outside the bias would scale it too */
-			scale *= s;
-			score = score->in[0];
-		} else if (score->op == OP_MUL && node_const_scalar(score->in[0], &s)) {
-			scale *= s;
-			score = score->in[1];
-		} else if (score->op == OP_DIV && node_const_scalar(score->in[1], &s) && s != 0) {
-			scale /= s;
-			score = score->in[0];
-		} else if (score->op == OP_ADD && !bias && scale == 1 &&
-		           type_equal(&score->in[0]->type, &score->type)) {
-			bias = score->in[1];
-			score = score->in[0];
-		} else {
-			break;
-		}
-	}
-	if (score->op != OP_EINSUM || !spec_is(node_attr(score, "spec")->s, rank, true)) {
-		unfused(w, n,
-		        "its scores are not a scaled product of queries and keys with an additive mask");
-		return NULL;
-	}
-	Node *in[4] = {score->in[0], score->in[1], v, bias};
-	Node *a = node_new(w->c->m, OP_ATTENTION, bias ? 4 : 3, in, n->span);
-	attr_float(a, "scale", scale);
-	Node *done = rewrite_finish(w, a);
-	if (!done) unfused(w, n, "queries, keys and values do not have the shapes of attention");
-	return done;
-}
-
 static const Rule rules[] = {
-	{OP_DIV, "softmax", raise_softmax}, {OP_MUL, "softmax-by-reciprocal", raise_softmax},
-	{OP_MUL, "norm", raise_norm},       {OP_MUL, "norm-scale", norm_scale},
-	{OP_ADD, "norm-shift", norm_shift}, {OP_EINSUM, "attention", raise_attention},
+	{OP_DIV, "softmax", raise_softmax},
+	{OP_MUL, "softmax-by-reciprocal", raise_softmax},
+	{OP_MUL, "norm", raise_norm},
+	{OP_DIV, "norm-by-quotient", raise_norm_quotient},
+	{OP_MUL, "norm-scale", norm_scale},
+	{OP_ADD, "norm-shift", norm_shift},
+	{OP_EINSUM, "attention", raise_attention},
+	{OP_ATTENTION, "repeated-heads", raise_repeated_heads},
 };
 
 void pass_raise(PassContext *c)
