@@ -474,6 +474,22 @@ static void entry_sets(Assembler *s, InterfaceEntry *e)
 	e->set_value = values.at;
 }
 
+static void entry_requires(Assembler *s, InterfaceEntry *e)
+{
+	VEC(const ExprWord *) list = {0};
+	VEC(const char *) texts = {0};
+	do {
+		const ExprWord *v = expression(s);
+		bool given = !s->failed && s->at.kind == LEX_STRING;
+		const char *text = given ? arena_strdup(s->p->arena, asm_text(s, "a text")) : "";
+		vec_push(s->p->arena, &list, v);
+		vec_push(s->p->arena, &texts, text);
+	} while (asm_take(s, ","));
+	e->n_require = (uint32_t)list.n;
+	e->require = list.at;
+	e->require_text = texts.at;
+}
+
 static void entry_launches(Assembler *s, InterfaceEntry *e)
 {
 	VEC(const char *) names = {0};
@@ -494,6 +510,7 @@ static void entry(Assembler *s)
 	if (asm_take(s, "out")) e.out = tensor_list(s, &e.n_out);
 	if (asm_take(s, "set")) entry_sets(s, &e);
 	if (asm_take(s, "launches")) entry_launches(s, &e);
+	if (asm_take(s, "require")) entry_requires(s, &e);
 	if (asm_take(s, "prepack")) s->interface->prepack = (int32_t)s->entries.n;
 	asm_expect(s, "{");
 	s->n_nest = 0;

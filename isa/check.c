@@ -211,9 +211,11 @@ static bool exprs_fit(const Interface *i)
 		for (uint32_t d = 0; d < t->rank; d++) fit = fit && expr_fits(t->dim[d]);
 		fit = fit && expr_fits(t->bytes);
 	}
-	for (uint32_t k = 0; k < i->n_entry; k++)
-		for (uint32_t n = 0; n < i->entry[k].n_set; n++)
-			fit = fit && expr_fits(i->entry[k].set_value[n]);
+	for (uint32_t k = 0; k < i->n_entry; k++) {
+		const InterfaceEntry *e = &i->entry[k];
+		for (uint32_t n = 0; n < e->n_set; n++) fit = fit && expr_fits(e->set_value[n]);
+		for (uint32_t n = 0; n < e->n_require; n++) fit = fit && expr_fits(e->require[n]);
+	}
 	return fit;
 }
 

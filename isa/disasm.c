@@ -530,6 +530,12 @@ static void put_entries(Printer *x)
 			text_puts(x->t, k ? ", " : " launches ");
 			put_string(x->t, e->launch_name && e->launch_name[k] ? e->launch_name[k] : "");
 		}
+		for (uint32_t k = 0; k < e->n_require; k++) {
+			text_puts(x->t, k ? ", " : " require ");
+			put_expr(x, e->require[k]);
+			text_puts(x->t, " ");
+			put_string(x->t, e->require_text ? e->require_text[k] : "");
+		}
 		text_puts(x->t, f->prepack == (int32_t)n ? " prepack {\n" : " {\n");
 		put_code(x, &x->p->entries.at[n], e, &line, &any);
 		text_puts(x->t, "}\n");

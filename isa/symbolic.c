@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MOST_TERMS = 48, FUEL = 4000, WITNESS_TRIES = 4096 };
+enum { MOST_TERMS = 48, FUEL = 4000, WITNESS_TRIES = 4096, LOOK_BACK = 512 };
 
 /* --- building ---------------------------------------------------------------------------------------- */
 
@@ -141,6 +141,17 @@ bool sym_is_const(const Sym *a, int64_t *v)
 	return true;
 }
 
+/* The same minimum, maximum or quotient is the same atom, so that it cancels against itself. */
+static uint32_t shared_atom(SymSpace *s, SymAtom atom)
+{
+	for (size_t k = s->atoms.n, n = 0; k-- > 0 && n < LOOK_BACK; n++) {
+		const SymAtom *x = &s->atoms.at[k];
+		if (x->kind != atom.kind || x->scale != atom.scale || !sym_equal(x->a, atom.a)) continue;
+		if (atom.kind == ATOM_FDIV || sym_equal(x->b, atom.b)) return (uint32_t)k;
+	}
+	return sym_new(s, atom);
+}
+
 uint32_t sym_new(SymSpace *s, SymAtom atom)
 {
 	vec_push(s->arena, &s->atoms, atom);
@@ -223,7 +234,7 @@ static const Sym *choose(SymSpace *s, const Sym *a, const Sym *b, bool least)
 	x.lo = least ? (al < bl ? al : bl) : (al > bl ? al : bl);
 	x.hi = least ? (ah < bh ? ah : bh) : (ah > bh ? ah : bh);
 	x.varies = a->varies || b->varies;
-	return sym_atom(s, sym_new(s, x));
+	return sym_atom(s, shared_atom(s, x));
 }
 
 const Sym *sym_min(SymSpace *s, const Sym *a, const Sym *b)
@@ -241,30 +252,6 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return q - (a % b != 0 && (a < 0) != (b < 0));
 }
 
-static bool same(const Sym *a, const Sym *b)
-{
-	if (a->n != b->n || a->constant != b->constant) return false;
-	for (uint32_t k = 0; k < a->n; k++)
-		if (a->term[k].coef != b->term[k].coef || compare(&a->term[k], &b->term[k]) != 0)
-			return false;
-	return true;
-}
-
-/* A quotient a // d that is known already, d the greatest divisor of c: a // c is (a // d) // (c / d),
- * which ties the two together (slots of rings are differences of such quotients). */
-static const SymAtom *known_quotient(const SymSpace *s, const Sym *a, int64_t c, uint32_t *number)
-{
-	const SymAtom *best = NULL;
-	for (uint32_t k = 0; k < s->atoms.n; k++) {
-		const SymAtom *x = &s->atoms.at[k];
-		if (x->kind != ATOM_FDIV || x->scale > c || c % x->scale || !same(x->a, a)) continue;
-		if (best && best->scale >= x->scale) continue;
-		best = x;
-		*number = k;
-	}
-	return best;
-}
-
 const Sym *sym_fdiv(SymSpace *s, const Sym *a, const Sym *b)
 {
 	int64_t c, v;
@@ -278,9 +265,12 @@ const Sym *sym_fdiv(SymSpace *s, const Sym *a, const Sym *b)
 		for (uint32_t k = 0; k < sum.n; k++) sum.term[k].coef /= c;
 		return sum_done(s, &sum);
 	}
-	uint32_t number;
-	const SymAtom *known = known_quotient(s, a, c, &number);
-	if (known) return sym_fdiv(s, sym_atom(s, number), sym_const(s, c / known->scale));
+	/* (a // 16) // 2 is a // 32: said so, what is known of one helps the other */
+	for (size_t k = s->atoms.n, n = 0; k-- > 0 && n < LOOK_BACK; n++) {
+		const SymAtom *y = &s->atoms.at[k];
+		if (y->kind == ATOM_FDIV && y->scale < c && c % y->scale == 0 && sym_equal(y->a, a))
+			return sym_fdiv(s, sym_atom(s, (uint32_t)k), sym_const(s, c / y->scale));
+	}
 	SymAtom x = {.kind = ATOM_FDIV,
 	             .name = "quotient",
 	             .a = a,
@@ -291,7 +281,7 @@ const Sym *sym_fdiv(SymSpace *s, const Sym *a, const Sym *b)
 	sym_range(s, a, &x.lo, &x.hi);
 	if (!is_open(x.lo)) x.lo = floor_div(x.lo, c);
 	if (!is_open(x.hi)) x.hi = floor_div(x.hi, c);
-	return sym_atom(s, sym_new(s, x));
+	return sym_atom(s, shared_atom(s, x));
 }
 
 /* --- proofs ------------------------------------------------------------------------------------------------ */

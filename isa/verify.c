@@ -600,6 +600,10 @@ static void walk_entry(Verifier *v, uint32_t number)
 	v->launch = UINT32_MAX;
 	v->n_loop = v->n_nest = 0;
 	v->dead = v->varies = false;
+	for (uint32_t k = 0; k < v->entry->n_require; k++) {
+		const Sym *f = expression(v, v->entry->require[k]);
+		if (f) vec_push(v->arena, &v->s.facts, f);
+	}
 	memset(&v->r, 0, sizeof v->r);
 	uint8_t initial[PEARL_TOKENS] = {0};
 	for (uint32_t k = 0; k < v->p->tokens.n; k++)

@@ -410,10 +410,6 @@ void verify_access(Verifier *v, const PearlInsn *i)
 	bool gather = i->op == I_L_GATHER || i->op == I_W_SCATTER;
 	for (uint32_t k = 0; k < 4; k++)
 		if (!load(v, i, k, &o[k])) return;
-	for (uint32_t k = 0; k < 4; k++)
-		if (o[k].present && o[k].d->rank == 0)
-			verify_error(v, "%s has no dimensions", quote(v, &o[k]));
-	if (v->errors != errors) return;
 	check_shapes(v, i, o);
 	const Sym *limit = gather ? verify_reg(v, i->field[F_DMA_limit]) : NULL;
 	if (v->errors != errors) return;

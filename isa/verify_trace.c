@@ -51,9 +51,9 @@ typedef struct Trace {
 	Slot slot[PEARL_NONE];
 	Frame frame[PEARL_LEVELS];
 	uint32_t depth;
-	bool in_par;
-	int64_t turn;  /* iterations of the par space counted so far */
-	int64_t inner; /* of the last pass of an outer par loop: iterations inside */
+	int64_t turn;               /* iterations of the par space counted so far */
+	bool counting;              /* only that is wanted: nothing but scalar code runs */
+	int64_t skip_from, skip_to; /* of this core's own iterations, those that are left out */
 	Order order;
 	uint8_t *written[2]; /* SPM, ACC: a bit for each line */
 	Extent *last_write;  /* of each instruction's operand */
@@ -343,7 +343,7 @@ static void run(Trace *t, uint32_t from, uint32_t to);
 static int64_t rings_of(const Trace *t, int64_t *round)
 {
 	int64_t most = 1;
-	*round = 1;
+	*round = 2; /* slots that are computed alternate */
 	for (uint32_t k = 0; k < PEARL_NONE; k++) {
 		int64_t ring = t->slot[k].d ? t->slot[k].d->ring : 1, a = *round, b = ring;
 		if (ring > most) most = ring;
@@ -369,43 +369,50 @@ static void run_passes(Trace *t, uint32_t at, int64_t first, int64_t by, int64_t
 		run(t, at + 1, t->match[at]);
 		if (k != head - 1 || total - tail <= head) continue;
 		rings_of(t, &round);
-		if (round % 2) round *= 2; /* slots that a program computes by turns alternate on */
 		k += (total - tail - head) / round * round;
 	}
 }
 
+/* The innermost loop of a par space runs this core's iterations; those around it run every pass. */
 static void run_par(Trace *t, uint32_t at)
 {
 	Frame *f = &t->frame[t->depth - 1];
-	int64_t cores = t->p->machine.cores;
-	if (t->holds_loop
-	        [at]) { /* of the par loops around the innermost one every pass is looked into */
-		for (int64_t k = 0; k < f->count && !t->failed && !t->full; k++) {
-			int64_t before = t->turn;
-			f->pass = k;
+	int64_t cores = t->p->machine.cores, begin = t->turn;
+	if (t->holds_loop[at]) {
+		for (f->pass = 0; f->pass < f->count && !t->failed && !t->full; f->pass++)
 			run(t, at + 1, t->match[at]);
-			t->inner = t->turn - before;
-			if (k != 1 || f->count <= 3) continue;
-			/* as many as leave out an even number of iterations of each core */
-			int64_t a = 2 * cores, b = t->inner, left_out = f->count - 3;
-			while (b) {
-				int64_t rest = a % b;
-				a = b;
-				b = rest;
-			}
-			int64_t round = 2 * cores / a;
-			left_out -= left_out % round;
-			t->turn += left_out * t->inner;
-			k += left_out;
-		}
 		return;
 	}
-	int64_t first = (t->core - t->turn % cores + cores) % cores;
 	t->turn += f->count;
-	bool was = t->in_par;
-	t->in_par = true;
-	run_passes(t, at, first, cores, f->count, 2, 1);
-	t->in_par = was;
+	if (t->counting) return;
+	for (int64_t k = (t->core - begin % cores + cores) % cores;
+	     k < f->count && !t->failed && !t->full; k += cores) {
+		int64_t own = (begin + k) / cores;
+		f->pass = k;
+		if (own < t->skip_from || own >= t->skip_to) run(t, at + 1, t->match[at]);
+	}
+}
+
+/* The outermost loop of a par space: counts this core's iterations, then runs some of them. */
+static void run_space(Trace *t, uint32_t at)
+{
+	int64_t saved[PEARL_REGS], cores = t->p->machine.cores, round, head = 1 + rings_of(t, &round);
+	ArenaMark mark = arena_mark(t->scratch);
+	Slot *slots = NEW_ARRAY(t->scratch, Slot, PEARL_NONE);
+	memcpy(saved, t->reg, sizeof saved);
+	memcpy(slots, t->slot, sizeof t->slot);
+	t->turn = 0;
+	t->counting = true;
+	run_par(t, at);
+	t->counting = false;
+	memcpy(t->reg, saved, sizeof saved);
+	memcpy(t->slot, slots, sizeof t->slot);
+	arena_reset(t->scratch, mark);
+	int64_t own = t->turn / cores + (t->core < t->turn % cores);
+	t->skip_from = head;
+	t->skip_to = own - 1 > head ? head + (own - 1 - head) / round * round : head;
+	t->turn = 0;
+	run_par(t, at);
 }
 
 static void run_loop(Trace *t, uint32_t at)
@@ -423,8 +430,10 @@ static void run_loop(Trace *t, uint32_t at)
 			if (t->p->code.at[k].op == I_LOOP && t->p->code.at[k].field[F_LOOP_par] &&
 			    t->match[k] > at)
 				first = false;
-		if (first) t->turn = 0;
-		run_par(t, at);
+		if (first && !t->counting)
+			run_space(t, at);
+		else
+			run_par(t, at);
 	} else if (count > 0) {
 		int64_t round, head = t->holds_loop[at] ? 2 : stages + rings_of(t, &round) + 1;
 		run_passes(t, at, 0, 1, count + stages - 1, head, stages);
@@ -442,6 +451,7 @@ static bool active(const Trace *t, const PearlInsn *i)
 
 static void run_insn(Trace *t, const PearlInsn *i)
 {
+	if (t->counting && (pearl_insn[i->op].queue != Q_S || i->op == I_LDI)) return;
 	switch (i->op) {
 	case I_LDI:
 		queue_insn(t, i, active(t, i));
@@ -546,7 +556,8 @@ static void compare_cores(Trace *t, const uint32_t *number)
 /* --- samples ---------------------------------------------------------------------------------------------------------------- */
 
 /* Parameters of sample k: lower ends, upper ends, an odd place between, near the lower end. */
-static bool sample_params(const PearlProgram *p, uint32_t k, uint64_t *seed, int64_t *out)
+static bool sample_params(const PearlProgram *p, const InterfaceEntry *e, uint32_t k,
+                          uint64_t *seed, int64_t *out)
 {
 	const Interface *f = p->interface;
 	for (uint32_t n = 0; n < f->n_param; n++) {
@@ -566,9 +577,10 @@ static bool sample_params(const PearlProgram *p, uint32_t k, uint64_t *seed, int
 		else
 			out[n] = lo + (int64_t)(span == UINT64_MAX ? *seed >> 1 : *seed % (span + 1));
 	}
-	for (uint32_t n = 0; n < f->n_require; n++) {
+	for (uint32_t n = 0; n < f->n_require + e->n_require; n++) {
 		int64_t v;
-		if (!expr_eval(f->require[n], out, &v) || v < 0) return false;
+		const ExprWord *r = n < f->n_require ? f->require[n] : e->require[n - f->n_require];
+		if (!expr_eval(r, out, &v) || v < 0) return false;
 	}
 	return true;
 }
@@ -642,20 +654,21 @@ bool verify_traces(Diags *d, const PearlProgram *p)
 	*t = (Trace){.d = d, .p = p, .arena = fixed, .scratch = scratch, .param = params};
 	match_blocks(t);
 	t->arena = arena;
-	uint64_t seed = 1;
-	uint32_t done = 0, most = p->interface->n_param ? SAMPLES : 1;
-	for (uint32_t k = 0; k < 64 && done < most && !t->failed; k++) {
-		if (!sample_params(p, k, &seed, params)) continue;
-		t->sample = done++;
-		for (uint32_t e = 0; e < p->entries.n && !t->failed; e++) {
+	uint32_t most = p->interface->n_param ? SAMPLES : 1;
+	for (uint32_t e = 0; e < p->entries.n && !t->failed; e++) {
+		uint64_t seed = 1;
+		t->entry = e;
+		t->sample = 0;
+		for (uint32_t k = 0; k < 64 && t->sample < most && !t->failed; k++) {
+			if (!sample_params(p, &p->interface->entry[e], k, &seed, params)) continue;
 			ArenaMark mark = arena_mark(arena);
-			t->entry = e;
 			t->full = false;
 			t->steps = t->order.tests = 0;
 			memset(&t->shared, 0, sizeof t->shared);
 			run_sample(t);
 			memset(&t->shared, 0, sizeof t->shared);
 			arena_reset(arena, mark);
+			t->sample++;
 		}
 	}
 	bool failed = t->failed;
