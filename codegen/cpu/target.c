@@ -34,16 +34,14 @@ static const struct {
 	{"znver4", AVX512_BF16},
 	{"znver5", AVX512_BF16},
 };
+#define AVX2_FEATURES "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1"
+#define AVX512_FEATURES AVX2_FEATURES ",+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd"
 static const char *const level_features[] = {
 	[BASELINE] = "",
-	[AVX2] = "+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1",
-	[AVX512] =
-		"+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd",
-	[AVX512_VNNI] =
-		"+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni",
-	[AVX512_BF16] =
-		"+avx,+avx2,+fma,+f16c,+bmi,+bmi2,+sse4.1,+avx512f,+avx512bw,+avx512dq,+avx512vl,+avx512cd,+avx512vnni,"
-		"+avx512bf16",
+	[AVX2] = AVX2_FEATURES,
+	[AVX512] = (AVX512_FEATURES),
+	[AVX512_VNNI] = (AVX512_FEATURES ",+avx512vnni"),
+	[AVX512_BF16] = (AVX512_FEATURES ",+avx512vnni,+avx512bf16"),
 };
 
 static void initialize(void)
