@@ -256,6 +256,11 @@ static bool run_pearl(Tool *t, TileProgram *p, uint32_t entry, TileData *data, T
 	PearlProgram *q = pearl_compile(&t->d, p, &m, NULL, t->arena);
 	out->compile_seconds = seconds_now() - began;
 	if (!q || !pearl_verify(&t->d, q)) return false;
+	if (t->a.out) {
+		Text bytes = text_new(t->arena);
+		pearl_write_text(q, &bytes);
+		if (!write_file(t, t->a.out, bytes.at, bytes.n)) return false;
+	}
 	PearlSim *sim = sim_new(&t->d, q, &m);
 	if (!sim) return false;
 	bool done = run_simulated(t, sim, p, q, entry, data, out);
