@@ -195,9 +195,11 @@ struct Frame {
 	Span call;
 	bool returned;
 	Item result;
-	Yields *yields; /* of the innermost loop: one list a turn; NULL outside loops */
-	uint32_t loops; /* rolled loops open in this frame */
-	Dim *ellipsis;  /* dims that `...` stands for; NULL: not bound */
+	Span returned_at;
+	uint32_t errors; /* when the call began */
+	Yields *yields;  /* of the innermost loop: one list a turn; NULL outside loops */
+	uint32_t loops;  /* rolled loops open in this frame */
+	Dim *ellipsis;   /* dims that `...` stands for; NULL: not bound */
 	uint32_t n_ellipsis;
 	bool test;
 };

@@ -164,7 +164,7 @@ static Item check_results(Build *b, const Ast *def)
 	size_t n = def->results.n;
 	if (b->stop) return bad();
 	if (!b->frame->returned) {
-		if (n && !b->errors) {
+		if (n && b->errors == b->frame->errors) {
 			Diag *m = complain(b, def->op_span, "`%s` declares a result but does not return one",
 			                   def->name);
 			diag_note(b->d, m, def->results.at[0]->span, "its result is declared here");
@@ -184,12 +184,7 @@ static Item check_results(Build *b, const Ast *def)
 		Item one = n > 1 ? r.list->at[i] : r;
 		const char *what = n > 1 ? arena_printf(b->arena, "result %zu of `%s`", i + 1, def->name)
 		                         : arena_printf(b->arena, "the result of `%s`", def->name);
-		if (!type_coerce(b, p->a, &one,
-		                 b->frame->call.source && b->frame->result.origin
-		                     ? b->frame->result.origin->span
-		                     : p->span,
-		                 what, true))
-			return bad();
+		if (!type_coerce(b, p->a, &one, b->frame->returned_at, what, true)) return bad();
 		one.origin = NULL;
 		names[i] = p->name;
 		vec_push(b->arena, &l, one);
@@ -221,6 +216,7 @@ Item call_function(Build *b, const Function *f, const Arguments *args, Span at, 
 	               .test = b->frame && b->frame->test};
 	frame.scope = scope_new(b, f->scope);
 	frame.scope->function = true;
+	frame.errors = b->errors;
 	b->frame = &frame;
 	b->call_depth++;
 	Item out = bad();

@@ -206,7 +206,7 @@ static bool tensor_sub(Build *b, const Ast *e, const Item *i, Sub *out)
 		if (n->type.dtype == DT_BOOL)
 			diag_help(
 				b->d, m,
-				"no shape depends on data: where(c, a, b) chooses elements, topk and nms take a bound");
+				"no shape depends on data: where(c, a, b) chooses elements, topk takes a bound");
 		return false;
 	}
 	*out = (Sub){SUB_GATHER, NULL, NULL, n, e->span};

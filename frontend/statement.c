@@ -188,15 +188,12 @@ static void run_return(Build *b, const Ast *s)
 		complain(b, s->span, "return stands outside loops; a loop collects with `yield`");
 		return;
 	}
-	if (b->frame->test) {
+	if (b->frame->test && !b->frame->def) {
 		complain(b, s->span, "a test returns nothing: it asserts");
 		return;
 	}
 	Item v = s->list.n ? eval_values(b, &s->list) : (Item){.kind = ITEM_NONE};
-	Origin *o = NEW(b->arena, Origin);
-	o->span = s->list.n ? list_span(&s->list) : s->span;
-	o->what = "returned here";
-	v.origin = o;
+	b->frame->returned_at = s->list.n ? list_span(&s->list) : s->span;
 	b->frame->returned = true;
 	b->frame->result = v;
 }
