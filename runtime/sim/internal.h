@@ -140,6 +140,8 @@ void row_function_integer(PearlFunc f, int32_t *y, const int32_t *a, const int32
 /* --- execute.c and what it calls: the data of one step ------------------------------------------------ */
 bool step_execute(PearlSim *s, const SimStep *step);
 bool execute_dma(PearlSim *s, const SimStep *step); /* move.c */
+/* Cuts both operands to what lies inside the windows of `from`; *outside: whether that is not all. */
+void windows_cut(SimOperand *to, SimOperand *from, bool *outside);
 bool execute_gather(PearlSim *s, const SimStep *step);
 bool execute_scatter(PearlSim *s, const SimStep *step);
 bool execute_gemm(PearlSim *s, const SimStep *step);     /* matrix.c */
@@ -168,5 +170,5 @@ void panel_multiply(const Panel *p);
 /* --- the three ways to run --------------------------------------------------------------------------------- */
 bool run_data(PearlSim *s, const PearlCode *entry);
 bool run_jitter(PearlSim *s, const PearlCode *entry, uint64_t seed, Arena *a);
-bool run_timed(PearlSim *s, const PearlCode *entry, SimReport *r, Arena *a);
+bool run_timed(PearlSim *s, const PearlCode *entry, bool serial, SimReport *r, Arena *a);
 #endif

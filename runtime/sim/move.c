@@ -62,7 +62,7 @@ static float fill_of(const PearlInsn *i)
 }
 
 /* Cuts both operands to what lies inside the windows of `from`; true in *outside if that is not all. */
-static void cut_windows(SimOperand *to, SimOperand *from, bool *outside)
+void windows_cut(SimOperand *to, SimOperand *from, bool *outside)
 {
 	*outside = false;
 	for (uint32_t k = 0; k < 2; k++) {
@@ -100,7 +100,7 @@ static bool copy_windowed(PearlSim *s, const PearlInsn *at, SimOperand to, SimOp
 			if (from.dim[d] != to.dim[d + to.rank - from.rank])
 				return sim_trap(s, at,
 				                "a windowed source must have the dimensions of the destination");
-		cut_windows(&to, &from, &outside);
+		windows_cut(&to, &from, &outside);
 		if (outside && !add && !fill_box(s, at, &whole, fill_of(at))) return false;
 	}
 	return to.empty || copy_box(s, at, &to, &from, add);

@@ -187,8 +187,8 @@ bool sim_run(PearlSim *s, Diags *d, uint32_t entry, const int64_t *params, const
 	bool done;
 	if (o->jitter)
 		done = run_jitter(s, code, o->jitter, a);
-	else if (o->time)
-		done = sim_trap(s, NULL, "this build has no timing");
+	else if (o->time || o->serial)
+		done = run_timed(s, code, o->serial, report, a);
 	else
 		done = run_data(s, code);
 	report->macs = s->macs;

@@ -20,6 +20,8 @@ typedef struct SimReport {
 } SimReport;
 typedef struct SimOptions {
 	bool time;          /* false: data only */
+	bool serial;        /* time with a matrix unit that overlaps nothing: the weights' rows shift in one a
+	                       clock, then the rows stream through (as public models of a single array count) */
 	uint64_t jitter;    /* not 0: random latencies and queue depths from this seed, executed as the
 	                       queues run (out of program order): must give the same bits */
 } SimOptions;

@@ -1,0 +1,291 @@
+/* The clock of what cores share: HBM channels with rows and refresh, the global SRAM, and each core's
+ * link. Bandwidth is kept as calendars, so that requests need not come in the order of their times:
+ * the cores are simulated one instruction at a time, a little out of step.
+ *
+ * HBM: blocks of 512 B lie on channels in turn, XORed with higher address bits. A block's accesses of
+ * 64 B take the channel 64 / channel_bytes clocks each. Opening another row costs commands of which a
+ * long burst hides the most; the sums are fitted to what is known of four HBM2 stacks: 90 % of the peak
+ * streaming, 81 % in bursts of 4 KiB, 75 % with a third of writes, 24 % in random accesses of 64 B. */
+#include "runtime/sim/timing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUCKET = 64, BLOCK = 512, ACCESS = 64, BANKS = 16, OUTSTANDING = 256 };
+
+/* Work that fits in each bucket of clocks from `origin` on; `skip` leads over full buckets. */
+typedef struct Calendar {
+	uint32_t *used, *skip;
+	size_t size, top; /* buckets below top were used */
+	uint64_t origin;  /* number of the first bucket */
+} Calendar;
+
+typedef struct Channel {
+	Calendar calendar;
+	int64_t open_row[BANKS], last_row;
+	bool writing;
+} Channel;
+
+struct SharedMemory {
+	const PearlMachine *machine;
+	Channel *channel;
+	Calendar gsm;
+	uint64_t channels;
+	uint64_t latency, rate; /* of HBM in clocks; sixteenths of a nanosecond a clock */
+};
+
+/* Link and requests under way of one core. */
+struct CoreLink {
+	uint64_t in_free, out_free;
+	uint64_t arrival[OUTSTANDING], latest;
+	uint32_t next;
+};
+
+static bool calendar_reach(Calendar *c, uint64_t bucket)
+{
+	if (bucket < c->size) return true;
+	size_t size = c->size ? c->size * 2 : 256;
+	while (size <= bucket) size *= 2;
+	uint32_t *used = realloc(c->used, size * sizeof *used);
+	if (used) c->used = used;
+	uint32_t *skip = realloc(c->skip, size * sizeof *skip);
+	if (skip) c->skip = skip;
+	if (!used || !skip || size > UINT32_MAX) return false;
+	for (size_t i = c->size; i < size; i++) used[i] = 0, skip[i] = (uint32_t)i;
+	c->size = size;
+	return true;
+}
+
+/* The first bucket from `at` on that is not full. */
+static uint64_t calendar_free(Calendar *c, uint64_t at)
+{
+	uint64_t end = at;
+	while (end < c->size && c->skip[end] != end) end = c->skip[end];
+	while (at < c->size && c->skip[at] != at) {
+		uint64_t next = c->skip[at];
+		c->skip[at] = (uint32_t)end;
+		at = next;
+	}
+	return end;
+}
+
+/* Books `work` units from clock `start` on, `rate` a clock; the clock when they are done. */
+static uint64_t calendar_book(Calendar *c, uint64_t start, uint64_t work, uint64_t rate)
+{
+	uint64_t first = start / BUCKET < c->origin ? c->origin : start / BUCKET,
+			 at = first - c->origin, full = BUCKET * rate;
+	uint64_t least = start + (work + rate - 1) / rate, done = least;
+	uint64_t late = first * BUCKET > start
+	                    ? 0
+	                    : (start - first * BUCKET) * rate; /* of the first bucket, gone by */
+	while (work > 0) {
+		at = calendar_free(c, at);
+		if (!calendar_reach(c, at)) return least;
+		if (at != first - c->origin) late = 0;
+		uint64_t room = full - c->used[at], span = full - late;
+		uint64_t part = work < room ? work : room;
+		if (part > span) part = span;
+		c->used[at] += (uint32_t)part;
+		if (at >= c->top) c->top = at + 1;
+		work -= part;
+		uint64_t fill = c->used[at] > late + part ? c->used[at] : late + part;
+		done = (c->origin + at) * BUCKET + (fill + rate - 1) / rate;
+		if (c->used[at] == full) c->skip[at] = (uint32_t)(at + 1);
+		at++;
+	}
+	return done > least ? done : least;
+}
+
+/* Nothing before clock `now` is asked for any more. */
+static void calendar_reset(Calendar *c, uint64_t now)
+{
+	c->origin = now / BUCKET;
+	for (size_t i = 0; i < c->top; i++) c->used[i] = 0, c->skip[i] = (uint32_t)i;
+	c->top = 0;
+}
+
+SharedMemory *memory_new(Arena *a, const PearlMachine *m)
+{
+	SharedMemory *s = NEW(a, SharedMemory);
+	s->machine = m;
+	s->channels = (uint64_t)m->hbm_channels;
+	s->latency = (uint64_t)(m->hbm_latency * m->clock_mhz / 1000);
+	s->rate = (uint64_t)(16000 / m->clock_mhz > 0 ? 16000 / m->clock_mhz : 1);
+	s->channel = NEW_ARRAY(a, Channel, s->channels);
+	for (uint64_t k = 0; k < s->channels; k++) {
+		s->channel[k].last_row = -1;
+		for (uint32_t b = 0; b < BANKS; b++) s->channel[k].open_row[b] = -1;
+	}
+	return s;
+}
+
+static void calendar_end(Calendar *c)
+{
+	free(c->used);
+	free(c->skip);
+}
+
+void memory_end(SharedMemory *s)
+{
+	for (uint64_t k = 0; k < s->channels; k++) calendar_end(&s->channel[k].calendar);
+	calendar_end(&s->gsm);
+}
+
+void memory_barrier(SharedMemory *s, uint64_t now)
+{
+	for (uint64_t k = 0; k < s->channels; k++) calendar_reset(&s->channel[k].calendar, now);
+	calendar_reset(&s->gsm, now);
+}
+
+CoreLink *link_new(Arena *a)
+{
+	return NEW(a, CoreLink);
+}
+
+/* --- HBM ----------------------------------------------------------------------------------------- */
+
+/* `accesses` of 64 B of one block; the clock when the channel is through with them. */
+static uint64_t block_access(SharedMemory *s, uint64_t block, uint64_t accesses, bool write,
+                             uint64_t start)
+{
+	const PearlMachine *m = s->machine;
+	uint64_t higher = block / s->channels, number = (block ^ higher ^ higher >> 5) % s->channels;
+	Channel *c = &s->channel[number];
+	int64_t row = (int64_t)(higher / 2);
+	uint32_t bank = (uint32_t)(row ^ row >> 4 ^ row >> 8) % BANKS;
+	/* in sixteenths of a nanosecond */
+	uint64_t clock = (ACCESS * 16 + (uint64_t)m->hbm_channel_bytes - 1) /
+	                 (uint64_t)m->hbm_channel_bytes,
+			 work = accesses * clock;
+	if (c->open_row[bank] != row) {
+		uint64_t exposed = row == c->last_row + 1 ? 1 : accesses >= 8 ? 2 : 6 - accesses / 2;
+		work += exposed * clock / 2;
+		c->open_row[bank] = row;
+	}
+	if (write != c->writing) work += 5 * clock / 2;
+	c->writing = write;
+	c->last_row = row;
+	work += work / 14; /* refresh: 260 of 3900 clocks */
+	return calendar_book(&c->calendar, start, work, s->rate);
+}
+
+/* --- the walk over an operand in the order of its addresses ------------------------------------------ */
+
+typedef struct Runs {
+	uint32_t rank;
+	int64_t dim[PEARL_RANK], stride[PEARL_RANK], index[PEARL_RANK];
+	int64_t address, bytes; /* of the run in hand */
+	bool done;
+} Runs;
+
+static void runs_begin(Runs *r, const SimOperand *o)
+{
+	*r = (Runs){.address = o->address, .bytes = o->size, .done = o->empty};
+	for (uint32_t d = 0; d < o->rank;
+	     d++) { /* widest stride first; repeated elements are read once */
+		int64_t stride = o->stride[d] < 0 ? -o->stride[d] : o->stride[d];
+		if (o->dim[d] == 1 || stride == 0) continue;
+		if (o->stride[d] < 0) r->address += (o->dim[d] - 1) * o->stride[d];
+		uint32_t at = r->rank++;
+		for (; at > 0 && r->stride[at - 1] < stride; at--)
+			r->stride[at] = r->stride[at - 1], r->dim[at] = r->dim[at - 1];
+		r->stride[at] = stride;
+		r->dim[at] = o->dim[d];
+	}
+	while (r->rank && r->stride[r->rank - 1] <= r->bytes) {
+		r->rank--;
+		r->bytes += (r->dim[r->rank] - 1) * r->stride[r->rank];
+	}
+}
+
+static void runs_next(Runs *r)
+{
+	for (uint32_t d = r->rank; d-- > 0;) {
+		r->address += r->stride[d];
+		if (++r->index[d] < r->dim[d]) return;
+		r->address -= r->stride[d] * r->dim[d];
+		r->index[d] = 0;
+	}
+	r->done = true;
+}
+
+/* --- transfers ----------------------------------------------------------------------------------------- */
+
+/* A block's part of a transfer: through channel and link; the clock when it has arrived. */
+static void transfer_block(SharedMemory *s, CoreLink *l, Transfer *t, uint64_t block,
+                           uint64_t accesses, uint64_t bytes)
+{
+	const PearlMachine *m = s->machine;
+	uint64_t latency = (uint64_t)m->link_latency, ask = t->ask, done;
+	/* at most OUTSTANDING accesses are under way: those before must have come */
+	if (accesses > OUTSTANDING) accesses = OUTSTANDING;
+	uint32_t oldest = (l->next + (uint32_t)accesses - 1) % OUTSTANDING;
+	if (l->arrival[oldest] > ask) ask = l->arrival[oldest];
+	t->ask = ask;
+	if (!t->write) {
+		uint64_t ready = block_access(s, block, accesses, false, ask + latency) + s->latency;
+		if (t->near) {
+			if (l->in_free > ready) ready = l->in_free;
+			l->in_free = ready += (bytes + (uint64_t)m->link_in - 1) / (uint64_t)m->link_in;
+			ready += latency;
+		}
+		done = ready;
+	} else {
+		uint64_t sent = l->out_free > ask ? l->out_free : ask;
+		l->out_free = sent += (bytes + (uint64_t)m->link_out - 1) / (uint64_t)m->link_out;
+		t->ask = sent;
+		done = block_access(s, block, accesses, true, sent + latency) + latency;
+	}
+	if (l->latest < done) l->latest = done; /* in order, so that the oldest is the earliest */
+	for (uint64_t k = 0; k < accesses; k++) {
+		l->arrival[l->next] = l->latest;
+		l->next = (l->next + 1) % OUTSTANDING;
+	}
+	if (done > t->done) t->done = done;
+}
+
+static void transfer_runs(SharedMemory *s, CoreLink *l, Transfer *t, const SimOperand *o)
+{
+	Runs r;
+	int64_t block = -1, last = -1, bytes = 0, accesses = 0;
+	for (runs_begin(&r, o); !r.done; runs_next(&r))
+		for (int64_t at = r.address, end = r.address + r.bytes; at < end;) {
+			int64_t stop = (at / BLOCK + 1) * BLOCK < end ? (at / BLOCK + 1) * BLOCK : end;
+			if (at / BLOCK != block) {
+				if (block >= 0)
+					transfer_block(s, l, t, (uint64_t)block, (uint64_t)accesses, (uint64_t)bytes);
+				block = at / BLOCK;
+				bytes = accesses = 0;
+				last = -1;
+			}
+			int64_t first = at / ACCESS, final = (stop - 1) / ACCESS;
+			accesses += final - first + 1 - (first == last);
+			last = final;
+			bytes += stop - at;
+			t->bytes += (uint64_t)(stop - at);
+			at = stop;
+		}
+	if (block >= 0) transfer_block(s, l, t, (uint64_t)block, (uint64_t)accesses, (uint64_t)bytes);
+}
+
+void memory_transfer(SharedMemory *s, CoreLink *l, Transfer *t, const SimOperand *o)
+{
+	const PearlMachine *m = s->machine;
+	if (o->space == SPACE_HBM) {
+		transfer_runs(s, l, t, o);
+		return;
+	}
+	uint64_t bytes = (uint64_t)(operand_count(o) * o->size),
+			 latency = 2 * (uint64_t)m->link_latency;
+	uint64_t *link = t->write ? &l->out_free : &l->in_free,
+			 rate = (uint64_t)(t->write ? m->link_out : m->link_in);
+	uint64_t start = *link > t->ask ? *link : t->ask, end = start + (bytes + rate - 1) / rate;
+	if (o->space == SPACE_GSM) {
+		uint64_t shared = calendar_book(&s->gsm, start, bytes, GSM_RATE);
+		if (shared > end) end = shared;
+	}
+	*link = end;
+	t->bytes += bytes;
+	t->ask = end;
+	if (end + latency > t->done) t->done = end + latency;
+}
