@@ -73,6 +73,11 @@ static const char *expr_text(Arena *a, const Interface *f, const ExprWord *e)
 			continue;
 		}
 		bool tight = e->code != EXPR_ADD && e->code != EXPR_SUB;
+		bool one = strcmp(x, "1") == 0, zero = strcmp(x, "0") == 0;
+		if ((e->code == EXPR_MUL && one) || (e->code == EXPR_ADD && zero)) {
+			stack[n - 1] = y;
+			continue;
+		}
 		if (tight && strchr(x, ' ')) x = arena_printf(a, "(%s)", x);
 		if ((tight || e->code == EXPR_SUB) && strchr(y, ' ')) y = arena_printf(a, "(%s)", y);
 		if (e->code == EXPR_ADD && *y == '-')

@@ -10,7 +10,7 @@ static Module *module_of_model(Tool *t, const Source *s)
 	FrontendOptions o = {.set = t->a.set.at, .n_set = (uint32_t)t->a.set.n, .model = t->a.model};
 	FrontendUnit unit = {0};
 	if (!frontend_load(t->arena, t->names, &t->d, s, &o, &unit)) return NULL;
-	if (!unit.module) tool_fail(t, "\"%s\" holds no model", s->name);
+	if (!unit.module) tool_fail(t, "'%s' holds no model", s->name);
 	return unit.module;
 }
 
@@ -19,7 +19,7 @@ Module *module_load(Tool *t, const char *path)
 	FileKind kind;
 	if (!file_kind(t, path, &kind)) return NULL;
 	if (kind != FILE_MODEL && kind != FILE_IR) {
-		tool_fail(t, "\"%s\" is neither a model file nor IR text", path);
+		tool_fail(t, "'%s' is neither a model file nor IR text", path);
 		return NULL;
 	}
 	const Source *s = source_open(t, path);

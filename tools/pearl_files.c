@@ -20,7 +20,7 @@ PearlProgram *pearl_open(Tool *t, const char *path)
 		return NULL;
 	}
 	PearlProgram *p = map.at ? pearl_read(t->arena, map.at, map.size, &why) : NULL;
-	if (!p) tool_fail(t, "\"%s\" is no sound Pearl program: %s", shown_name(t->arena, path), why);
+	if (!p) tool_fail(t, "'%s' is no sound Pearl program: %s", shown_name(t->arena, path), why);
 	return p;
 }
 

@@ -29,7 +29,7 @@ bool tool_fail(Tool *t, const char *fmt, ...)
 
 bool tool_fail_file(Tool *t, const char *path, const char *why)
 {
-	return tool_fail(t, "\"%s\": %s", shown_name(t->arena, path), why);
+	return tool_fail(t, "'%s': %s", shown_name(t->arena, path), why);
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@ bool runner_target(Tool *t, const char *path, TargetId *out)
 	if (!target_named(t, t->a.target, out)) return false;
 	bool artefact = kind != FILE_MODEL && kind != FILE_IR;
 	if (artefact && *out != suits)
-		return tool_fail(t, "\"%s\" was compiled for %s, it cannot run on %s", path,
+		return tool_fail(t, "'%s' was compiled for %s, it cannot run on %s", path,
 		                 target_name(suits), target_name(*out));
 	return true;
 }
@@ -120,10 +120,10 @@ bool runner_open(Tool *t, const char *path, TargetId target, const Names *expose
 	FileKind kind;
 	if (!file_kind(t, path, &kind)) return false;
 	if (kind == FILE_OBJECT)
-		return tool_fail(t, "\"%s\" is an object file: link it into a program, or compile to .so",
+		return tool_fail(t, "'%s' is an object file: link it into a program, or compile to .so",
 		                 path);
 	if (kind == FILE_TILE)
-		return tool_fail(t, "\"%s\" is a tile program: run it by `nacre tile`", path);
+		return tool_fail(t, "'%s' is a tile program: run it by `nacre tile`", path);
 	if (kind == FILE_SHARED || kind == FILE_PEARL || kind == FILE_PASM) {
 		if (expose && expose->n)
 			return tool_fail(

@@ -160,14 +160,14 @@ bool cpu_open_shared(Runner *r, const char *path)
 	/* dlopen looks for a name without a slash among the system's libraries. */
 	const char *place = strchr(path, '/') ? path : arena_printf(t->arena, "./%s", path);
 	c->library = dlopen(place, RTLD_NOW | RTLD_LOCAL);
-	if (!c->library) return tool_fail(t, "\"%s\" cannot be loaded: %s", path, dlerror());
+	if (!c->library) return tool_fail(t, "'%s' cannot be loaded: %s", path, dlerror());
 	const NacreArtefact *artefact = dlsym(c->library, "nacre_artefact");
-	if (!artefact) return tool_fail(t, "\"%s\" is no library made by `nacre compile`", path);
+	if (!artefact) return tool_fail(t, "'%s' is no library made by `nacre compile`", path);
 	NacreError e = {0};
 	if (!told(t, nacre_model_new(artefact, threads_of(t), &c->model, &e), &e)) return false;
 	const char *why = "?";
 	r->face = interface_read(t->arena, artefact->interface_data, artefact->interface_bytes, &why);
-	if (!r->face) return tool_fail(t, "\"%s\": %s", path, why);
+	if (!r->face) return tool_fail(t, "'%s': %s", path, why);
 	Weights w = {0};
 	Module *m = interface_weights(t, r->face);
 	if (!m || (m->weights.n && !weights_open(t, m, &w))) return false;

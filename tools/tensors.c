@@ -70,7 +70,7 @@ bool given_read(Tool *t, Given *out)
 		TensorFile *file = NEW(t->arena, TensorFile);
 		if (!tensor_file_open(t->arena, &t->d, f.path, file)) return false;
 		if (*f.name && file->n != 1)
-			return tool_fail(t, "\"%s\" holds %zu arrays: write --input %s without a name", f.path,
+			return tool_fail(t, "'%s' holds %zu arrays: write --input %s without a name", f.path,
 			                 file->n, f.path);
 		for (size_t k = 0; k < file->n; k++) {
 			HostTensor x = file->list[k];

@@ -347,7 +347,8 @@ static void print_text(TileCall *c, TargetId target, const TileResult *r, const 
 			       compared->each[i].relative);
 		putchar('\n');
 	}
-	if (r->sim && !t->a.no_time) sim_print(t, r->sim, &r->pearl->machine, &r->pearl->interface->entry[c->entry]);
+	if (r->sim && !t->a.no_time)
+		sim_print(t, r->sim, &r->pearl->machine, &r->pearl->interface->entry[c->entry]);
 	if (compared->with)
 		printf("max error against %s: %.3g (relative %.3g)\n", compared->with,
 		       compared->worst.absolute, compared->worst.relative);

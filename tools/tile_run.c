@@ -230,7 +230,8 @@ static bool run_simulated(Tool *t, PearlSim *sim, const TileProgram *p, const Pe
 		    !pearl_place_buffer(p, q, i, data->params, data->data[i], hbm_write, sim))
 			return tool_fail(t, "`%s` could not be placed in Pearl's memory", p->bufs.at[i]->name);
 	SimReport ignored;
-	SimOptions packing = {.time = false}, options = {.time = !t->a.no_time, .jitter = t->a.jitter.value};
+	SimOptions packing = {.time = false},
+			   options = {.time = !t->a.no_time, .jitter = t->a.jitter.value};
 	if (t->a.jitter.given && options.jitter == 0) options.jitter = 1;
 	if (p->prepack &&
 	    !sim_run(sim, &t->d, (uint32_t)p->entries.n, data->params, &packing, &ignored, t->arena))
