@@ -344,9 +344,18 @@ bool home_equal(const Home *a, const Home *b)
 	return true;
 }
 
+static int64_t output_number(const Build *b, const Node *n)
+{
+	for (size_t i = 0; i < b->source->out_names.n; i++)
+		if (b->source->graph->results.at[i] == n) return (int64_t)i;
+	return -1;
+}
+
 uint32_t keep_of(const Build *b, const Node *n)
 {
-	return n->id < b->ids ? b->keep[n->id] : 0;
+	uint32_t keep = n->id < b->ids ? b->keep[n->id] : 0;
+	/* what the caller sees is either one dense run or has all its dims */
+	return keep && (n->op == OP_PARAM || output_number(b, n) >= 0) ? n->type.rank : keep;
 }
 
 Users users_of(const Build *b, const Node *n)
@@ -355,13 +364,6 @@ Users users_of(const Build *b, const Node *n)
 }
 
 /* --- where the result of a kernel goes --- */
-
-static int64_t output_number(const Build *b, const Node *n)
-{
-	for (size_t i = 0; i < b->source->out_names.n; i++)
-		if (b->source->graph->results.at[i] == n) return (int64_t)i;
-	return -1;
-}
 
 /* The state that the kernel `n` may write at once: nothing reads the old value any more. */
 static Home *state_target(Build *b, const Node *value, const Node *n)
@@ -388,7 +390,8 @@ static Home result_home(Build *b, Node *value, const Node *n)
 {
 	Home *state, h;
 	int64_t output = output_number(b, value);
-	if (output >= 0) return (Home){.buf = b->entry->outs.at[output]};
+	if (output >= 0)
+		return (Home){.buf = b->entry->outs.at[output], .keep = keep_of(b, value)};
 	if ((state = state_target(b, value, n))) return *state;
 	if (loop_target(b, value, &h)) return h;
 	return home_new(b, TB_ARENA, arena_printf(b->m->arena, "t%u", b->serial++), &value->type,
@@ -542,7 +545,7 @@ static void make_signature(Build *b, const Entry *e)
 	}
 	for (size_t i = 0; i < e->out_names.n; i++) {
 		const Node *n = e->graph->results.at[i];
-		Home h = home_new(b, TB_OUT, signature_name(b, e->out_names.at[i]), &n->type, 0, 0, NULL);
+		Home h = home_new(b, TB_OUT, signature_name(b, e->out_names.at[i]), &n->type, keep_of(b, n), 0, NULL);
 		h.buf->span = n->span;
 		vec_push(b->m->arena, &b->entry->outs, h.buf);
 	}
@@ -554,8 +557,8 @@ static void finish_results(Build *b, const Entry *e)
 {
 	size_t n_out = e->out_names.n;
 	for (size_t i = 0; i < n_out && !b->failed; i++) {
-		Home out = {.buf = b->entry->outs.at[i]};
 		Node *n = e->graph->results.at[i];
+		Home out = {.buf = b->entry->outs.at[i], .keep = keep_of(b, n)};
 		if (!n->data && (n->op == OP_DIM || n->op == OP_CONST))
 			value_move(b, n, &out);
 		else if (!home_equal(value_home(b, n), &out))
