@@ -49,7 +49,8 @@ typedef struct Build {
 	Frame *frames;
 	Home **weights, **states;
 	Users *users;     /* of each node of the entry, by id */
-	uint32_t *keep;   /* leading dims that a loop fixes, by id of the node */
+	uint32_t *lead;   /* leading dims that a loop fixes, by id of the node */
+	bool *merge;      /* is it read or written as if its symbolic dims were one, by id */
 	LoopPlan **loops; /* by id */
 	uint32_t ids;
 	VEC(Packed *) packed;

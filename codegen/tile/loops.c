@@ -89,15 +89,20 @@ static bool only_updated(const Graph *g, Node *n, size_t i)
 	}
 }
 
-static uint32_t keep_of_result(const Build *b, const Node *loop, size_t number)
+/* Dims of result `number` that lie apart; more: another node of the same home, or NULL. */
+static uint32_t keep_of_result(const Build *b, const Node *loop, size_t number, const Node *more)
 {
 	Users u = users_of(b, loop);
-	uint32_t keep = 0;
-	for (uint32_t i = 0; i < u.n; i++)
-		if (u.at[i]->op == OP_GET && node_attr(u.at[i], "number")->i == (int64_t)number &&
-		    keep_of(b, u.at[i]) > keep)
-			keep = keep_of(b, u.at[i]);
-	return keep;
+	const Node *inner = loop->region->results.at[number];
+	bool carried = number < loop->n_in;
+	uint32_t lead = more ? lead_wanted(b, more) : 0, rank = inner->type.rank + !carried;
+	bool merge = merge_wanted(b, inner) || (more && merge_wanted(b, more));
+	for (uint32_t i = 0; i < u.n; i++) {
+		if (u.at[i]->op != OP_GET || node_attr(u.at[i], "number")->i != (int64_t)number) continue;
+		if (lead_wanted(b, u.at[i]) > lead) lead = lead_wanted(b, u.at[i]);
+		merge |= merge_wanted(b, u.at[i]);
+	}
+	return keep_for(b, lead, merge, rank);
 }
 
 /* Made when first asked: a kernel before the loop may write the first half. */
@@ -114,12 +119,11 @@ static LoopPlan *plan_of(Build *b, Node *n)
 	p->collected = NEW_ARRAY(a, Home, results + 1);
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		if ((p->in_place[i] = only_updated(g, g->results.at[i], i))) continue;
-		uint32_t keep = keep_of_result(b, n, i), inner = keep_of(b, g->args.at[i]);
 		p->carried[i] = home_new(b, TB_ARENA, arena_printf(a, "carried%u", b->serial++),
-		                         &n->in[i]->type, keep > inner ? keep : inner, 1, &two);
+		                         &n->in[i]->type, keep_of_result(b, n, i, g->args.at[i]), 1, &two);
 	}
 	for (size_t i = n->n_in; i < results; i++) {
-		uint32_t keep = keep_of_result(b, n, i);
+		uint32_t keep = keep_of_result(b, n, i, NULL);
 		p->collected[i] = home_new(b, TB_ARENA, arena_printf(a, "collected%u", b->serial++),
 		                           &g->results.at[i]->type, keep ? keep - 1 : 0, 1, &count);
 	}

@@ -59,6 +59,7 @@ static void make_states(Build *b)
 		/* layers of a stack lie apart, so that a launch can name one */
 		while (keep < s->type.rank && dim_is_const(s->type.dim[keep], NULL)) keep++;
 		if (keep == s->type.rank) keep = 0;
+		keep = keep_for(b, keep, false, s->type.rank);
 		Home *h = NEW(m->arena, Home);
 		*h = home_new(b, TB_STATE, s->name, &s->type, keep, 0, NULL);
 		h->buf->span = s->span;
@@ -351,9 +352,24 @@ static int64_t output_number(const Build *b, const Node *n)
 	return -1;
 }
 
+uint32_t lead_wanted(const Build *b, const Node *n)
+{
+	return n->id < b->ids ? b->lead[n->id] : 0;
+}
+
+bool merge_wanted(const Build *b, const Node *n)
+{
+	return n->id < b->ids && b->merge[n->id];
+}
+
+uint32_t keep_for(const Build *b, uint32_t lead, bool merge, uint32_t rank)
+{
+	return b->t->apart && !merge ? rank : lead;
+}
+
 uint32_t keep_of(const Build *b, const Node *n)
 {
-	uint32_t keep = n->id < b->ids ? b->keep[n->id] : 0;
+	uint32_t keep = keep_for(b, lead_wanted(b, n), merge_wanted(b, n), n->type.rank);
 	/* what the caller sees is either one dense run or has all its dims */
 	return keep && (n->op == OP_PARAM || output_number(b, n) >= 0) ? n->type.rank : keep;
 }
@@ -390,8 +406,7 @@ static Home result_home(Build *b, Node *value, const Node *n)
 {
 	Home *state, h;
 	int64_t output = output_number(b, value);
-	if (output >= 0)
-		return (Home){.buf = b->entry->outs.at[output], .keep = keep_of(b, value)};
+	if (output >= 0) return (Home){.buf = b->entry->outs.at[output], .keep = keep_of(b, value)};
 	if ((state = state_target(b, value, n))) return *state;
 	if (loop_target(b, value, &h)) return h;
 	return home_new(b, TB_ARENA, arena_printf(b->m->arena, "t%u", b->serial++), &value->type,
@@ -498,6 +513,37 @@ static void gather_states(Graph *top, Graph *g, Node **first)
 	}
 }
 
+/* Does computing an index into the operand of a reshape from one into its result (or, `back`, the
+ * other way) divide by a symbolic dim? */
+static bool divides(const Build *b, const Node *reshape, bool back)
+{
+	const Type *from = back ? &reshape->type : &reshape->in[0]->type,
+			   *to = back ? &reshape->in[0]->type : &reshape->type;
+	uint32_t i = 0, k = 0;
+	while (i < from->rank || k < to->rank) {
+		uint32_t first = i, large = 0;
+		type_run(b->m->dims, from, to, &i, &k);
+		for (uint32_t d = first; d < i; d++) {
+			int64_t size;
+			bool known = dim_is_const(from->dim[d], &size);
+			if (known && size == 1) continue;
+			if (large++ && !known) return true;
+		}
+	}
+	return false;
+}
+
+/* Then what lies there must be one run of memory, where the division goes again. */
+static void note_merges(Build *b, Node *n)
+{
+	for (Node *r = n->region->first; r; r = r->next)
+		if (r->op == OP_RESHAPE && r->in[0]->op == OP_ARG && divides(b, r, false))
+			b->merge[n->in[node_attr(r->in[0], "number")->i]->id] = true;
+	for (const Node *r = n->region->results.at[0]; r->op == OP_RESHAPE || r->op == OP_TRANSPOSE;
+	     r = r->in[0])
+		if (r->op == OP_RESHAPE && divides(b, r, true)) b->merge[n->id] = true;
+}
+
 static void number_nodes(Build *b, Graph *g, uint32_t *next)
 {
 	for (Node *n = g->first; n; n = n->next) {
@@ -505,9 +551,10 @@ static void number_nodes(Build *b, Graph *g, uint32_t *next)
 		n->mark = (*next)++;
 		if (n->op == OP_LOOP) number_nodes(b, n->region, next);
 		if (n->op != OP_KERNEL) continue;
+		note_merges(b, n);
 		for (uint32_t i = 0; i < n->n_in; i++) {
 			uint32_t lead = lead_of(n->region, i);
-			if (b->keep[n->in[i]->id] < lead) b->keep[n->in[i]->id] = lead;
+			if (b->lead[n->in[i]->id] < lead) b->lead[n->in[i]->id] = lead;
 		}
 	}
 }
@@ -527,7 +574,8 @@ static void prepare_entry(Build *b, Entry *e)
 	gather_states(e->graph, e->graph, NEW_ARRAY(a, Node *, b->m->states.n + 1));
 	b->ids = b->m->next_id;
 	b->users = NEW_ARRAY(a, Users, b->ids + 1);
-	b->keep = NEW_ARRAY(a, uint32_t, b->ids + 1);
+	b->lead = NEW_ARRAY(a, uint32_t, b->ids + 1);
+	b->merge = NEW_ARRAY(a, bool, b->ids + 1);
 	b->loops = NEW_ARRAY(a, LoopPlan *, b->ids + 1);
 	users_compute(a, e);
 	number_nodes(b, e->graph, &next);
@@ -545,7 +593,8 @@ static void make_signature(Build *b, const Entry *e)
 	}
 	for (size_t i = 0; i < e->out_names.n; i++) {
 		const Node *n = e->graph->results.at[i];
-		Home h = home_new(b, TB_OUT, signature_name(b, e->out_names.at[i]), &n->type, keep_of(b, n), 0, NULL);
+		Home h = home_new(b, TB_OUT, signature_name(b, e->out_names.at[i]), &n->type, keep_of(b, n),
+		                  0, NULL);
 		h.buf->span = n->span;
 		vec_push(b->m->arena, &b->entry->outs, h.buf);
 	}

@@ -29,7 +29,8 @@ static const TileTraits agree_tiles[] = {
      .lanes = 16,
      .near_bytes = 1 << 18,
      .stages = 2,
-     .row_block = 8},
+     .row_block = 8,
+     .apart = true},
 };
 
 typedef struct Agree Agree;
