@@ -12,6 +12,8 @@ typedef struct TileTraits {
 	uint32_t mr, nr;         /* register or array tile of a contraction: rows, columns */
 	uint32_t mb;             /* rows a task takes of a contraction */
 	uint32_t attn_q, attn_k; /* attention block: queries, keys */
+	uint32_t attn_rows;      /* not 0: keys are transposed once for a block, whose queries are taken
+	                            so many at a time, none of which sees more keys than the last */
 	uint32_t lanes;          /* fp32 vector lanes */
 	int64_t near_bytes;      /* fast memory that a task may fill with places */
 	uint32_t stages;         /* hint for loops that stream operands; 0: none */

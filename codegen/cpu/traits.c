@@ -17,6 +17,7 @@ static TileTraits traits_of(const Machine *m)
 	                .mr = m->registers == 32 ? 14 : 6,
 	                .attn_q = m->registers == 32 ? 112 : 48,
 	                .attn_k = 512,
+	                .attn_rows = m->registers == 32 ? 14 : 6,
 	                .near_bytes = 1 << 20,
 	                .row_block = 16};
 	t.mb = t.mr * (m->registers == 32 ? 9 : 20);

@@ -1,7 +1,9 @@
 /* Attention: softmax(q k^T scale + bias) v in one pass over the keys, without a matrix of scores in
  * memory (Dao 2023, FlashAttention-2). A task takes a block of positions for all heads that share
  * keys and values (grouped queries), as rows position * group + head; blocks of keys that a causal
- * mask or a window hides are never visited, and only blocks that they cut are masked. */
+ * mask or a window hides are never visited, and only blocks that they cut are masked. Where the target
+ * wants it (attn_rows), the keys of a block are brought transposed, once for all its rows, and the rows
+ * are taken in strips, each of which sees only the keys up to those of its last position. */
 #include "codegen/tile/build.h"
 
 #include <math.h>
@@ -12,6 +14,8 @@ typedef struct Attention {
 	uint32_t rank;      /* of q: outer dims, heads, positions, width */
 	int64_t group;      /* heads that share keys */
 	int64_t rows, keys; /* block: rows (positions * group), keys */
+	int64_t strip;      /* rows of a strip; those of the block where there are none */
+	bool strips;
 	int64_t width, v_width;
 	Dim queries, total, past; /* S, T, T - S */
 	bool causal;
@@ -20,7 +24,9 @@ typedef struct Attention {
 	/* inside the loops */
 	Dim outer[MAX_RANK], head; /* outer index, number of the key head */
 	Dim at, len;               /* positions of the block */
+	Dim from, now;             /* of the strip, from at; the whole block outside of strips */
 	Dim j, jn;                 /* keys of the block */
+	Dim cols;                  /* of them, those that the strip may see */
 	TileBlock *body, *inner;
 	TileObj *qt, *acc, *max, *sum, *score, *weight, *alpha;
 } Attention;
@@ -57,6 +63,9 @@ static bool attention_shape(Kernel *k, Attention *a)
 	if (positions < 1) positions = 1;
 	if (positions > most) positions = most > 0 ? most : 1;
 	a->rows = positions * a->group;
+	a->strips = b->t->attn_rows > 0;
+	int64_t strip = b->t->attn_rows / a->group;
+	a->strip = a->group * (!a->strips || strip > positions ? positions : strip < 1 ? 1 : strip);
 	a->keys = b->t->attn_k;
 	if (dim_most(b, a->total) < a->keys)
 		a->keys = dim_most(b, a->total) > 0 ? dim_most(b, a->total) : 1;
@@ -69,11 +78,11 @@ static void query_index(const Attention *a, Dim head, Dim position, Dim column, 
 	DimPool *p = a->k->b->m->dims;
 	for (uint32_t i = 0; i + 3 < a->rank; i++) index[i] = a->outer[i];
 	index[a->rank - 3] = dim_add(p, dim_mulc(p, a->head, a->group), head);
-	index[a->rank - 2] = dim_add(p, a->at, position);
+	index[a->rank - 2] = dim_add(p, dim_add(p, a->at, a->from), position);
 	index[a->rank - 1] = column;
 }
 
-/* Space variables of a row: position in the block and head in the group. */
+/* Space variables of a row: position in the strip and head in the group. */
 typedef struct Row {
 	Dim position, head, row;
 } Row;
@@ -83,7 +92,7 @@ static Row row_space(const Attention *a, TileStmt *s)
 	const Build *b = a->k->b;
 	DimPool *p = b->m->dims;
 	Row r = {.head = dim_c(b, 0)};
-	r.position = space(a->k, s, "s", a->len);
+	r.position = space(a->k, s, "s", a->now);
 	if (a->group > 1) r.head = space(a->k, s, "h", dim_c(b, a->group));
 	r.row = dim_add(p, dim_mulc(p, r.position, a->group), r.head);
 	return r;
@@ -91,7 +100,14 @@ static Row row_space(const Attention *a, TileStmt *s)
 
 static Dim rows_now(const Attention *a)
 {
-	return dim_mulc(a->k->b->m->dims, a->len, a->group);
+	return dim_mulc(a->k->b->m->dims, a->now, a->group);
+}
+
+/* Row of the block of a row of the strip. */
+static Dim block_row(const Attention *a, Dim row)
+{
+	DimPool *p = a->k->b->m->dims;
+	return dim_add(p, dim_mulc(p, a->from, a->group), row);
 }
 
 static TileStmt *statement(const Attention *a, TileBlock *in, TileOp op)
@@ -119,7 +135,8 @@ static void open_tasks(Attention *a)
 		loop(k, &g->body, TILE_PAR, "s", dim_c(b, 0), a->queries, a->rows / a->group, true);
 	r->ways = 2;
 	a->at = loop_at(b, r);
-	a->len = loop_len(b, r);
+	a->now = a->len = loop_len(b, r);
+	a->from = dim_c(b, 0);
 	a->body = &r->body;
 }
 
@@ -175,14 +192,14 @@ static void open_keys(Attention *a)
 	a->inner = &s->body;
 }
 
-/* A block of keys or values: to[j, column]. */
-static TileObj *bring_keys(Attention *a, Node *x, const char *name, int64_t width)
+/* A block of keys or values: to[j, column], or to[column, j]. */
+static TileObj *bring_keys(Attention *a, Node *x, const char *name, int64_t width, bool transposed)
 {
 	Kernel *k = a->k;
 	DimPool *p = k->b->m->dims;
 	Dim index[MAX_RANK];
-	TileObj *to =
-		place(k, a->inner, name, x->type.dtype, LEVEL_NEAR, 2, (int64_t[]){a->keys, width});
+	int64_t cap[2] = {transposed ? width : a->keys, transposed ? a->keys : width};
+	TileObj *to = place(k, a->inner, name, x->type.dtype, LEVEL_NEAR, 2, cap);
 	TileStmt *s = statement(a, a->inner, TILE_BRING);
 	Dim j = space(k, s, "j", a->jn), column = space(k, s, "d", dim_c(k->b, width));
 	for (uint32_t i = 0; i + 3 < a->rank; i++) index[i] = a->outer[i];
@@ -190,22 +207,45 @@ static TileObj *bring_keys(Attention *a, Node *x, const char *name, int64_t widt
 	index[a->rank - 2] = dim_add(p, a->j, j);
 	index[a->rank - 1] = column;
 	s->n_in = 1;
-	s->out[0] = access2(to, j, column);
+	s->out[0] = transposed ? access2(to, column, j) : access2(to, j, column);
 	return access_value(k, x, index, &s->in[0]) ? to : NULL;
+}
+
+/* The strips of the block: a->now positions from a->from, which see a->cols keys. */
+static void open_strips(Attention *a)
+{
+	Kernel *k = a->k;
+	const Build *b = k->b;
+	DimPool *p = b->m->dims;
+	a->cols = a->jn;
+	if (!a->strips) return;
+	TileStmt *s =
+		loop(k, a->inner, TILE_SPLIT, "r", dim_c(b, 0), a->len, a->strip / a->group, true);
+	a->from = loop_at(b, s);
+	a->now = loop_len(b, s);
+	a->inner = &s->body;
+	if (!a->causal) return;
+	/* one after the last key that its last position sees */
+	Dim end = dim_add(p, dim_add(p, a->past, a->at), dim_add(p, a->from, a->now));
+	TileStmt *sees = tile_stmt(b->p, a->inner, TILE_IF);
+	sees->n_cond = 1;
+	sees->cond[0] = (TileCond){REL_LT, a->j, end};
+	a->inner = &sees->body;
+	a->cols = dim_min(p, a->jn, dim_sub(p, end, a->j));
 }
 
 /* score = q k^T */
 static void scores(Attention *a, TileObj *kt)
 {
 	Kernel *k = a->k;
-	a->score = place(k, a->inner, "s", DT_F32, LEVEL_ACC, 2, (int64_t[]){a->rows, a->keys});
+	a->score = place(k, a->inner, "s", DT_F32, LEVEL_ACC, 2, (int64_t[]){a->strip, a->keys});
 	TileStmt *s = statement(a, a->inner, TILE_CONTRACT);
-	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->jn),
+	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->cols),
 		d = space(k, s, "d", dim_c(k->b, a->width));
 	s->n_in = 2;
 	s->out[0] = access2(a->score, row, j);
-	s->in[0] = access2(a->qt, row, d);
-	s->in[1] = access2(kt, j, d);
+	s->in[0] = access2(a->qt, block_row(a, row), d);
+	s->in[1] = a->strips ? access2(kt, d, j) : access2(kt, j, d);
 }
 
 /* score = score * scale, softly capped, + bias: what softmax_step cannot do itself */
@@ -216,7 +256,7 @@ static bool adjust(Attention *a)
 	if (!a->bias && !(a->cap > 0)) return true;
 	TileStmt *s = statement(a, a->inner, TILE_MAP);
 	Row r = row_space(a, s);
-	Dim j = space(k, s, "j", a->jn), full[MAX_RANK], index[MAX_RANK];
+	Dim j = space(k, s, "j", a->cols), full[MAX_RANK], index[MAX_RANK];
 	s->out[0] = access2(a->score, r.row, j);
 	RegionMaker m = region_begin(k, s);
 	uint16_t v = region_access(&m, &s->out[0]);
@@ -245,28 +285,31 @@ static bool adjust(Attention *a)
 }
 
 /* score = -inf where `key - position` is not on the right side of limit; only when some row of the
- * block is cut. above: keys after the limit are hidden, else those before. */
+ * strip is cut, and of a causal mask only from the first key on that its first row does not see.
+ * above: keys after the limit are hidden, else those before. */
 static void mask(Attention *a, bool above)
 {
 	Kernel *k = a->k;
 	const Build *b = k->b;
 	DimPool *p = b->m->dims;
 	/* the last visible key of the first row, or the first one of the last row */
-	Dim first = dim_add(p, a->past, a->at), last = dim_addc(p, dim_add(p, first, a->len), -1);
+	Dim first = dim_add(p, a->past, dim_add(p, a->at, a->from));
+	Dim last = dim_addc(p, dim_add(p, first, a->now), -1), skip = dim_c(b, 0);
 	TileStmt *s = tile_stmt(b->p, a->inner, TILE_IF);
 	s->n_cond = 1;
 	if (above)
-		s->cond[0] = (TileCond){REL_LT, dim_addc(p, first, 1), dim_add(p, a->j, a->jn)};
+		s->cond[0] = (TileCond){REL_LT, dim_addc(p, first, 1), dim_add(p, a->j, a->cols)};
 	else
 		s->cond[0] = (TileCond){REL_LE, a->j, dim_addc(p, last, -a->window)};
+	if (above && a->strips) skip = dim_max(p, skip, dim_sub(p, first, a->j));
 	TileStmt *map = statement(a, &s->body, TILE_MAP);
 	Row r = row_space(a, map);
-	Dim j = space(k, map, "j", a->jn);
+	Dim j = dim_add(p, skip, space(k, map, "j", dim_sub(p, a->cols, skip)));
 	map->out[0] = access2(a->score, r.row, j);
 	RegionMaker m = region_begin(k, map);
 	uint16_t v = region_access(&m, &map->out[0]);
 	uint16_t key = region_dim(&m, dim_add(p, a->j, j));
-	Dim aligned = dim_add(p, dim_add(p, a->past, a->at), r.position);
+	Dim aligned = dim_add(p, first, r.position);
 	uint16_t limit = region_dim(&m, above ? aligned : dim_addc(p, aligned, -a->window));
 	uint16_t seen = region_call(&m, above ? SC_LE : SC_GT, key, limit, 0);
 	v = region_call(&m, SC_SELECT, seen, v, region_const(&m, DT_F32, -(double)INFINITY));
@@ -277,23 +320,23 @@ static void softmax(Attention *a, TileObj *vt)
 {
 	Kernel *k = a->k;
 	DType t = a->v->type.dtype == DT_BF16 || a->v->type.dtype == DT_F16 ? a->v->type.dtype : DT_F32;
-	a->weight = place(k, a->inner, "p", t, LEVEL_NEAR, 2, (int64_t[]){a->rows, a->keys});
-	a->alpha = place(k, a->inner, "alpha", DT_F32, LEVEL_NEAR, 1, &a->rows);
+	a->weight = place(k, a->inner, "p", t, LEVEL_NEAR, 2, (int64_t[]){a->strip, a->keys});
+	a->alpha = place(k, a->inner, "alpha", DT_F32, LEVEL_NEAR, 1, &a->strip);
 	TileStmt *s = tile_stmt(k->b->p, a->inner, TILE_SOFTMAX_STEP);
-	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->jn);
+	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->cols);
 	s->scale = a->scale;
 	s->n_out = 4;
 	s->n_in = 1;
 	s->out[0] = access2(a->weight, row, j);
 	s->out[1] = access1(a->alpha, row);
-	s->out[2] = access1(a->max, row);
-	s->out[3] = access1(a->sum, row);
+	s->out[2] = access1(a->max, block_row(a, row));
+	s->out[3] = access1(a->sum, block_row(a, row));
 	s->in[0] = access2(a->score, row, j);
 
 	TileStmt *map = statement(a, a->inner, TILE_MAP);
 	row = space(k, map, "i", rows_now(a));
 	Dim c = space(k, map, "c", dim_c(k->b, a->v_width));
-	map->out[0] = access2(a->acc, row, c);
+	map->out[0] = access2(a->acc, block_row(a, row), c);
 	RegionMaker m = region_begin(k, map);
 	TileAccess alpha = access1(a->alpha, row);
 	uint16_t v = region_access(&m, &map->out[0]);
@@ -303,10 +346,10 @@ static void softmax(Attention *a, TileObj *vt)
 	TileStmt *product = statement(a, a->inner, TILE_CONTRACT);
 	row = space(k, product, "i", rows_now(a));
 	c = space(k, product, "c", dim_c(k->b, a->v_width));
-	j = space(k, product, "j", a->jn);
+	j = space(k, product, "j", a->cols);
 	product->accumulate = true;
 	product->n_in = 2;
-	product->out[0] = access2(a->acc, row, c);
+	product->out[0] = access2(a->acc, block_row(a, row), c);
 	product->in[0] = access2(a->weight, row, j);
 	product->in[1] = access2(vt, j, c);
 }
@@ -316,6 +359,8 @@ static bool store_rows(Attention *a)
 {
 	Kernel *k = a->k;
 	Dim index[MAX_RANK];
+	a->from = dim_c(k->b, 0);
+	a->now = a->len;
 	TileStmt *s = statement(a, a->body, TILE_PUT);
 	Row r = row_space(a, s);
 	Dim c = space(k, s, "c", dim_c(k->b, a->v_width));
@@ -342,9 +387,10 @@ bool build_attention(Kernel *k)
 	open_tasks(&a);
 	if (!open_block(&a)) return false;
 	open_keys(&a);
-	TileObj *kt = bring_keys(&a, a.key, "k", a.width),
-			*vt = kt ? bring_keys(&a, a.v, "v", a.v_width) : NULL;
+	TileObj *kt = bring_keys(&a, a.key, "k", a.width, a.strips),
+			*vt = kt ? bring_keys(&a, a.v, "v", a.v_width, false) : NULL;
 	if (!vt) return false;
+	open_strips(&a);
 	scores(&a, kt);
 	if (!adjust(&a)) return false;
 	if (a.causal) mask(&a, true);

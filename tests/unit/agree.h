@@ -18,6 +18,7 @@ static const TileTraits agree_tiles[] = {
      .mb = 7,
      .attn_q = 6,
      .attn_k = 5,
+     .attn_rows = 4,
      .lanes = 4,
      .near_bytes = 1 << 20,
      .row_block = 2},
