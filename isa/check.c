@@ -106,6 +106,7 @@ static const char *check_scalar(const PearlProgram *p, const PearlInsn *i)
 		           : NULL;
 	case FMT_LOOP:
 		if (f[F_LOOP_tile] < 1) return "the tile of a loop is 0";
+		if (f[F_LOOP_par] && f[F_LOOP_stages] > 1) return "a par loop has no stages";
 		return (f[F_LOOP_use_imm] ? f[F_LOOP_n_reg] : f[F_LOOP_n])
 		           ? "both a register and an immediate are given"
 		           : NULL;

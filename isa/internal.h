@@ -250,7 +250,7 @@ typedef struct Order {
 	uint32_t *newest;   /* of each instruction: its latest entry in recent + 1 */
 	uint32_t *older;    /* of each entry: the one before it of the same instruction + 1 */
 	uint32_t older_cap;
-	uint64_t tests;
+	uint64_t tests; /* work done, about a nanosecond each */
 } Order;
 void order_begin(Order *o, Arena *a, const PearlProgram *p);
 void order_step(Order *o, const PearlInsn *i, uint32_t step); /* waits, before the accesses */

@@ -185,6 +185,8 @@ void pearl_insn_text(Text *t, const PearlProgram *p, const PearlInsn *i); /* one
 void pearl_write(const PearlProgram *p, FileOut *f);
 void pearl_write_text(const PearlProgram *p, Text *out); /* the same bytes in memory */
 PearlProgram *pearl_read(Arena *a, const uint8_t *data, size_t n, const char **why); /* weights point into data */
+/* --- manual.c --- */
+void pearl_manual(Text *t); /* the tables of doc/pearl.md, from isa.def */
 /* --- build.c: the API that code generation uses --- */
 PearlProgram *pearl_program_new(Arena *a, const PearlMachine *m);
 PearlInsn *pearl_emit(PearlProgram *p, PearlOpcode op); /* appended; descs PEARL_NONE, rest zero; valid until the next emit */

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MOST_TERMS = 48, FUEL = 4000, WITNESS_TRIES = 4096, LOOK_BACK = 512 };
+enum { MOST_TERMS = 48, FUEL = 4000, WITNESS_TRIES = 4096, LOOK_BACK = 512, MOST_FACTS = 64 };
 
 /* --- building ---------------------------------------------------------------------------------------- */
 
@@ -321,7 +321,7 @@ static bool with_bound(SymSpace *s, const Sym *coef, const Sym *rest, const Sym 
 static bool with_facts(SymSpace *s, uint32_t atom, const Sym *coef, const Sym *rest, bool lower,
                        uint32_t depth)
 {
-	for (size_t k = s->facts.n; k-- > 0;) {
+	for (size_t k = s->facts.n, n = 0; k-- > 0 && n < MOST_FACTS; n++) {
 		const Sym *c, *r;
 		int64_t v;
 		if (!split(s, s->facts.at[k], atom, &c, &r) || !sym_is_const(c, &v) || v == 0 ||

@@ -417,8 +417,8 @@ static void check_par(Verifier *v, uint32_t at)
 		if (depth == 0 && i->op == I_ENDL) return;
 		if (i->op == I_ENDL || i->op == I_ENDIF) depth--;
 		PearlQueue q = pearl_insn[i->op].queue;
-		bool other =
-			depth == 0 && k != at && (i->op == I_LOOP || i->op == I_IF || (q != Q_S && q != Q_L));
+		bool other = depth == 0 && k != at &&
+		             (i->op == I_LOOP || i->op == I_IF || i->op == I_LDI || (q != Q_S && q != Q_L));
 		if (other) {
 			verify_error(v, "a par loop lies in a par loop beside other work");
 			return;

@@ -219,11 +219,20 @@ static bool rank_is(Verifier *v, const Operand *o, uint32_t rank)
 	return false;
 }
 
-/* The first n dimensions, or all when n is the rank of a. */
+/* b is walked over the dimensions of a: aligned to the last ones, a dimension of 1 repeats. */
 static void same_shape(Verifier *v, const Operand *a, const Operand *b)
 {
-	if (!a->present || !b->present || !rank_is(v, b, a->d->rank)) return;
-	for (uint32_t n = 0; n < a->d->rank; n++) same_dim(v, a, n, b, n);
+	if (!a->present || !b->present) return;
+	if (b->d->rank > a->d->rank) {
+		verify_error(v, "%s has rank %u, more than the %u of %s", quote(v, b), b->d->rank,
+		             a->d->rank, quote(v, a));
+		return;
+	}
+	uint32_t shift = a->d->rank - (uint32_t)b->d->rank;
+	for (uint32_t n = 0; n < b->d->rank; n++) {
+		int64_t one;
+		if (!sym_is_const(b->dim[n], &one) || one != 1) same_dim(v, a, n + shift, b, n);
+	}
 }
 
 static void lies_in(Verifier *v, const Operand *o, uint32_t spaces)
@@ -254,7 +263,7 @@ static void check_matrix(Verifier *v, const Operand o[4])
 		verify_error(v, "`a` is %s and `w` is %s", pearl_dtype[a->d->dtype].name,
 		             pearl_dtype[w->d->dtype].name);
 	bool integer = !pearl_dtype[a->d->dtype].is_float;
-	if (integer) has_type(v, a, "i8");
+	if (integer && strcmp(pearl_dtype[a->d->dtype].name, "u8") != 0) has_type(v, a, "i8");
 	has_type(v, c, integer ? "i32" : "f32");
 	verify_holds(v, sym_add(&v->s, sym_const(&v->s, v->p->machine.array_cols), c->dim[2], -1),
 	             "`c` may be wider than the %lld columns of the matrix unit",
@@ -268,10 +277,7 @@ static void check_drain(Verifier *v, const PearlInsn *i, const Operand o[4])
 	lies_in(v, &o[2], IN_SPM);
 	lies_in(v, &o[3], IN_SPM);
 	same_shape(v, &o[0], &o[1]);
-	if (o[2].present && o[2].d->rank == 1)
-		same_dim(v, &o[0], o[0].d->rank - 1u, &o[2], 0);
-	else
-		same_shape(v, &o[0], &o[2]);
+	same_shape(v, &o[0], &o[2]);
 	same_shape(v, &o[0], &o[3]);
 	has_type(v, &o[2], "f32");
 	if (pearl_func[i->field[F_DRAIN_act]].arity != 1)
@@ -307,8 +313,9 @@ static void check_reduction(Verifier *v, const PearlInsn *i, const Operand o[4])
 	if (!o[2].present) return;
 	same_shape(v, &o[0], &o[2]);
 	has_type(v, &o[2], "i32");
-	if (axes != 1 || i->field[F_VEC_func] != VF_MAX || i->field[F_VEC_accumulate])
-		verify_error(v, "a position is known of one max along one dimension");
+	bool extreme = i->field[F_VEC_func] == VF_MAX || i->field[F_VEC_func] == VF_MIN;
+	if (!extreme || i->field[F_VEC_accumulate])
+		verify_error(v, "a position is known of one max or min that starts anew");
 }
 
 static void check_ordering(Verifier *v, const PearlInsn *i, const Operand o[4])

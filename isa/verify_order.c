@@ -194,13 +194,14 @@ static bool replaces(Order *o, const Access *a)
 const Access *order_access(Order *o, Arena *scratch, const Access *a)
 {
 	const Clock *known = &o->known[a->queue];
+	o->tests += o->recent.n;
 	for (uint32_t k = 0; k < o->recent.n; k++) {
 		const Access *b = &o->recent.at[k];
 		if (b->queue == a->queue || (!a->writes && !b->writes) || b->box.space != a->box.space)
 			continue;
 		if (b->box.end <= a->box.low || a->box.end <= b->box.low || b->step <= known->at[b->queue])
 			continue;
-		o->tests++;
+		o->tests += 20;
 		if (box_overlap(scratch, &a->box, &b->box)) return b;
 	}
 	if (replaces(o, a)) return NULL;

@@ -14,14 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	LINE = 64,
-	MOST_CORES = 8,
-	SAMPLES = 4,
-	MOST_STEPS = 2000000,
-	MOST_TESTS = 4000000,
-	MOST_SHARED = 60000
-};
+enum { LINE = 64, MOST_CORES = 8, SAMPLES = 4, MOST_WORK = 200000000, MOST_SHARED = 60000 };
 
 typedef struct Frame {
 	int64_t n, tile, count, pass;
@@ -60,8 +53,15 @@ typedef struct Trace {
 	VEC(Access) shared;  /* HBM and GSM, of all cores so far; begin[c]: where a core's begin */
 	size_t begin[MOST_CORES + 1];
 	bool failed, full; /* full: the budget is used up, what was run is all that is checked */
-	uint64_t steps;
+	uint64_t work;     /* so far, about a nanosecond each */
 } Trace;
+
+/* When too much was spent, what was run is all that is checked. */
+static void spend(Trace *t, uint64_t work)
+{
+	t->work += work;
+	if (t->work > MOST_WORK) t->full = true;
+}
 
 /* --- messages ------------------------------------------------------------------------------------------ */
 
@@ -125,10 +125,11 @@ static bool lines_marked(const uint8_t *bits, int64_t low, int64_t end)
 }
 
 /* Each run of the box; false as soon as one was never written. */
-static bool visit_runs(const Box *b, uint8_t *bits, bool mark)
+static bool visit_runs(Trace *t, const Box *b, uint8_t *bits, bool mark)
 {
 	int64_t index[PEARL_RANK] = {0}, at = b->low;
 	for (uint32_t runs = 0; runs < 65536; runs++) { /* beyond that, what was seen must do */
+		t->work += 2 + (uint64_t)b->element / LINE;
 		if (mark)
 			mark_lines(bits, at, at + b->element);
 		else if (!lines_marked(bits, at, at + b->element))
@@ -148,7 +149,7 @@ static bool visit_runs(const Box *b, uint8_t *bits, bool mark)
 static void local_memory(Trace *t, const Access *a, bool reads)
 {
 	uint8_t *bits = t->written[a->box.space == SPACE_ACC];
-	if (reads && !visit_runs(&a->box, bits, false)) {
+	if (reads && !visit_runs(t, &a->box, bits, false)) {
 		const char *text = arena_printf(
 			t->scratch, "%s reads bytes %lld..%lld of %s, not all of which were written",
 			operand_name(t, a), (long long)a->box.low, (long long)a->box.end,
@@ -157,7 +158,7 @@ static void local_memory(Trace *t, const Access *a, bool reads)
 		return;
 	}
 	if (!a->writes) return;
-	visit_runs(&a->box, bits, true);
+	visit_runs(t, &a->box, bits, true);
 	/* between this pass and the one before, passes may have been left out */
 	Extent *x = &t->last_write[a->insn * 4 + a->operand];
 	int64_t low = x->any && x->low < a->box.low ? x->low : a->box.low,
@@ -234,6 +235,8 @@ static void touch(Trace *t, const PearlInsn *i, uint32_t k, bool reads, bool wri
 		return; /* nobody can be in its way */
 	if (local) local_memory(t, &a, reads);
 	const Access *other = t->failed ? NULL : order_access(&t->order, t->scratch, &a);
+	spend(t, t->order.tests);
+	t->order.tests = 0;
 	if (other) refuse_race(t, &a, other);
 	if (!local && t->shared.n < MOST_SHARED) vec_push(t->arena, &t->shared, a);
 }
@@ -366,6 +369,7 @@ static void run_passes(Trace *t, uint32_t at, int64_t first, int64_t by, int64_t
 	int64_t total = first < end ? (end - first - 1) / by + 1 : 0, round;
 	for (int64_t k = 0; k < total && !t->failed && !t->full; k++) {
 		f->pass = first + k * by;
+		spend(t, 4);
 		run(t, at + 1, t->match[at]);
 		if (k != head - 1 || total - tail <= head) continue;
 		rings_of(t, &round);
@@ -379,8 +383,10 @@ static void run_par(Trace *t, uint32_t at)
 	Frame *f = &t->frame[t->depth - 1];
 	int64_t cores = t->p->machine.cores, begin = t->turn;
 	if (t->holds_loop[at]) {
-		for (f->pass = 0; f->pass < f->count && !t->failed && !t->full; f->pass++)
+		for (f->pass = 0; f->pass < f->count && !t->failed && !t->full; f->pass++) {
+			spend(t, 4);
 			run(t, at + 1, t->match[at]);
+		}
 		return;
 	}
 	t->turn += f->count;
@@ -388,6 +394,7 @@ static void run_par(Trace *t, uint32_t at)
 	for (int64_t k = (t->core - begin % cores + cores) % cores;
 	     k < f->count && !t->failed && !t->full; k += cores) {
 		int64_t own = (begin + k) / cores;
+		spend(t, 4);
 		f->pass = k;
 		if (own < t->skip_from || own >= t->skip_to) run(t, at + 1, t->match[at]);
 	}
@@ -484,7 +491,7 @@ static void run(Trace *t, uint32_t from, uint32_t to)
 {
 	for (uint32_t pc = from; pc < to && !t->failed && !t->full; pc++) {
 		const PearlInsn *i = &t->p->code.at[pc];
-		if (++t->steps > MOST_STEPS || t->order.tests > MOST_TESTS) t->full = true;
+		spend(t, 20);
 		if (i->op == I_LOOP) {
 			run_loop(t, pc);
 			pc = t->match[pc];
@@ -525,13 +532,13 @@ static void compare_cores(Trace *t, const uint32_t *number)
 	for (size_t k = 0; k < n; k++) list[k] = &t->shared.at[k];
 	if (n) qsort(list, n, sizeof *list, by_place);
 	for (size_t k = 0; k < n && !t->failed; k++)
-		for (size_t m = k + 1; m < n && t->order.tests < MOST_TESTS; m++) {
+		for (size_t m = k + 1; m < n && !t->full; m++) {
 			const Access *a = list[k], *b = list[m];
 			if (a->epoch != b->epoch || a->box.space != b->box.space || b->box.low >= a->box.end)
 				break;
 			uint32_t ca = core_of(t, a), cb = core_of(t, b);
 			bool chosen_rows = a->box.indexed || b->box.indexed;
-			t->order.tests++;
+			spend(t, 10);
 			if (ca == cb || (!a->writes && !b->writes) || chosen_rows ||
 			    !box_overlap(t->scratch, &a->box, &b->box))
 				continue;
@@ -619,12 +626,10 @@ static void run_core(Trace *t, uint32_t number)
 	t->turn = 0;
 	memset(t->reg, 0, sizeof t->reg);
 	memset(t->slot, 0, sizeof t->slot);
-	for (uint32_t k = 0; k < 2; k++)
-		t->written[k] = NEW_ARRAY(t->arena, uint8_t, bytes[k] / LINE / 8 + 1);
-	t->last_write = NEW_ARRAY(t->arena, Extent, t->p->code.n * 4 + 1);
-	uint64_t tests = t->order.tests;
+	for (uint32_t k = 0; k < 2; k++) memset(t->written[k], 0, (size_t)(bytes[k] / LINE / 8 + 1));
+	memset(t->last_write + e->first * 4, 0, e->count * 4 * sizeof *t->last_write);
+	spend(t, (uint64_t)e->count * 8 + 1000);
 	order_begin(&t->order, t->arena, t->p);
-	t->order.tests = tests;
 	run(t, e->first, e->first + e->count);
 }
 
@@ -653,17 +658,19 @@ bool verify_traces(Diags *d, const PearlProgram *p)
 	int64_t *params = NEW_ARRAY(fixed, int64_t, p->interface->n_param + 1);
 	*t = (Trace){.d = d, .p = p, .arena = fixed, .scratch = scratch, .param = params};
 	match_blocks(t);
+	int64_t lines[2] = {p->machine.spm_bytes / LINE,
+	                    p->machine.acc_rows * p->machine.array_cols * 4 / LINE};
+	for (uint32_t k = 0; k < 2; k++) t->written[k] = NEW_ARRAY(fixed, uint8_t, lines[k] / 8 + 1);
+	t->last_write = NEW_ARRAY(fixed, Extent, p->code.n * 4 + 1);
 	t->arena = arena;
 	uint32_t most = p->interface->n_param ? SAMPLES : 1;
 	for (uint32_t e = 0; e < p->entries.n && !t->failed; e++) {
 		uint64_t seed = 1;
 		t->entry = e;
 		t->sample = 0;
-		for (uint32_t k = 0; k < 64 && t->sample < most && !t->failed; k++) {
+		for (uint32_t k = 0; k < 64 && t->sample < most && !t->failed && !t->full; k++) {
 			if (!sample_params(p, &p->interface->entry[e], k, &seed, params)) continue;
 			ArenaMark mark = arena_mark(arena);
-			t->full = false;
-			t->steps = t->order.tests = 0;
 			memset(&t->shared, 0, sizeof t->shared);
 			run_sample(t);
 			memset(&t->shared, 0, sizeof t->shared);

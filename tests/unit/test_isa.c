@@ -329,3 +329,111 @@ Test(isa, hostile_files)
 	}
 	cr_assert_gt(accepted, 100);
 }
+
+/* --- machines, manual ------------------------------------------------------------------------------------ */
+
+Test(isa, machine_files)
+{
+	static const char *const names[] = {"base", "nano", "edge", "tpu4", "nvdla"};
+	for (uint32_t k = 0; k < COUNT(names); k++) {
+		PearlMachine read, named;
+		const char *path = arena_printf(arena, NACRE_SOURCE_DIR "/machines/%s.machine", names[k]);
+		cr_assert(pearl_machine_read(&diags, arena, path, &read), "%s", path);
+		cr_assert_str_eq(read.name, names[k]);
+		const char *why = pearl_machine_check(arena, &read);
+		cr_assert_null(why, "%s", why);
+		if (!pearl_machine_named(names[k], &named)) continue;
+		for (uint32_t n = 0; n < pearl_machine_keys; n++) {
+			const char *key = pearl_machine_key[n].name;
+			cr_assert_eq(*pearl_machine_field(&read, key), *pearl_machine_field(&named, key), "%s",
+			             key);
+		}
+	}
+}
+
+Test(isa, manual_is_current)
+{
+	const char *why = "";
+	const Source *s = source_from_file(arena, NACRE_SOURCE_DIR "/doc/pearl.md", &why);
+	cr_assert_not_null(s, "%s", why);
+	Text t = text_new(arena);
+	pearl_manual(&t);
+	cr_assert(
+		strstr(s->text, t.at),
+		"the tables of doc/pearl.md are not those of isa.def: put there what `nacre isa` prints");
+}
+
+/* --- the verifier -------------------------------------------------------------------------------------------- */
+
+/* The program with the first `from` replaced. */
+static PearlProgram *changed(const char *from, const char *to)
+{
+	const Source *s = gemm_source();
+	const char *at = strstr(s->text, from);
+	cr_assert_not_null(at, "%s", from);
+	Text t = text_new(arena);
+	text_append(&t, s->text, (size_t)(at - s->text));
+	text_puts(&t, to);
+	text_puts(&t, at + strlen(from));
+	return assemble(t.at, t.n);
+}
+
+Test(isa, verifier_accepts)
+{
+	PearlProgram *p = gemm();
+	bool accepted = pearl_verify(&diags, p);
+	Text t = text_new(arena);
+	diags_render(&diags, &t);
+	cr_assert(accepted, "%s", t.at);
+}
+
+/* One change each; the message must say what is wrong. */
+Test(isa, verifier_refuses)
+{
+	static const struct {
+		const char *from, *to, *says;
+	} cases[] = {
+		/* tokens */
+		{"wait A.f, C.e sig A.e, C.f", "wait A.f, C.e sig A.e", "deadlock"},
+		{"wait A.e sig A.f", "sig A.f", "capacity"},
+		{"wait Y.f sig Y.e", "sig Y.e", "changes its count"},
+		{"m.sync wait wf", "nop", "changes its count"},
+		{"token we M>L 1 of 1", "token we M>L 0 of 1", "deadlock"},
+		/* bounds and rights */
+		{"bytes 131072 read", "bytes 131071 read", "past the 131071 bytes"},
+		{"x[0] dims", "x[4] dims", "past"},
+		{"x[0] dims", "x[-4] dims", "before region"},
+		{"512 - n", "513 - n", NULL}, /* with the range of n: still fits */
+		{"n call 1..512", "n call 1..600", NULL},
+		{"steps [0: 512, 1: 4]", "steps [0: 512, 1: 8]", "past"},
+		{"read+write tensor y", "read tensor y", "is written"},
+		{"chan C M>D ring 2 by 16384 in acc at 0", "chan C M>D ring 2 by 16384 in acc at 245760",
+	     "past"},
+		/* shapes, places, types */
+		{"desc yd f32 Y dims [len0, 64]", "desc yd f32 Y dims [len0, 63]", "differ"},
+		{"desc wm f32", "desc wm bf16", "`a` is f32"},
+		{"d.drain yd+, cd+", "d.drain cd+, yd+", "does not reach"},
+		{"act=relu", "act=add", "takes 2 arguments"},
+		/* values */
+		{"param r0, n", "param r1, n", "not written"},
+		{"ldd d10, ys", "ldd d9, ys", "does not reach"},
+		/* order */
+		{"wait we sig wf", "sig wf", "capacity"},
+		{"chan A L>M ring 2 by 16384", "chan A L>M ring 2 by 16000", "race"},
+		{"loop 128 tile 64 par", "loop 128 tile 64", "race"},
+		{"l.dma wp, ws wait we sig wf", "l.sync wait we sig wf", "not all of which were written"},
+	};
+	for (uint32_t k = 0; k < COUNT(cases); k++) {
+		PearlProgram *p = changed(cases[k].from, cases[k].to);
+		cr_assert_not_null(p, "%s", cases[k].to);
+		Diags d = {.arena = arena};
+		bool accepted = pearl_verify(&d, p);
+		Text t = text_new(arena);
+		diags_render(&d, &t);
+		cr_assert_eq(accepted, cases[k].says == NULL, "%s -> %s: %s", cases[k].from, cases[k].to,
+		             t.n ? t.at : "accepted");
+		if (cases[k].says)
+			cr_assert(strstr(t.at, cases[k].says), "%s -> %s: %s", cases[k].from, cases[k].to,
+			          t.at);
+	}
+}
