@@ -21,7 +21,7 @@ static bool sym_value(void *ctx, const DimSym *s, int64_t *out)
 			*out = b->value;
 			return true;
 		}
-	for (size_t i = 0; i < r->m->params.n; i++)
+	for (size_t i = 0; r->params && i < r->m->params.n; i++) /* none while constants are folded */
 		if (r->m->params.at[i] == s) {
 			*out = r->params[i];
 			return true;
