@@ -79,11 +79,14 @@ static bool prefix_differs(Binder *b, const char *key, const Weight *w)
 	return false;
 }
 
+/* Among the keys that the model does not use. */
 static const char *nearest_key(const Binder *b, const char *key)
 {
 	const char **names = NEW_ARRAY(b->arena, const char *, b->f->n + 1);
-	for (size_t i = 0; i < b->f->n; i++) names[i] = b->f->list[i].name;
-	return nearest_name(key, names, b->f->n);
+	size_t n = 0;
+	for (size_t i = 0; i < b->f->n; i++)
+		if (!b->used[i]) names[n++] = b->f->list[i].name;
+	return nearest_name(key, names, n);
 }
 
 static bool fits_transposed(const HostTensor *want, const HostTensor *have)
@@ -172,7 +175,6 @@ static bool bind_weight(Binder *b, const Weight *w, BoundWeight *out)
 			if (near) diag_help(b->d, m, "the nearest key is '%s'", shown_name(b->arena, near));
 			return true; /* one message for a weight with many keys */
 		}
-		b->used[have - b->f->list] = true;
 		if (!convert(b, w, have, &part[i])) return true;
 	}
 	return true;
@@ -225,6 +227,11 @@ static void check_surplus(Binder *b)
 bool weights_bind(Arena *a, Diags *d, const Module *m, const TensorFile *f, BoundWeight *out)
 {
 	Binder b = {a, d, m, f, NEW_ARRAY(a, bool, f->n + 1), 0};
+	for (size_t i = 0; i < m->weights.n; i++)
+		for (uint32_t k = 0; k < m->weights.at[i].n_keys; k++) {
+			const HostTensor *have = find_alternative(&b, m->weights.at[i].keys[k]);
+			if (have) b.used[have - f->list] = true;
+		}
 	for (size_t i = 0; i < m->weights.n; i++)
 		if (!bind_weight(&b, &m->weights.at[i], &out[i])) return false;
 	if (!b.errors) check_surplus(&b);

@@ -136,6 +136,7 @@ struct File {
 	const Ast *ast;
 	Scope *scope;
 	FileList imports; /* without `as` */
+	VEC(Binding) set; /* dims that --set fixes */
 	bool ready, busy, bad;
 };
 
@@ -315,6 +316,7 @@ bool type_coerce(Build *b, const Ast *type, Item *value, Span at, const char *wh
 bool param_coerce(Build *b, const Ast *type, Item *value, Span at, const char *what);
 Dim file_dim_value(Build *b, FileDim *f, Span at, bool entry); /* NULL after an error */
 DimSym *file_dim_sym(Build *b, FileDim *f, Span at);
+bool file_dim_range(Build *b, FileDim *f, Dim *lo, Dim *hi);
 
 /* --- expr.c, arith.c ------------------------------------------------------------------------------- */
 Item eval(Build *b, const Ast *e);

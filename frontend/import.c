@@ -77,6 +77,9 @@ static void declare_all(Build *b, File *f)
 				         "a dim has a range:  dim %s in 1..64; a constant is written  let",
 				         d->name);
 			declare(b, f, a, d->name, (Item){.kind = ITEM_FILE_DIM, .file_dim = fd}, d->span);
+			Item set;
+			if (f == b->main && setting_apply(b, d->name, NULL, &set))
+				vec_push(b->arena, &f->set, ((Binding){d->name, set, d->span, false}));
 		}
 	}
 }
@@ -114,6 +117,29 @@ static void run_let(Build *b, File *f, const Ast *let)
 		scope_own(f->scope, name->name)->fixed = true;
 	}
 	b->frame = frame.up;
+}
+
+/* `--set S=128` makes a dim of the main file a constant, inside its range. */
+static void fix_dims(Build *b, File *f)
+{
+	for (size_t i = 0; i < f->set.n; i++) {
+		const Binding *s = &f->set.at[i];
+		Binding *k = scope_own(f->scope, s->name);
+		Dim lo, hi;
+		if (s->item.kind != ITEM_INT) {
+			complain(b, s->span, "--set %s: a dim is an integer, not %s", s->name,
+			         item_kind(b, &s->item));
+			continue;
+		}
+		if (!k || k->item.kind != ITEM_FILE_DIM || !file_dim_range(b, k->item.file_dim, &lo, &hi))
+			continue;
+		Dim v = dim_const(b->m->dims, s->item.integer);
+		if (dim_le(NULL, lo, v) != PROOF_YES || dim_le(NULL, v, hi) != PROOF_YES)
+			complain(b, s->span, "--set %s=%s: outside its range %s..%s", s->name,
+			         item_text_of(b, &s->item), dim_text(b->arena, lo), dim_text(b->arena, hi));
+		k->item = s->item;
+		k->fixed = true;
+	}
 }
 
 /* --- imports --------------------------------------------------------------------------------------------- */
@@ -206,6 +232,7 @@ File *file_load(Build *b, const char *name, const Source *source, const Ast *ast
 	declare_all(b, f);
 	for (size_t i = 0; i < ast->list.n; i++)
 		if (ast->list.at[i] && ast->list.at[i]->kind == AST_LET) run_let(b, f, ast->list.at[i]);
+	fix_dims(b, f);
 	f->busy = false;
 	f->ready = true;
 	return f;

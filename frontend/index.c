@@ -394,6 +394,14 @@ Item eval_index(Build *b, const Ast *e)
 			             : bad();
 		}
 	}
+	/* A loop over an array of weights uses their stack, as one over layers does. */
+	Binding *k = e->a->kind == AST_NAME ? scope_find(b->frame->scope, e->a->name) : NULL;
+	bool weights = k && k->item.kind == ITEM_MEMBER && k->item.member->kind == MEMBER_WEIGHT &&
+	               k->item.member->array;
+	if (weights && b->loop && e->list.n && e->list.at[0]->kind != AST_SLICE) {
+		Item i = eval(b, e->list.at[0]);
+		if (i.kind == ITEM_DIM) b->loop->uses_stack = true;
+	}
 	Item x = eval(b, e->a);
 	switch (x.kind) {
 	case ITEM_BAD: return bad();

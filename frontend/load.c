@@ -98,7 +98,8 @@ static void check_settings(const Unit *u, const Ast *model)
 	size_t n = 0;
 	for (size_t i = 0; i < u->ast->list.n; i++) {
 		const Ast *a = u->ast->list.at[i];
-		for (size_t k = 0; a && a->kind == AST_LET && k < a->list.n && n < ROOM; k++)
+		for (size_t k = 0;
+		     a && (a->kind == AST_LET || a->kind == AST_DIM) && k < a->list.n && n < ROOM; k++)
 			names[n++] = a->list.at[k]->name;
 	}
 	for (size_t i = 0; model && i < model->list.n && n < ROOM; i++)
@@ -130,7 +131,10 @@ bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const F
 	}
 	const Ast *model = choose_model(&u, &ok);
 	if (!ok) return false;
-	if (model) out->module = build_model(&u, model);
+	if (model)
+		out->module = build_model(&u, model);
+	else
+		file_load(build_new(&u, ""), "", s, u.ast, span_none()); /* what it declares is checked */
 	check_settings(&u, model);
 	if (d->errors == before) build_tests(&u, out);
 	if (d->errors != before) out->module = NULL;

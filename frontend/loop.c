@@ -493,7 +493,9 @@ void run_for(Build *b, const Ast *s)
 	} else if (n - i < 2) {
 		why = "there is nothing to repeat";
 	}
-	remark(b, s->a->span, "loop over %s: unrolled into %lld turn%s: %s", name,
-	       (long long)(n > i ? n - i : 0), n - i == 1 ? "" : "s", why);
+	uint32_t errors = b->errors;
 	unroll(b, s, NULL, i, n);
+	if (b->errors == errors)
+		remark(b, s->a->span, "loop over %s: unrolled into %lld turn%s: %s", name,
+		       (long long)(n > i ? n - i : 0), n - i == 1 ? "" : "s", why);
 }

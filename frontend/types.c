@@ -55,6 +55,18 @@ static int64_t ellipsis_room(const Ast *type, uint32_t rank)
 
 static bool eval_dim(Build *b, const Ast *e, Dim *out)
 {
+	if (e->kind == AST_NAME && !scope_find(b->frame->scope, e->name)) {
+		Diag *m = complain(b, e->span, "dim `%s` is not declared", e->name);
+		const char *near = scope_nearest(b, b->frame->scope, e->name);
+		if (near)
+			diag_help(b->d, m, "did you mean `%s`?", near);
+		else
+			diag_help(
+				b->d, m,
+				"a dim is declared in the file,  dim %s in 1..64,  or by its def,  def f[%s](..)",
+				e->name, e->name);
+		return false;
+	}
 	Item i = eval(b, e);
 	return need_dim(b, &i, e->span, "a dim", out);
 }
@@ -130,7 +142,7 @@ const char *type_with(Build *b, const Ast *type)
 
 /* --- dims of files --- */
 
-static bool file_dim_range(Build *b, FileDim *f, Dim *lo, Dim *hi)
+bool file_dim_range(Build *b, FileDim *f, Dim *lo, Dim *hi)
 {
 	const Ast *range = f->decl->a;
 	Frame frame = {.up = b->frame, .scope = f->file->scope, .file = f->file};
