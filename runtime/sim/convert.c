@@ -27,7 +27,7 @@ bool element_is_float(uint8_t dtype)
 	return dtype < pearl_dtypes && pearl_dtype[dtype].is_float;
 }
 
-void row_canonical(float *row, int64_t n)
+VECTORISED void row_canonical(float *row, int64_t n)
 {
 	for (int64_t i = 0; i < n; i++) row[i] = row[i] == row[i] ? row[i] : float_of(NAN_BITS);
 }
@@ -40,7 +40,7 @@ static uint16_t bf16_from(float v)
 	return (uint16_t)(v == v ? rounded : 0x7fc0);
 }
 
-static float f16_to(uint16_t h)
+static inline float f16_to(uint16_t h)
 {
 	uint32_t u = (uint32_t)(h & 0x7fff) << 13, exponent = u & 0x0f800000;
 	u += 112u << 23;
@@ -147,7 +147,7 @@ static int32_t clamp_integer(int32_t v, int32_t lo, int32_t hi)
 			}                                                                                      \
 	} while (0)
 
-void row_load(float *to, const uint8_t *from, int64_t step, uint8_t dtype, int64_t n)
+VECTORISED void row_load(float *to, const uint8_t *from, int64_t step, uint8_t dtype, int64_t n)
 {
 	if (step == 0 && n > 1) { /* one element, repeated */
 		row_load(to, from, 4, dtype, 1);
@@ -168,7 +168,7 @@ void row_load(float *to, const uint8_t *from, int64_t step, uint8_t dtype, int64
 	}
 }
 
-void row_store(uint8_t *to, int64_t step, uint8_t dtype, const float *from, int64_t n)
+VECTORISED void row_store(uint8_t *to, int64_t step, uint8_t dtype, const float *from, int64_t n)
 {
 	switch (dtype) {
 	case PDT_F32: STORE_ROW(float, from[i]); break;
@@ -192,7 +192,8 @@ void row_store(uint8_t *to, int64_t step, uint8_t dtype, const float *from, int6
 	}
 }
 
-void row_load_integer(int32_t *to, const uint8_t *from, int64_t step, uint8_t dtype, int64_t n)
+VECTORISED void row_load_integer(int32_t *to, const uint8_t *from, int64_t step, uint8_t dtype,
+                                 int64_t n)
 {
 	switch (dtype) {
 	case PDT_F32: LOAD_ROW(float, clamp_float(x, -2147483648.0f, 2147483648.0f, INT32_MAX)); break;
@@ -222,7 +223,8 @@ static float float_marked(int32_t v)
 	return float_of(u | 1);
 }
 
-void row_store_integer(uint8_t *to, int64_t step, uint8_t dtype, const int32_t *from, int64_t n)
+VECTORISED void row_store_integer(uint8_t *to, int64_t step, uint8_t dtype, const int32_t *from,
+                                  int64_t n)
 {
 	switch (dtype) {
 	case PDT_I32: STORE_ROW(int32_t, from[i]); break;

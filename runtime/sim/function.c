@@ -6,12 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) &&                  \
-	!defined(__clang__)
-#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VECTORISED
-#endif
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE double double_of(uint64_t u)
@@ -32,7 +26,8 @@ INLINE uint64_t double_bits(double v)
 #define POLY(c, x, y)                                                                              \
 	do {                                                                                           \
 		y = (c)[COUNT(c) - 1];                                                                     \
-		for (int poly_i = (int)COUNT(c) - 2; poly_i >= 0; poly_i--) y = y * (x) + (c)[poly_i];     \
+		_Pragma("GCC unroll 24") for (int poly_i = (int)COUNT(c) - 2; poly_i >= 0; poly_i--) y =   \
+			y * (x) + (c)[poly_i];                                                                 \
 	} while (0)
 
 /* 2^x; x is held within what f32 can show, so that the power stays a normal double. */

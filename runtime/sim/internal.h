@@ -5,6 +5,14 @@
 #define NACRE_SIM_INTERNAL_H
 #include "runtime/sim/sim.h"
 
+/* Loops that are compiled several times, for what the host can do; the bits are the same. */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__SANITIZE_ADDRESS__) &&                  \
+	!defined(__clang__)
+#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define VECTORISED
+#endif
+
 /* An operand captured at dispatch. Element (i0..) lies at memory + address + sum i_d * stride[d]. */
 typedef struct SimOperand {
 	uint8_t *memory;                  /* start of its memory; NULL: operand absent */

@@ -133,7 +133,7 @@ static bool panel_in_place(const Gemm *g, int64_t *row)
 	return true;
 }
 
-static void multiply_integer(const Gemm *g, const Panel *p, int32_t *const *c)
+VECTORISED static void multiply_integer(const Gemm *g, const Panel *p, int32_t *const *c)
 {
 	for (int64_t r = 0; r < p->rows; r++) {
 		int32_t sum[PANEL_WIDTH] = {0};

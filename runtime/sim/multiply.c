@@ -32,26 +32,27 @@ static void scalar_rows(const Panel *p, int64_t first, int64_t rows)
 
 #define UNROLL _Pragma("GCC unroll 8")
 
-/* One segment for a block of `rows` (a constant after inlining). */
+/* One segment for a block of `rows` by `wide` vectors (constants after inlining). */
 __attribute__((target("avx512f"), always_inline)) static inline void segment_512(
-	const Panel *p, int64_t first, const int64_t rows, int64_t k, int64_t end, bool fresh)
+	const Panel *p, int64_t first, const int64_t rows, const int64_t wide, int64_t k, int64_t end,
+	bool fresh)
 {
-	__m512 sum[6][4];
+	__m512 sum[8][4];
 	const float *w = p->w + k * p->w_row, *a = p->a + first * p->a_row;
-	UNROLL for (int64_t r = 0; r < rows; r++) UNROLL for (int64_t j = 0; j < 4; j++) sum[r][j] =
+	UNROLL for (int64_t r = 0; r < rows; r++) UNROLL for (int64_t j = 0; j < wide; j++) sum[r][j] =
 		_mm512_setzero_ps();
 	for (int64_t i = k; i < end; i++, w += p->w_row) {
 		__m512 x[4];
-		UNROLL for (int64_t j = 0; j < 4; j++) x[j] = _mm512_loadu_ps(w + 16 * j);
+		UNROLL for (int64_t j = 0; j < wide; j++) x[j] = _mm512_loadu_ps(w + 16 * j);
 		UNROLL for (int64_t r = 0; r < rows; r++)
 		{
 			__m512 one = _mm512_set1_ps(a[r * p->a_row + i]);
-			UNROLL for (int64_t j = 0; j < 4; j++) sum[r][j] =
+			UNROLL for (int64_t j = 0; j < wide; j++) sum[r][j] =
 				_mm512_fmadd_ps(one, x[j], sum[r][j]);
 		}
 	}
 	const __m512 nan = _mm512_castsi512_ps(_mm512_set1_epi32(0x7fc00000));
-	UNROLL for (int64_t r = 0; r < rows; r++) UNROLL for (int64_t j = 0; j < 4; j++)
+	UNROLL for (int64_t r = 0; r < rows; r++) UNROLL for (int64_t j = 0; j < wide; j++)
 	{
 		if (16 * j >= p->n) continue;
 		__mmask16 mask =
@@ -66,22 +67,32 @@ __attribute__((target("avx512f"), always_inline)) static inline void segment_512
 
 __attribute__((target("avx512f"), always_inline)) static inline void rows_512(const Panel *p,
                                                                               int64_t first,
-                                                                              const int64_t rows)
+                                                                              const int64_t rows,
+                                                                              const int64_t wide)
 {
 	bool fresh = !p->keep;
 	for (int64_t tile = 0; tile < p->k; tile += p->depth) {
 		int64_t stop = tile + p->depth < p->k ? tile + p->depth : p->k;
 		for (int64_t k = tile; k < stop; k += p->segment, fresh = false)
-			segment_512(p, first, rows, k, k + p->segment < stop ? k + p->segment : stop, fresh);
+			segment_512(p, first, rows, wide, k, k + p->segment < stop ? k + p->segment : stop,
+			            fresh);
 	}
 }
 
 __attribute__((target("avx512f"))) static void multiply_512(const Panel *p)
 {
 	int64_t r = 0;
-	for (; r + 6 <= p->rows; r += 6) rows_512(p, r, 6);
-	for (; r + 2 <= p->rows; r += 2) rows_512(p, r, 2);
-	if (r < p->rows) rows_512(p, r, 1);
+	if (p->n > 32) {
+		for (; r + 6 <= p->rows; r += 6) rows_512(p, r, 6, 4);
+		for (; r + 2 <= p->rows; r += 2) rows_512(p, r, 2, 4);
+		if (r < p->rows) rows_512(p, r, 1, 4);
+	} else if (p->n > 16) {
+		for (; r + 8 <= p->rows; r += 8) rows_512(p, r, 8, 2);
+		for (; r < p->rows; r++) rows_512(p, r, 1, 2);
+	} else {
+		for (; r + 8 <= p->rows; r += 8) rows_512(p, r, 8, 1);
+		for (; r < p->rows; r++) rows_512(p, r, 1, 1);
+	}
 }
 
 /* The same for 16 columns at once with 8 lanes. */
@@ -147,11 +158,11 @@ void panel_multiply(const Panel *p)
 		return;
 	}
 #if defined(__x86_64__) && defined(__GNUC__)
-	if (p->n >= 4 && __builtin_cpu_supports("avx512f")) {
+	if (__builtin_cpu_supports("avx512f")) {
 		multiply_512(p);
 		return;
 	}
-	if (p->n >= 4 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
 		multiply_256(p);
 		return;
 	}
