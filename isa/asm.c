@@ -32,7 +32,7 @@ static void push(Assembler *s, Words *w, ExprCode code, int64_t value)
 		asm_error(s, "the expression is too long");
 		return;
 	}
-	w->word[w->n++] = (ExprWord){code, 0, value};
+	w->word[w->n++] = (ExprWord){(int32_t)code, 0, value};
 }
 
 static void sum(Assembler *s, Words *w);
