@@ -187,6 +187,17 @@ uint32_t access_mask(const Work *w, const TileAccess *x)
 	return mask;
 }
 
+Dim access_factor(Compiler *c, const Work *w, const TileAccess *x, uint32_t dim, const DimSym *s)
+{
+	Dim factor, rest;
+	DimPool *p = c->p->dims;
+	if (!x->index[dim] || !dim_mentions(x->index[dim], s)) return dim_const(p, 0);
+	if (!dim_linear_in(p, x->index[dim], s, &factor, &rest)) return NULL;
+	for (uint32_t v = 0; v < w->n_space; v++)
+		if (dim_mentions(factor, w->space[v].sym)) return NULL;
+	return factor;
+}
+
 int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym *s)
 {
 	Dim coef, rest;
@@ -227,9 +238,18 @@ Operand operand_of(Compiler *c, const Work *w, const TileAccess *x, const uint32
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		const TileVar *v = &w->space[order[i]];
+		Dim stride = dim_const(c->p->dims, 0);
 		o.dim[i] = v->extent;
-		for (uint32_t d = 0; d < x->obj->rank; d++)
-			o.stride[i] += access_coef(c, x, d, v->sym) * s->stride[d];
+		for (uint32_t d = 0; d < x->obj->rank; d++) {
+			Dim factor = access_factor(c, w, x, d, v->sym);
+			if (!factor) {
+				pearl_fail(c, c->at, "index `%s` of `%s` is not affine in `%s`",
+				           dim_text(c->arena, x->index[d]), x->obj->name, v->sym->name);
+				break;
+			}
+			stride = dim_add(c->p->dims, stride, dim_mulc(c->p->dims, factor, s->stride[d]));
+		}
+		if (!dim_is_const(stride, &o.stride[i])) o.wide[i] = stride;
 	}
 	return o;
 }
@@ -348,10 +368,167 @@ void work_drop(Compiler *c, Work *w, uint32_t v)
 	w->n_space--;
 }
 
+/* --- what is not affine ---------------------------------------------------------------------------------- */
+
+static bool affine_in(Compiler *c, const Work *w, const TileAccess *x, const DimSym *s)
+{
+	for (uint32_t d = 0; d < x->obj->rank; d++)
+		if (x->index[d] && !access_factor(c, w, x, d, s)) return false;
+	return !x->rows || affine_in(c, w, x->rows, s);
+}
+
+/* A constant by which an index divides what mentions s; 0 if there is none. */
+static int64_t divisor_in(Dim d, const DimSym *s)
+{
+	for (uint32_t i = 0; i < dim_terms(d); i++) {
+		DimTerm t = dim_term(d, i);
+		for (uint32_t k = 0; k < t.n; k++) {
+			int64_t by;
+			if (t.atom[k]->kind == ATOM_SYM) continue;
+			if (t.atom[k]->kind == ATOM_FLOORDIV && dim_mentions(t.atom[k]->a, s) &&
+			    dim_is_const(t.atom[k]->b, &by))
+				return by;
+			by = divisor_in(t.atom[k]->a, s);
+			if (by) return by;
+		}
+	}
+	return 0;
+}
+
+/* v becomes by * outer + inner, where an index divides it by `by`. */
+static bool split_variable(Compiler *c, Work *w, const TileAccess *x, uint32_t v)
+{
+	DimPool *p = c->p->dims;
+	int64_t extent, by = 0;
+	for (uint32_t d = 0; d < x->obj->rank && !by; d++)
+		if (x->index[d]) by = divisor_in(x->index[d], w->space[v].sym);
+	if (by < 2 || w->n_space == TILE_SPACE || !dim_is_const(w->space[v].extent, &extent) ||
+	    extent % by || extent <= by)
+		return false;
+	work_maps(c, w);
+	DimSym *old = w->space[v].sym;
+	DimSym *outer =
+		dim_sym_new(p, old->name, SYM_LOOP, dim_const(p, 0), dim_const(p, extent / by - 1), c->at);
+	DimSym *inner =
+		dim_sym_new(p, old->name, SYM_LOOP, dim_const(p, 0), dim_const(p, by - 1), c->at);
+	for (uint32_t k = w->n_space++; k > v + 1; k--) w->space[k] = w->space[k - 1];
+	w->space[v] = (TileVar){outer, dim_const(p, extent / by)};
+	w->space[v + 1] = (TileVar){inner, dim_const(p, by)};
+	work_replace(c, w, old, dim_add(p, dim_mulc(p, dim_sym(p, outer), by), dim_sym(p, inner)));
+	return true;
+}
+
+Chunk loop_over(Compiler *c, Work *w, uint32_t v)
+{
+	if (greatest(c, w->space[v].extent) > 1) return chunk_open(c, w, v, 1);
+	work_drop(c, w, v);
+	return (Chunk){NULL, NULL};
+}
+
+/* The elements of x in a temporary with a dim for each variable that x mentions. */
+static void copy_out_of_order(Compiler *c, const Work *w, TileAccess *x)
+{
+	Work copy = {.n_in = 1, .n_out = 1};
+	TileAccess inside = {0};
+	int64_t cap[TILE_RANK];
+	Chunk open[TILE_SPACE];
+	uint32_t n_open = 0, n = 0;
+	copy.in[0] = *x;
+	for (uint32_t v = 0; v < w->n_space; v++) {
+		if (!access_mentions(x, w->space[v].sym)) continue;
+		cap[n] = greatest(c, w->space[v].extent);
+		inside.index[n] = dim_sym(c->p->dims, w->space[v].sym);
+		copy.space[n++] = w->space[v];
+	}
+	copy.n_space = n;
+	copy.out[0] = inside;
+	copy.out[0].obj = inside.obj = temp_obj(c, SPACE_SPM, access_store(c, x)->dtype, n, cap);
+	/* the loops use variables of their own, which stand for those of w */
+	for (uint32_t v = 0; v < copy.n_space;) {
+		if (affine_in(c, &copy, &copy.in[0], copy.space[v].sym))
+			v++;
+		else
+			open[n_open++] = loop_over(c, &copy, v);
+	}
+	move_in(c, &copy);
+	while (n_open) chunk_close(c, open[--n_open]);
+	*x = inside;
+}
+
+void work_linear(Compiler *c, Work *w, bool may_split, Chunk *open, uint32_t *n_open)
+{
+	for (uint32_t k = 0; k < w->n_in + w->n_out; k++) {
+		bool input = k < w->n_in;
+		TileAccess *x = input ? &w->in[k] : &w->out[k - w->n_in];
+		if (input) *x = access_resolve(c, x);
+		for (uint32_t v = 0; v < w->n_space && !c->failed; v++) {
+			if (affine_in(c, w, x, w->space[v].sym)) continue;
+			if (may_split && split_variable(c, w, x, v)) {
+				k = UINT32_MAX; /* begin again: other accesses may have become affine, or not */
+				break;
+			}
+			if (input) {
+				copy_out_of_order(c, w, x);
+				break;
+			}
+			open[(*n_open)++] = loop_over(c, w, v--);
+		}
+	}
+}
+
 /* --- staging --------------------------------------------------------------------------------------------- */
 
-/* The dense box that x touches: a work that copies it, with out[0] left open; the access of the box
- * in terms of w's variables in *inside. */
+/* A variable of the box: `extent` positions along dim d of what is read. */
+static Dim box_variable(Compiler *c, Work *copy, int64_t *cap, uint32_t *rank, Dim extent)
+{
+	DimPool *p = c->p->dims;
+	if (*rank == TILE_RANK) {
+		pearl_fail(c, c->at, "an access has too many dimensions");
+		(*rank)--;
+	}
+	DimSym *t = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "b%u", *rank)),
+	                        SYM_LOOP, dim_const(p, 0), extent, c->at);
+	copy->space[*rank] = (TileVar){t, extent};
+	cap[*rank] = greatest(c, extent);
+	copy->out[0].index[*rank] = dim_sym(p, t);
+	(*rank)++;
+	return dim_sym(p, t);
+}
+
+/* Whether the positions that index d takes lie so close that the whole range is worth copying: windows
+ * overlap. What may lie outside is always copied as a range, for which there is a fill. */
+static bool box_is_range(Compiler *c, const Work *w, const TileAccess *x, uint32_t d)
+{
+	int64_t range = 1, product = 1, k;
+	for (uint32_t v = 0; v < w->n_space; v++) {
+		Dim factor = access_factor(c, w, x, d, w->space[v].sym);
+		if (!factor || !dim_is_const(factor, &k)) return false;
+		if (!k) continue;
+		int64_t n = greatest(c, w->space[v].extent);
+		range += (n - 1) * (k < 0 ? -k : k);
+		product *= n;
+	}
+	return x->has_else || range < product;
+}
+
+/* A dim for each variable of the list of rows: positions in the list are what the box counts. */
+static void box_rows(Compiler *c, const Work *w, const TileAccess *x, Work *copy,
+                     TileAccess *inside, int64_t *cap, uint32_t *rank)
+{
+	for (uint32_t v = 0; v < w->n_space; v++) {
+		DimSym *s = w->space[v].sym;
+		if (!access_mentions(x->rows, s)) continue;
+		Dim t = box_variable(c, copy, cap, rank, w->space[v].extent);
+		TileAccess *r = NEW(c->arena, TileAccess);
+		*r = *copy->in[0].rows;
+		access_replace(c, r, s, t);
+		copy->in[0].rows = r;
+		inside->index[*rank - 1] = dim_sym(c->p->dims, s);
+	}
+}
+
+/* The box that x touches: a work that copies it, with out[0] left open; the access of the box in terms
+ * of w's variables in *inside. */
 static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, TileAccess *inside,
                    int64_t *cap, uint32_t *rank)
 {
@@ -362,53 +539,43 @@ static void box_of(Compiler *c, const Work *w, const TileAccess *x, Work *copy, 
 	copy->n_in = copy->n_out = 1;
 	copy->in[0] = *x;
 	for (uint32_t d = 0; d < x->obj->rank; d++) {
-		Dim extent = dim_const(p, 1), at = dim_const(p, 0), low = dim_const(p, 0);
-		bool any = false;
-		const TileAccess *from = x;
-		uint32_t fd = d;
 		if (x->rows && d == x->rows_dim) {
-			/* the position in the list of rows is what the box counts; one variable */
-			for (uint32_t v = 0; v < w->n_space; v++)
-				if (access_mentions(x->rows, w->space[v].sym)) {
-					extent = w->space[v].extent;
-					at = dim_sym(p, w->space[v].sym);
-					any = true;
-				}
-		} else {
-			for (uint32_t v = 0; v < w->n_space; v++) {
-				int64_t k = access_coef(c, from, fd, w->space[v].sym);
-				if (!k) continue;
-				any = true;
-				Dim span = dim_addc(p, w->space[v].extent, -1);
-				extent = dim_add(p, extent, dim_mulc(p, span, k < 0 ? -k : k));
-				at = dim_add(p, at, dim_mulc(p, dim_sym(p, w->space[v].sym), k));
-				if (k < 0) low = dim_add(p, low, dim_mulc(p, span, k));
-			}
-			copy->in[0].index[d] = dim_add(p, index_rest(c, w, x, d), low);
+			box_rows(c, w, x, copy, inside, cap, rank);
+			continue;
 		}
-		if (!any) continue;
-		DimSym *t = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "b%u", *rank)),
-		                        SYM_LOOP, dim_const(p, 0), extent, c->at);
-		copy->space[*rank] = (TileVar){t, extent};
-		cap[*rank] = greatest(c, extent);
-		inside->index[*rank] = dim_sub(p, at, low);
-		copy->out[0].index[*rank] = dim_sym(p, t);
-		if (x->rows && d == x->rows_dim) {
-			TileAccess *r = NEW(c->arena, TileAccess);
-			*r = *x->rows;
-			for (uint32_t v = 0; v < w->n_space; v++)
-				access_replace(c, r, w->space[v].sym, dim_sym(p, t));
-			copy->in[0].rows = r;
-		} else
-			copy->in[0].index[d] = dim_add(p, copy->in[0].index[d], dim_sym(p, t));
-		(*rank)++;
+		Dim base = index_rest(c, w, x, d), extent = dim_const(p, 1), at = dim_const(p, 0), low = at;
+		bool range = box_is_range(c, w, x, d), any = false;
+		for (uint32_t v = 0; v < w->n_space; v++) {
+			Dim var = dim_sym(p, w->space[v].sym),
+				factor = access_factor(c, w, x, d, w->space[v].sym);
+			int64_t k = 0;
+			if (!factor) {
+				pearl_fail(c, c->at, "index `%s` of `%s` is not affine",
+				           dim_text(c->arena, x->index[d]), x->obj->name);
+				return;
+			}
+			if (dim_is_const(factor, &k) && !k) continue;
+			if (!range) {
+				Dim t = box_variable(c, copy, cap, rank, w->space[v].extent);
+				inside->index[*rank - 1] = var;
+				base = dim_add(p, base, dim_mul(p, factor, t));
+				continue;
+			}
+			any = true;
+			Dim span = dim_addc(p, w->space[v].extent, -1);
+			extent = dim_add(p, extent, dim_mulc(p, span, k < 0 ? -k : k));
+			at = dim_add(p, at, dim_mulc(p, var, k));
+			if (k < 0) low = dim_add(p, low, dim_mulc(p, span, k));
+		}
+		if (any) {
+			Dim t = box_variable(c, copy, cap, rank, extent);
+			inside->index[*rank - 1] = dim_sub(p, at, low);
+			base = dim_add(p, dim_add(p, base, low), t);
+		}
+		copy->in[0].index[d] = base;
 	}
-	if (*rank == 0) {
-		cap[0] = 1;
-		*rank = 1;
-		DimSym *t = dim_sym_new(p, intern_str(c->p->names, "b"), SYM_LOOP, dim_const(p, 0),
-		                        dim_const(p, 0), c->at);
-		copy->space[0] = (TileVar){t, dim_const(p, 1)};
+	if (!*rank) {
+		box_variable(c, copy, cap, rank, dim_const(p, 1));
 		inside->index[0] = copy->out[0].index[0] = dim_const(p, 0);
 	}
 	copy->n_space = *rank;

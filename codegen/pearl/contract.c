@@ -104,9 +104,16 @@ static int64_t rows_at(uint32_t m, const int64_t *size)
 /* Operand with leading dims of 1 up to `rank` where `got` variables fill the last ones. */
 static void pad_front(Compiler *c, Operand *o, uint32_t at, uint32_t by)
 {
-	for (uint32_t v = o->rank; v-- > at;)
-		o->dim[v + by] = o->dim[v], o->stride[v + by] = o->stride[v];
-	for (uint32_t v = at; v < at + by; v++) o->dim[v] = dim_const(c->p->dims, 1), o->stride[v] = 0;
+	for (uint32_t v = o->rank; v-- > at;) {
+		o->dim[v + by] = o->dim[v];
+		o->stride[v + by] = o->stride[v];
+		o->wide[v + by] = o->wide[v];
+	}
+	for (uint32_t v = at; v < at + by; v++) {
+		o->dim[v] = dim_const(c->p->dims, 1);
+		o->stride[v] = 0;
+		o->wide[v] = NULL;
+	}
 	o->rank += by;
 }
 
@@ -142,9 +149,10 @@ static void gemm(Compiler *c, const Work *w, const TileAccess *acc, bool accumul
 void pearl_lower_contract(Compiler *c, const TileStmt *s)
 {
 	Work w;
+	Chunk open[32];
+	uint32_t n_open = 0;
 	work_of(&w, s);
-	w.in[0] = access_resolve(c, &w.in[0]);
-	w.in[1] = access_resolve(c, &w.in[1]);
+	work_linear(c, &w, true, open, &n_open);
 	Roles r = roles_of(&w);
 	if (r.batch && !r.n) {
 		depthwise(c, &w);
@@ -155,8 +163,6 @@ void pearl_lower_contract(Compiler *c, const TileStmt *s)
 		w.in[0] = w.in[1];
 		w.in[1] = swap;
 	}
-	Chunk open[32];
-	uint32_t n_open = 0;
 	for (uint32_t v = w.n_space; v-- > 0;)
 		if (greatest(c, w.space[v].extent) == 1 && w.n_space > 1) {
 			r = roles_of(&w);

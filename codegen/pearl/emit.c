@@ -298,8 +298,10 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 		set_slot(e, slot, base, slot_bytes, offset);
 	else if (base_dynamic)
 		setd(e, slot, DF_BASE, 0, offset);
-	for (uint32_t d = 0; d < o->rank; d++)
+	for (uint32_t d = 0; d < o->rank; d++) {
 		if (dynamic[d]) setd(e, slot, DF_DIM, d, o->dim[d]);
+		if (o->wide[d]) setd(e, slot, DF_STRIDE, d, o->wide[d]);
+	}
 	for (uint32_t w = 0; w < o->n_window; w++) {
 		if (!dim_is_const(o->window[w].start, NULL)) setd(e, slot, DF_START, w, o->window[w].start);
 		if (!dim_is_const(o->window[w].limit, NULL)) setd(e, slot, DF_LIMIT, w, o->window[w].limit);

@@ -52,7 +52,8 @@ typedef struct Operand {
 	uint32_t rank;
 	Dim dim[PEARL_RANK];
 	int64_t stride[PEARL_RANK];
-	Dim offset; /* bytes; NULL: 0 */
+	Dim wide[PEARL_RANK]; /* a stride that is known at run time only, in bytes; NULL: stride */
+	Dim offset;           /* bytes; NULL: 0 */
 	bool reads, writes;
 	struct {
 		bool on;
@@ -151,6 +152,8 @@ Store *binding_store(Compiler *c, const TileObj *o);
 Binding *binding_of(Compiler *c, const TileObj *o);
 bool access_mentions(const TileAccess *x, const DimSym *s);
 uint32_t access_mask(const Work *w, const TileAccess *x); /* bit v: mentions space variable v */
+/* The factor of s in index `dim` of x; NULL: not affine, or a factor that mentions variables of w. */
+Dim access_factor(Compiler *c, const Work *w, const TileAccess *x, uint32_t dim, const DimSym *s);
 int64_t access_coef(Compiler *c, const TileAccess *x, uint32_t dim, const DimSym *s);
 /* Descriptor operand of access x over the space variables of `order` (n of them), one descriptor dim
  * each; variables that x does not mention get stride 0. */
@@ -169,7 +172,13 @@ typedef struct Chunk {
 	StepList *saved;
 } Chunk;
 Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size);
+/* Variable v becomes a loop (or 0 where its extent is 1) and leaves the space. */
+Chunk loop_over(Compiler *c, Work *w, uint32_t v);
 void chunk_close(Compiler *c, Chunk k);
+/* Makes every access of w affine in its variables: splits variables where indices divide them by a
+ * constant (only if `may_split`), copies what is read otherwise into temporaries, and loops over the
+ * variables of what is stored otherwise; loops are added to open. */
+void work_linear(Compiler *c, Work *w, bool may_split, Chunk *open, uint32_t *n_open);
 void work_drop(Compiler *c, Work *w, uint32_t v); /* v has extent 1 and value 0 */
 Dim work_dim(Compiler *c, const Work *w, Dim d); /* of the statement's variables, in terms of w's */
 void work_of(Work *w, const TileStmt *s);
@@ -210,6 +219,7 @@ void schedule_kernel(Compiler *c, StepList *body);
 /* --- allocate.c, tokens.c --------------------------------------------------------------------------------- */
 bool allocate_kernel(Compiler *c, StepList *body);
 void tokens_kernel(Compiler *c, StepList *body);
+bool tokens_possible(Compiler *c, const StepList *body); /* staged loops keep all dependences */
 PearlQueue insn_queue(const Insn *i);
 /* --- emit.c ------------------------------------------------------------------------------------------------- */
 void emit_kernel(Compiler *c, StepList *body);

@@ -417,7 +417,7 @@ static bool try_kernel(Compiler *c, const TileStep *step, int64_t budget, StepLi
 	c->loop = outer;
 	if (c->failed) return false;
 	schedule_kernel(c, body);
-	return allocate_kernel(c, body);
+	return allocate_kernel(c, body) && tokens_possible(c, body);
 }
 
 static void lower_launch(Compiler *c, const TileStep *step)

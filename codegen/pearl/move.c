@@ -17,12 +17,15 @@ static bool may_leave(Compiler *c, const Work *w, const TileAccess *x, uint32_t 
 	Dim index = x->index[d];
 	/* the furthest elements: every variable at its ends */
 	Dim low = index, high = index;
+	DimPool *p = c->p->dims;
 	for (uint32_t v = 0; v < w->n_space; v++) {
-		int64_t k = access_coef(c, x, d, w->space[v].sym);
-		if (!k) continue;
-		DimPool *p = c->p->dims;
-		Dim zero = dim_mulc(p, dim_sym(p, w->space[v].sym), -k);
-		Dim end = dim_mulc(p, dim_addc(p, w->space[v].extent, -1), k);
+		Dim factor = access_factor(c, w, x, d, w->space[v].sym);
+		int64_t k = 1;
+		if (!factor) return true;
+		if (dim_is_const(factor, &k) && !k) continue;
+		if (!dim_is_const(factor, &k) && least(c, factor) < 0) return true;
+		Dim zero = dim_mul(p, dim_sym(p, w->space[v].sym), dim_mulc(p, factor, -1));
+		Dim end = dim_mul(p, dim_addc(p, w->space[v].extent, -1), factor);
 		low = dim_add(p, low, zero);
 		high = dim_add(p, high, zero);
 		if (k < 0)
@@ -44,6 +47,35 @@ static void reduce_rank(Compiler *c, Work *w, uint32_t rank, Chunk *open, uint32
 	while (w->n_space > rank) open[(*n)++] = chunk_open(c, w, 0, 1);
 }
 
+/* Brings the variable that numbers the rows (w->in[1]) to the front; where there are several, the
+ * others become loops, and where there is none, one of extent 1 is made. */
+static void rows_first(Compiler *c, Work *w, Chunk *open, uint32_t *n_open)
+{
+	uint32_t n = 0, lead = 0;
+	DimPool *p = c->p->dims;
+	for (uint32_t v = 0; v < w->n_space; v++)
+		if (access_mentions(&w->in[1], w->space[v].sym)) n++;
+	if (!n) {
+		Dim zero = dim_const(p, 0);
+		w->space[w->n_space++] =
+			(TileVar){dim_sym_new(p, intern_str(c->p->names, "r"), SYM_LOOP, zero, zero, c->at),
+		              dim_const(p, 1)};
+		lead = w->n_space - 1;
+	}
+	for (uint32_t v = 0; n > 1; n--) {
+		while (!access_mentions(&w->in[1], w->space[v].sym)) v++;
+		open[(*n_open)++] = loop_over(c, w, v);
+	}
+	for (uint32_t v = 0; n && v < w->n_space; v++)
+		if (access_mentions(&w->in[1], w->space[v].sym)) lead = v;
+	TileVar first = w->space[lead];
+	memmove(&w->space[1], &w->space[0], lead * sizeof w->space[0]);
+	w->space[0] = first;
+	for (uint32_t v = w->n_space; v-- > 1 && w->n_space > PEARL_RANK;)
+		if (greatest(c, w->space[v].extent) == 1) work_drop(c, w, v);
+	while (w->n_space > PEARL_RANK) open[(*n_open)++] = loop_over(c, w, 1);
+}
+
 static void move_gather(Compiler *c, Work *w)
 {
 	TileAccess *x = &w->in[0];
@@ -54,17 +86,11 @@ static void move_gather(Compiler *c, Work *w)
 		return;
 	}
 	stage_in(c, w, &rows, DT_I32);
-	Chunk open[TILE_SPACE];
-	uint32_t n_open = 0, lead = 0;
-	for (uint32_t v = 0; v < w->n_space; v++)
-		if (access_mentions(&rows, w->space[v].sym)) lead = v;
-	uint32_t order[TILE_SPACE], n = 0;
-	TileVar first = w->space[lead];
-	memmove(&w->space[1], &w->space[0], lead * sizeof w->space[0]);
-	w->space[0] = first;
-	for (uint32_t v = w->n_space; v-- > 1 && w->n_space > PEARL_RANK;)
-		if (greatest(c, w->space[v].extent) == 1) work_drop(c, w, v);
-	while (w->n_space > PEARL_RANK) open[n_open++] = chunk_open(c, w, 1, 1);
+	w->in[1] = rows;
+	w->n_in = 2;
+	Chunk open[TILE_SPACE + 1];
+	uint32_t n_open = 0, order[TILE_SPACE], n = 0;
+	rows_first(c, w, open, &n_open);
 	for (uint32_t v = 0; v < w->n_space; v++) order[n++] = v;
 	Insn *i = insn_add(c, I_L_GATHER);
 	i->arg[0] = operand_of(c, w, &w->out[0], order, n, false, true);
@@ -73,10 +99,60 @@ static void move_gather(Compiler *c, Work *w)
 	source.index[x->rows_dim] = dim_const(c->p->dims, 0);
 	i->arg[1] = operand_of(c, w, &source, order, n, true, false);
 	i->arg[1].stride[0] = access_store(c, x)->stride[x->rows_dim];
-	i->arg[2] = operand_of(c, w, &rows, order, 1, true, false);
+	i->arg[1].wide[0] = NULL;
+	i->arg[2] = operand_of(c, w, &w->in[1], order, 1, true, false);
 	i->field[F_DMA_fill] = float_bits(0);
 	i->reg[i->n_reg].field = F_DMA_limit;
 	i->reg[i->n_reg++].value = x->obj->dims[x->rows_dim];
+	while (n_open) chunk_close(c, open[--n_open]);
+}
+
+static void move_dma(Compiler *c, Work *w);
+
+static Step *if_open(Compiler *c, TileRel rel, Dim a, Dim b, StepList **saved)
+{
+	Step *n = step_add(c, FORM_IF);
+	n->cond = (TileCond){rel, a, b};
+	*saved = c->list;
+	c->list = &n->body;
+	return n;
+}
+
+/* A dim that may be left and has no window: position by position, first filled, then copied where the
+ * position lies inside. */
+static void move_guarded(Compiler *c, Work *w, uint32_t d)
+{
+	DimPool *p = c->p->dims;
+	TileAccess *x = &w->in[0];
+	Chunk open[TILE_SPACE];
+	uint32_t n_open = 0, order[TILE_SPACE], n = 0;
+	for (uint32_t v = 0; v < w->n_space;) {
+		if (x->index[d] && dim_mentions(x->index[d], w->space[v].sym))
+			open[n_open++] = loop_over(c, w, v);
+		else
+			v++;
+	}
+	reduce_rank(c, w, PEARL_RANK, open, &n_open);
+	for (uint32_t v = 0; v < w->n_space; v++) order[n++] = v;
+	Insn *fill = insn_add(c, I_V_FILL);
+	fill->arg[0] = operand_of(c, w, &w->out[0], order, n, false, true);
+	if (dtype_is_float(fill->arg[0].dtype)) {
+		fill->field[F_VEC_imm] = float_bits(x->else_value);
+	} else {
+		fill->field[F_VEC_use_reg] = 1;
+		fill->reg[fill->n_reg].field = F_VEC_reg;
+		fill->reg[fill->n_reg++].value = dim_const(p, (int64_t)x->else_value);
+	}
+	Dim at = x->index[d], zero = dim_const(p, 0);
+	StepList *outside, *half;
+	size_t facts = c->facts.nonneg.n;
+	if_open(c, REL_LE, zero, at, &outside);
+	if_open(c, REL_LT, at, x->obj->dims[d], &half);
+	vec_push(c->arena, &c->facts.nonneg, at);
+	vec_push(c->arena, &c->facts.nonneg, dim_addc(p, dim_sub(p, x->obj->dims[d], at), -1));
+	move_dma(c, w);
+	c->facts.nonneg.n = facts;
+	c->list = outside;
 	while (n_open) chunk_close(c, open[--n_open]);
 }
 
@@ -106,11 +182,18 @@ static void move_dma(Compiler *c, Work *w)
 				return;
 			}
 		}
+	for (uint32_t d = 0, count = 0; d < x->obj->rank; d++) {
+		count += leaves[d];
+		if (count < 3) continue;
+		move_guarded(c, w, d);
+		return;
+	}
 	Chunk open[TILE_SPACE];
 	uint32_t n_open = 0, fixed = 0;
 	for (uint32_t d = 0; d < x->obj->rank; d++) {
 		bool any = false;
-		for (uint32_t v = 0; v < w->n_space; v++) any |= access_coef(c, x, d, w->space[v].sym) != 0;
+		for (uint32_t v = 0; v < w->n_space; v++)
+			any |= x->index[d] && dim_mentions(x->index[d], w->space[v].sym);
 		if (leaves[d] && !any) fixed++;
 	}
 	reduce_rank(c, w, PEARL_RANK - fixed, open, &n_open);
@@ -197,15 +280,7 @@ void store_out(Compiler *c, const Work *in, TileAccess from, const TileAccess *t
 		stage_in(c, &w, &rows, DT_I32);
 		w.in[1] = rows;
 		w.n_in = 2;
-		uint32_t lead = 0;
-		for (uint32_t v = 0; v < w.n_space; v++)
-			if (access_mentions(&rows, w.space[v].sym)) lead = v;
-		TileVar first = w.space[lead];
-		memmove(&w.space[1], &w.space[0], lead * sizeof w.space[0]);
-		w.space[0] = first;
-		for (uint32_t v = w.n_space; v-- > 1 && w.n_space > PEARL_RANK;)
-			if (greatest(c, w.space[v].extent) == 1) work_drop(c, &w, v);
-		while (w.n_space > PEARL_RANK) open[n_open++] = chunk_open(c, &w, 1, 1);
+		rows_first(c, &w, open, &n_open);
 	} else
 		reduce_rank(c, &w, PEARL_RANK, open, &n_open);
 	uint32_t order[TILE_SPACE], n = 0;
@@ -219,6 +294,7 @@ void store_out(Compiler *c, const Work *in, TileAccess from, const TileAccess *t
 	i->field[F_DMA_add] = add;
 	if (scatter) {
 		i->arg[0].stride[0] = access_store(c, &target)->stride[to->rows_dim];
+		i->arg[0].wide[0] = NULL;
 		i->arg[2] = operand_of(c, &w, &w.in[1], order, 1, true, false);
 		i->reg[i->n_reg].field = F_DMA_limit;
 		i->reg[i->n_reg++].value = target.obj->dims[to->rows_dim];
@@ -263,7 +339,10 @@ void pearl_lower_bring(Compiler *c, const TileStmt *s)
 	}
 	b->store->touched = true;
 	Work w;
+	Chunk open[TILE_SPACE];
+	uint32_t n_open = 0;
 	work_of(&w, s);
+	work_linear(c, &w, true, open, &n_open);
 	if (b->store->space == SPACE_GSM && !c->par_depth) {
 		/* every core brings its share; the others see it after a barrier */
 		int64_t rows = greatest(c, w.space[0].extent),
@@ -276,4 +355,5 @@ void pearl_lower_bring(Compiler *c, const TileStmt *s)
 		return;
 	}
 	move_in(c, &w);
+	while (n_open) chunk_close(c, open[--n_open]);
 }

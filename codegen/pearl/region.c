@@ -132,6 +132,48 @@ static RegionValue vector_binary(RegionCtx *x, PearlFunc f, RegionValue a, Regio
 	return y;
 }
 
+static RegionValue vector_dim(RegionCtx *x, Dim d);
+
+static Dim atom_dim(DimPool *p, const DimAtom *a)
+{
+	switch (a->kind) {
+	case ATOM_SYM: return dim_sym(p, a->sym);
+	case ATOM_FLOORDIV: return dim_floordiv(p, a->a, a->b);
+	case ATOM_MIN: return dim_min(p, a->a, a->b);
+	case ATOM_MAX: return dim_max(p, a->a, a->b);
+	}
+	return NULL;
+}
+
+/* coef * atoms: what has no space variable in one scalar, then factor by factor. */
+static RegionValue vector_product(RegionCtx *x, DimTerm t)
+{
+	Compiler *c = x->c;
+	DimPool *p = c->p->dims;
+	Dim scalar = dim_const(p, t.coef);
+	RegionValue y = {0};
+	bool any = false;
+	for (uint32_t k = 0; k < t.n; k++) {
+		const DimAtom *a = t.atom[k];
+		Dim factor = atom_dim(p, a);
+		if (!dim_mask(x->w, factor)) {
+			scalar = dim_mul(p, scalar, factor);
+			continue;
+		}
+		PearlFunc f = a->kind == ATOM_FLOORDIV ? VF_FLOORDIV
+		              : a->kind == ATOM_MIN    ? VF_MIN
+		                                       : VF_MAX;
+		RegionValue v = a->kind == ATOM_SYM
+		                    ? vector_dim(x, factor)
+		                    : vector_binary(x, f, vector_dim(x, a->a), vector_dim(x, a->b), DT_I32);
+		y = any ? vector_binary(x, VF_MUL, y, v, DT_I32) : v;
+		any = true;
+	}
+	int64_t one;
+	if (dim_is_const(scalar, &one) && one == 1) return y;
+	return vector_binary(x, VF_MUL, y, reg_value(c, scalar), DT_I32);
+}
+
 /* An index expression over the space, as i32. */
 static RegionValue vector_dim(RegionCtx *x, Dim d)
 {
@@ -139,18 +181,11 @@ static RegionValue vector_dim(RegionCtx *x, Dim d)
 	uint32_t mask = dim_mask(x->w, d);
 	if (!mask) return reg_value(c, d);
 	DimTerm only = dim_terms(d) == 1 ? dim_term(d, 0) : (DimTerm){0};
-	if (dim_terms(d) == 1 && only.n == 1 && only.atom[0]->kind != ATOM_SYM) {
-		const DimAtom *a = only.atom[0];
-		PearlFunc f = a->kind == ATOM_FLOORDIV ? VF_FLOORDIV
-		              : a->kind == ATOM_MIN    ? VF_MIN
-		                                       : VF_MAX;
-		RegionValue y = vector_binary(x, f, vector_dim(x, a->a), vector_dim(x, a->b), DT_I32);
-		if (only.coef != 1)
-			y = vector_binary(x, VF_MUL, y, reg_value(c, dim_const(c->p->dims, only.coef)), DT_I32);
-		if (dim_constant(d))
-			y = vector_binary(x, VF_ADD, y, reg_value(c, dim_const(c->p->dims, dim_constant(d))),
-			                  DT_I32);
-		return y;
+	if (dim_terms(d) == 1 && (only.n > 1 || only.atom[0]->kind != ATOM_SYM)) {
+		RegionValue y = vector_product(x, only);
+		if (!dim_constant(d)) return y;
+		return vector_binary(x, VF_ADD, y, reg_value(c, dim_const(c->p->dims, dim_constant(d))),
+		                     DT_I32);
 	}
 	for (uint32_t v = 0; v < x->w->n_space; v++) {
 		if (mask != 1u << v) continue;
@@ -184,13 +219,8 @@ static RegionValue vector_dim(RegionCtx *x, Dim d)
 		DimTerm term = dim_term(d, t);
 		Dim one = dim_const(c->p->dims, term.coef);
 		for (uint32_t k = 0; k < term.n; k++) {
-			const DimAtom *a = term.atom[k];
 			DimPool *p = c->p->dims;
-			Dim ad = a->kind == ATOM_SYM        ? dim_sym(p, a->sym)
-			         : a->kind == ATOM_FLOORDIV ? dim_floordiv(p, a->a, a->b)
-			         : a->kind == ATOM_MIN      ? dim_min(p, a->a, a->b)
-			                                    : dim_max(p, a->a, a->b);
-			one = dim_mul(p, one, ad);
+			one = dim_mul(p, one, atom_dim(p, term.atom[k]));
 		}
 		if (!dim_mask(x->w, one)) {
 			scalar = dim_add(c->p->dims, scalar, one);
@@ -368,9 +398,10 @@ static void drop_ones(Compiler *c, Work *w)
 typedef void Leaf(Compiler *c, Work *w, const Region *r);
 static void with_chunks(Compiler *c, Work *w, const Region *r, bool out, uint32_t keep, Leaf *leaf)
 {
-	drop_ones(c, w);
-	Chunk open[24];
+	Chunk open[40];
 	uint32_t n = 0;
+	work_linear(c, w, true, open, &n);
+	drop_ones(c, w);
 	while (w->n_space > PEARL_RANK && n < 20) open[n++] = chunk_open(c, w, 0, 1);
 	for (uint32_t v = 0; v < w->n_space && n < 20 && w->n_space > keep;) {
 		int64_t bytes = region_bytes(c, w, r, out), extent = greatest(c, w->space[v].extent);

@@ -32,11 +32,12 @@ static void touch_insn(Compiler *c, const Insn *i, Touches *out)
 		const Operand *o = &i->arg[k];
 		if (!o->store) continue;
 		const Store *s = o->store->group ? o->store->group : o->store;
+		int64_t align = s->space == SPACE_ACC ? c->m->array_cols * 4 : 128;
 		Touch t = {insn_queue(i),
 		           s->space,
 		           s->region,
 		           s->base,
-		           s->base + round_up(s->bytes, 128) * s->ring,
+		           s->base + round_up(s->bytes, align) * s->ring,
 		           o->writes,
 		           s};
 		if (s->space == SPACE_HBM) t.begin = 0, t.end = INT64_MAX;
@@ -152,21 +153,22 @@ static uint32_t distance(const LoopInfo *loop, const Touch *s, const Touch *t)
 	           : 1;
 }
 
-static bool runs_once(const LoopInfo *l)
+/* A loop of one iteration that itself is entered once. */
+static bool runs_once(const Compiler *c, const LoopInfo *l)
 {
 	int64_t n;
-	return dim_is_const(l->n, &n) && n <= l->tile;
+	return l->outer == c->loop && dim_is_const(l->n, &n) && n <= l->tile;
 }
 
 /* Whether iterations of the loop need no order between s and t: what is fresh in each iteration of a
  * loop further inside is kept in order there, by tokens that live on from one run of that loop to
  * the next; iterations of a par loop touch different parts of memory. */
-static bool settled(const LoopInfo *loop, const Touch *s, const Touch *t)
+static bool settled(const Compiler *c, const LoopInfo *loop, const Touch *s, const Touch *t)
 {
 	if (loop->independent && (s->space == SPACE_HBM || s->space == SPACE_GSM)) return true;
 	if (s->store != t->store) return false;
 	const LoopInfo *home = s->store->home;
-	while (home && home != loop && runs_once(home)) home = home->outer;
+	while (home && home != loop && runs_once(c, home)) home = home->outer;
 	if (home == loop) return false;
 	for (; home; home = home->outer)
 		if (home == loop) return true;
@@ -192,7 +194,7 @@ static void carried(Compiler *c, const LoopInfo *loop, Item *item, uint32_t n, u
 						continue;
 					if (s->region != t->region || s->end <= t->begin || t->end <= s->begin)
 						continue;
-					if (settled(loop, s, t)) continue;
+					if (settled(c, loop, s, t)) continue;
 					uint32_t d = distance(loop, s, t);
 					struct Edge *e = &edge[s->queue][t->queue][d > 8 ? 8 : d];
 					if (!e->on) *e = (struct Edge){true, a, b};
@@ -218,17 +220,12 @@ typedef struct StagedEdge {
 	PearlQueue p, q;
 } StagedEdge;
 
-static void tokens_staged(Compiler *c, StepList *l, const LoopInfo *loop, uint32_t depth)
+typedef VEC(StagedEdge) StagedEdges;
+
+/* The edges of a staged body of n items; false when the schedule does not keep one of them. */
+static bool staged_edges(Compiler *c, const Item *item, uint32_t n, const LoopInfo *loop,
+                         StagedEdges *edge)
 {
-	uint32_t n = 0;
-	for (Step *node = l->first; node; node = node->next) n++;
-	Item *item = NEW_ARRAY(c->arena, Item, n);
-	n = 0;
-	for (Step *node = l->first; node; node = node->next, n++) {
-		item[n].node = node;
-		touch_insn(c, node->insn, &item[n].touch);
-	}
-	VEC(StagedEdge) edge = {0};
 	for (uint32_t b = 0; b < n; b++)
 		for (uint32_t a = 0; a < n; a++)
 			for (uint32_t x = 0; x < item[b].touch.n; x++)
@@ -240,17 +237,55 @@ static void tokens_staged(Compiler *c, StepList *l, const LoopInfo *loop, uint32
 						continue;
 					/* who comes first in an iteration: `serial` is the order before scheduling */
 					const Insn *ib = item[b].node->insn, *ia = item[a].node->insn;
-					int64_t d = ib->serial < ia->serial                          ? 0
-					            : s->store == t->store && s->store->home == loop ? s->store->ring
-					                                                             : 1;
+					int64_t d = 1;
+					if (ib->serial < ia->serial)
+						d = 0;
+					else if (s->store == t->store && s->store->home == loop)
+						d = s->store->ring;
 					StagedEdge e = {b, a, d + ia->stage - ib->stage, s->queue, t->queue};
-					if (e.start < 0 || (e.start == 0 && b > a)) {
-						pearl_fail(c, c->kernel->span,
-						           "the schedule of a staged loop breaks a dependence");
-						return;
-					}
-					vec_push(c->arena, &edge, e);
+					if (e.start < 0 || (e.start == 0 && b > a)) return false;
+					vec_push(c->arena, edge, e);
 				}
+	return true;
+}
+
+static Item *staged_items(Compiler *c, const StepList *l, uint32_t *n)
+{
+	*n = 0;
+	for (Step *node = l->first; node; node = node->next) (*n)++;
+	Item *item = NEW_ARRAY(c->arena, Item, *n);
+	*n = 0;
+	for (Step *node = l->first; node; node = node->next, (*n)++) {
+		item[*n].node = node;
+		touch_insn(c, node->insn, &item[*n].touch);
+	}
+	return item;
+}
+
+bool tokens_possible(Compiler *c, const StepList *l)
+{
+	for (const Step *s = l->first; s; s = s->next) {
+		StagedEdges edge = {0};
+		uint32_t n;
+		if (s->kind == FORM_LOOP && s->loop->scheduled) {
+			const Item *item = staged_items(c, &s->body, &n);
+			if (!staged_edges(c, item, n, s->loop, &edge)) return false;
+		} else if (!tokens_possible(c, &s->body) || !tokens_possible(c, &s->orelse)) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void tokens_staged(Compiler *c, StepList *l, const LoopInfo *loop, uint32_t depth)
+{
+	uint32_t n;
+	Item *item = staged_items(c, l, &n);
+	StagedEdges edge = {0};
+	if (!staged_edges(c, item, n, loop, &edge)) {
+		pearl_fail(c, c->kernel->span, "the schedule of a staged loop breaks a dependence");
+		return;
+	}
 	uint32_t made = 0;
 	for (uint32_t k = 0; k < edge.n; k++) {
 		const StagedEdge *e = &edge.at[k];
@@ -315,7 +350,7 @@ static void tokens_list(Compiler *c, StepList *l, const LoopInfo *loop, uint32_t
 				add_wait(c, &item[j], (PearlQueue)q, t, 0);
 			}
 	}
-	if (loop && !runs_once(loop)) carried(c, loop, item, n, depth);
+	if (loop && !runs_once(c, loop)) carried(c, loop, item, n, depth);
 	rebuild(l, item, n);
 }
 

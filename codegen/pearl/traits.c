@@ -17,7 +17,7 @@ void pearl_target(const PearlMachine *m, Target *out)
 	*out = (Target){.name = "pearl",
 	                .summary = "Pearl, the simulated accelerator of this project",
 	                .pipeline = pipeline};
-	out->traits = (TileTraits){.packs_weights = false,
+	out->traits = (TileTraits){.packs_weights = true,
 	                           .mr = (uint32_t)rows,
 	                           .nr = (uint32_t)m->array_cols,
 	                           .mb = (uint32_t)rows,

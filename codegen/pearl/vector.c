@@ -79,8 +79,9 @@ void pearl_lower_reduce(Compiler *c, const TileStmt *s)
 	                                              [RED_ARGMAX] = VF_MAX};
 	Work w;
 	work_of(&w, s);
-	Chunk open[24];
+	Chunk open[40];
 	uint32_t n = 0;
+	work_linear(c, &w, s->reduce != RED_ARGMAX, open, &n);
 	uint32_t lead = order_first(&w, access_mask(&w, &w.out[0]));
 	for (uint32_t v = 0; v < lead;) { /* cut the kept variables */
 		int64_t bytes = space_bytes(c, &w), extent = greatest(c, w.space[v].extent);
@@ -174,7 +175,10 @@ void pearl_lower_reduce(Compiler *c, const TileStmt *s)
 void pearl_lower_ordered(Compiler *c, const TileStmt *s)
 {
 	Work w;
+	Chunk open[24];
+	uint32_t n = 0;
 	work_of(&w, s);
+	work_linear(c, &w, false, open, &n);
 	const DimSym *axis = s->space[s->axis].sym;
 	const DimSym *k = s->op == TILE_TOPK ? s->space[s->n_space - 1].sym : NULL;
 	/* rows first, the axis last; topk's k beside it */
@@ -185,9 +189,7 @@ void pearl_lower_ordered(Compiler *c, const TileStmt *s)
 	uint32_t lead = order_first(&w, rows);
 	w.space[lead] = axis_var;
 	if (k) w.space[lead + 1] = k_var;
-	Chunk open[8];
-	uint32_t n = 0;
-	while (lead + 1 > PEARL_RANK - 1 && n < 8) open[n++] = chunk_open(c, &w, 0, 1), lead--;
+	while (lead + 1 > PEARL_RANK - 1 && n < 20) open[n++] = chunk_open(c, &w, 0, 1), lead--;
 	if (lead && space_bytes(c, &w) > c->spm_budget) {
 		int64_t extent = greatest(c, w.space[0].extent),
 				size = extent * c->spm_budget / space_bytes(c, &w);
