@@ -125,11 +125,11 @@ static bool panel_in_place(const Gemm *g, int64_t *row)
 	int64_t words = 4;
 	if (w->dtype != PDT_F32 || w->space != SPACE_SPM || (g->n > 1 && w->stride[3] != words))
 		return false;
-	*row = w->dim[2] > 1 ? w->stride[2] : w->stride[1];
-	if (w->dim[1] > 1 && w->stride[1] != *row * w->dim[2]) return false;
-	if (*row < 0 || *row % words || w->address % words || (w->dim[0] > 1 && w->stride[0] % words))
+	int64_t step = w->dim[2] > 1 ? w->stride[2] : w->stride[1];
+	if (w->dim[1] > 1 && w->stride[1] != step * w->dim[2]) return false;
+	if (step < 0 || step % words || w->address % words || (w->dim[0] > 1 && w->stride[0] % words))
 		return false;
-	*row /= words;
+	*row = step / words; /* only now: the caller keeps its own otherwise */
 	return true;
 }
 
