@@ -305,7 +305,8 @@ static void token(Assembler *s)
 	PearlQueue to = asm_queue(s);
 	int64_t initial = asm_int(s, 0, 255, "the initial count");
 	asm_expect(s, "of");
-	add_token(s, name, from, to, initial, asm_int(s, 1, 255, "the capacity"));
+	add_token(s, name, from, to, initial,
+	          asm_int(s, initial > 1 ? initial : 1, 255, "the capacity"));
 }
 
 /* chan NAME L>M ring R by BYTES in REGION at BASE [full n] [empty n] */

@@ -1,3 +1,19 @@
+; RUN: %nacre asm %s -o %t.pearl
+; RUN: %nacre disasm %t.pearl > %t.pasm
+; RUN: %nacre asm %t.pasm -o %t.again.pearl
+; RUN: cmp %t.pearl %t.again.pearl
+; RUN: %nacre verify %t.pearl | %FileCheck %s
+; RUN: %FileCheck --check-prefix=TEXT %s < %t.pasm
+; CHECK: {{.*}}safe: 24 instructions, 1 entries
+; TEXT: machine base cores=4
+; TEXT: param n call 1..512
+; TEXT: token A.f L>M 0 of 2
+; TEXT: desc am f32 spm[0] dims [1, 1*len0, 1, 1, 64] strides [0, 256, 0, 0, 4] ring 2 by 16384
+; TEXT: loop 128 tile 64 par {
+; TEXT:   loop r0 tile 64 {
+; TEXT:     m.gemm d6+, d2+, d5 wait A.f, C.e sig A.e, C.f
+; TEXT-NEXT: d.drain d8+, d7+ act=relu scale=0.5 wait C.f, Y.e sig C.e, Y.f
+
 ; A GEMM of n x 64 by 64 x 128 with its bias, by hand: weights and rows through rings.
 pearl 1
 machine base cores=4
