@@ -192,7 +192,9 @@ static void claim_epilogue(Former *f, Node *anchor)
 	const char *class = anchor_class(anchor);
 	bool elementwise =
 		strcmp(class, "contraction") == 0 || strcmp(class, "conv") == 0 || anchor->op == OP_REDUCE;
-	bool movement = elementwise || strcmp(class, "rows") == 0 || strcmp(class, "attention") == 0;
+	bool reshape = strcmp(class, "concat") == 0; /* nothing else after it */
+	bool movement =
+		elementwise || strcmp(class, "rows") == 0 || strcmp(class, "attention") == 0 || reshape;
 	Node *root = anchor;
 	bool moved = false;
 	for (;;) {
@@ -207,7 +209,7 @@ static void claim_epilogue(Former *f, Node *anchor)
 			if (!elementwise || moved || !same_shape(u, root)) break;
 		} else if (u->op == OP_RESHAPE || u->op == OP_TRANSPOSE) {
 			/* only worth it when the moved value must exist anyway */
-			if (!movement || u->mark != MATERIAL) break;
+			if (!movement || u->mark != MATERIAL || (reshape && u->op != OP_RESHAPE)) break;
 			moved = true;
 		} else {
 			break;

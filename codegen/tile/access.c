@@ -178,6 +178,42 @@ static TileObj *formal_of(Kernel *k, const Node *arg)
 	return f;
 }
 
+bool reshape_divides(const Build *b, const Node *n, bool back)
+{
+	const Type *from = back ? &n->type : &n->in[0]->type;
+	const Type *to = back ? &n->in[0]->type : &n->type;
+	uint32_t i = 0, k = 0;
+	while (i < from->rank || k < to->rank) {
+		uint32_t first = i, large = 0;
+		type_run(b->m->dims, from, to, &i, &k);
+		for (uint32_t d = first; d < i; d++) large += !is_one(from->dim[d]);
+		if (large > 1) return true;
+	}
+	return false;
+}
+
+/* A reshape of what lies dense in memory is the same memory with other dims: a formal of its own
+ * spares the division. NULL: it does not lie so, or nothing is spared. */
+static TileObj *view_of(Kernel *k, const Node *n)
+{
+	Dim dims[MAX_RANK];
+	if (n->in[0]->op != OP_ARG || !reshape_divides(k->b, n, false)) return NULL;
+	uint32_t arg = (uint32_t)node_attr_const(n->in[0], "number")->i;
+	if (k->lead[arg] || k->keep[arg] || k->n_view == COUNT(k->view)) return NULL;
+	TileObj *buf = k->actual[arg].buf;
+	uint32_t rank = memory_dims(k->b, &n->type, 0, dims);
+	for (uint32_t i = 0; i < k->n_view; i++) {
+		bool same = k->view[i].arg == arg && k->view[i].obj->rank == rank;
+		for (uint32_t d = 0; same && d < rank; d++) same = k->view[i].obj->dims[d] == dims[d];
+		if (same) return k->view[i].obj;
+	}
+	TileKind kind = buf->kind == TB_WEIGHT ? TB_WEIGHT : TB_IN;
+	TileObj *f = kernel_formal(k, kind, arena_printf(k->b->m->arena, "v%u", k->n_view),
+	                           n->type.dtype, rank, dims, k->actual[arg]);
+	k->view[k->n_view++] = (struct View){arg, f};
+	return f;
+}
+
 bool is_access(const Node *n)
 {
 	switch (n->op) {
@@ -241,6 +277,16 @@ static int64_t own_dim(const Kernel *k, const Node *arg, uint32_t axis)
 	return (int64_t)axis - k->lead[number] - (axis > last ? last - first : 0);
 }
 
+bool lies_apart(const Kernel *k, const Node *n)
+{
+	while (n->op == OP_TRANSPOSE || n->op == OP_RESHAPE) n = n->in[0];
+	if (n->op != OP_ARG) return false;
+	uint32_t lead = k->lead[node_attr_const(n, "number")->i];
+	for (uint32_t i = lead; i < n->type.rank; i++)
+		if (own_dim(k, n, i) < 0) return false;
+	return true;
+}
+
 bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 {
 	Dim inner[MAX_RANK] = {0};
@@ -260,7 +306,16 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 		memory_index(k->b, &rest, k->keep[node_attr(n, "number")->i], index + lead, out->index);
 		return true;
 	}
-	case OP_RESHAPE:
+	case OP_RESHAPE: {
+		TileObj *view = view_of(k, n);
+		if (view) {
+			*out = (TileAccess){.obj = view};
+			memory_index(k->b, &n->type, 0, index, out->index);
+			return true;
+		}
+		moved_index(k->b, n, index, inner);
+		return access_value(k, n->in[0], inner, out);
+	}
 	case OP_TRANSPOSE:
 	case OP_BROADCAST:
 	case OP_SLICE: moved_index(k->b, n, index, inner); return access_value(k, n->in[0], inner, out);
@@ -440,7 +495,7 @@ void region_end(RegionMaker *r, uint32_t n_out, const uint16_t *out)
 
 bool result_access(Kernel *k, uint32_t r, const Node *n, const Dim *index, TileAccess *out)
 {
-	Node *root = k->g->results.at[r];
+	Node *root = k->root[r];
 	/* the movements between n's shape and the root, outermost last */
 	Node *path[8];
 	uint32_t steps = 0;

@@ -50,6 +50,7 @@ typedef struct Build {
 	Home **weights, **states;
 	Users *users;     /* of each node of the entry, by id */
 	uint32_t *lead;   /* leading dims that a loop fixes, by id of the node */
+	bool *apart;      /* is it read beyond its edges, so that each dim must show, by id */
 	bool *merge;      /* is it read or written as if its symbolic dims were one, by id */
 	LoopPlan **loops; /* by id */
 	uint32_t ids;
@@ -73,6 +74,12 @@ typedef struct Kernel {
 	uint32_t *keep;   /* for each region argument: dims after those that lie apart in memory */
 	TileObj *out[2];  /* formals of the results */
 	uint32_t out_keep[2];
+	Node *root[2]; /* the results, before reshapes that leave memory as it is */
+	struct View {
+		uint32_t arg;
+		TileObj *obj;
+	} view[8]; /* formals of region arguments seen with other dims */
+	uint32_t n_view;
 	/* values already in places: reading `node` at exactly `index` gives place[at] */
 	struct Bound {
 		const Node *node;
@@ -92,6 +99,10 @@ void memory_index(const Build *b, const Type *t, uint32_t keep, const Dim *index
 /* The last dim of a merged run: index expressions of a reshape. */
 void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *index, Dim *out);
 
+/* Would an index into the operand of a reshape, from one into its result (back: the other way), need
+ * a division? */
+bool reshape_divides(const Build *b, const Node *reshape, bool back);
+
 /* access.c: reading values inside a kernel */
 typedef struct RegionMaker {
 	Kernel *k;
@@ -110,6 +121,8 @@ uint16_t region_cast(RegionMaker *r, DType t, uint16_t a);
 void region_end(RegionMaker *r, uint32_t n_out, const uint16_t *out);
 /* n at index when it is reached by movements only; false (and an error) otherwise. */
 bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out);
+/* Is each dim of n, reached by transposes and reshapes of dims of 1, a dim of its own in memory? */
+bool lies_apart(const Kernel *k, const Node *n);
 bool is_access(const Node *n); /* would access_value succeed */
 void bind(Kernel *k, const Node *n, const Dim *index, uint32_t rank, TileAccess at);
 /* Where the result `r` of the kernel goes when `n`, an operation in it, has `index`: follows the

@@ -96,7 +96,7 @@ static bool strip_open(Conv *v, Strip *s)
 	int64_t ow = dim_most(b, v->out[x]), yb = 1;
 	TileStmt *l = loop(k, &k->k->body, TILE_PAR, "n", dim_c(b, 0), v->batch, 1, false);
 	*s = (Strip){.body = &l->body, .batch = loop_at(b, l)};
-	s->width = reach_most(v, x, ow);
+	s->width = dim_most(b, reach(v, x, v->out[x]));
 	int64_t outer_taps = v->spatial == 3 ? v->size[0] : 1, budget = b->t->near_bytes / 4 / 4;
 	if (v->spatial >= 2) {
 		/* as many rows as keep the strip within a quarter of near memory, about mb positions */
@@ -105,6 +105,8 @@ static bool strip_open(Conv *v, Strip *s)
 		if (yb > dim_most(b, v->out[x - 1])) yb = dim_most(b, v->out[x - 1]);
 		while (yb > 1 && outer_taps * reach_most(v, x - 1, yb) * s->width * v->c > budget) yb--;
 		s->rows = reach_most(v, x - 1, yb);
+		if (!dim_is_const(v->out[x - 1], NULL))
+			s->rows += v->stride[x - 1] - 1; /* as far as bounds tell */
 	} else {
 		s->rows = 1;
 	}
@@ -133,6 +135,39 @@ static bool strip_open(Conv *v, Strip *s)
 	return true;
 }
 
+/* Of three spatial dims the outermost is brought tap by tap, and what lies outside is filled, so that
+ * one access leaves its buffer in two dims at most. */
+static TileBlock *each_tap(Conv *v, Strip *s, int64_t taps, double outside, Dim *tap_at)
+{
+	Kernel *k = v->k;
+	Build *b = k->b;
+	DimPool *p = b->m->dims;
+	uint32_t x = v->spatial - 1;
+	TileStmt *l = loop(k, s->body, TILE_FOR, "z", dim_c(b, 0), dim_c(b, taps), 1, false);
+	*tap_at = loop_at(b, l);
+	Dim at = input_at(v, 0, s->outer, dim_mulc(p, *tap_at, v->dilation[0]));
+	TileStmt *inner = tile_stmt(b->p, &l->body, TILE_IF);
+	inner->cond[inner->n_cond++] = (TileCond){REL_LE, dim_c(b, 0), at};
+	inner->cond[inner->n_cond++] = (TileCond){REL_LT, at, v->in[0]};
+	TileStmt *fill = tile_stmt(b->p, &inner->orelse, TILE_MAP);
+	Dim y = space(k, fill, "y", reach(v, x - 1, s->yn));
+	Dim c = space(k, fill, "x", dim_mulc(p, s->width_now, v->c));
+	fill->out[0] = access_of(s->place, 3, (Dim[]){*tap_at, y, c});
+	fill->n_out = 1;
+	RegionMaker m = region_begin(k, fill);
+	uint16_t value = region_const(&m, s->place->dtype, outside);
+	region_end(&m, 1, &value);
+	return &inner->body;
+}
+
+static bool is_padded(const Conv *v)
+{
+	const Attr *hi = node_attr(v->n, "hi");
+	for (uint32_t i = 0; i < v->spatial; i++)
+		if (v->lo[i] || hi->ints[i]) return true;
+	return false;
+}
+
 /* strip[tap, y, x*C + c] = input, zero (or `outside`) in the padding */
 static bool strip_bring(Conv *v, Strip *s, double outside)
 {
@@ -142,34 +177,26 @@ static bool strip_bring(Conv *v, Strip *s, double outside)
 	uint32_t x = v->spatial - 1;
 	int64_t taps = v->spatial == 3 ? v->size[0] : 1;
 	int64_t cap[3] = {taps, s->rows, s->width * v->c};
+	if (is_padded(v) && !lies_apart(k, v->n->in[0]))
+		return kernel_fail(k, "its input lies with dims of symbolic size merged, and is padded");
 	s->place = place(k, s->body, "strip", v->n->in[0]->type.dtype, LEVEL_NEAR, 3, cap);
-	TileStmt *st = tile_stmt(b->p, s->body, TILE_BRING);
-	Dim zt = space(k, st, "z", dim_c(b, taps)),
-		ys = space(k, st, "y", v->spatial >= 2 ? reach(v, x - 1, s->yn) : dim_c(b, 1));
+	Dim zt = dim_c(b, 0);
+	TileBlock *body = v->spatial == 3 ? each_tap(v, s, taps, outside, &zt) : s->body;
+	TileStmt *st = tile_stmt(b->p, body, TILE_BRING);
+	Dim ys = space(k, st, "y", v->spatial >= 2 ? reach(v, x - 1, s->yn) : dim_c(b, 1));
 	Dim xs = space(k, st, "x", s->width_now), cs = space(k, st, "c", dim_c(b, v->c));
 	Dim index[MAX_RANK];
 	uint32_t at = 0;
 	index[at++] = s->batch;
-	if (v->spatial == 3) index[at++] = input_at(v, 0, s->outer, dim_mulc(p, zt, v->dilation[0]));
+	if (v->spatial == 3) { /* inside, as each_tap has found */
+		Dim z = input_at(v, 0, s->outer, dim_mulc(p, zt, v->dilation[0]));
+		index[at++] = dim_max(p, dim_c(b, 0), dim_min(p, z, dim_addc(p, v->in[0], -1)));
+	}
 	if (v->spatial >= 2) index[at++] = input_at(v, x - 1, s->y, ys);
 	index[at++] = dim_addc(p, xs, -v->lo[x]);
 	index[at++] = cs;
 	st->n_in = st->n_out = 1;
-	/* symbolic spatial dims are merged in memory: padding must be seen in dims of its own */
-	Node *in = v->n->in[0];
-	bool padded = false, symbolic = false;
-	const Attr *hi = node_attr(v->n, "hi");
-	for (uint32_t i = 0; i < v->spatial; i++) {
-		padded |= v->lo[i] || hi->ints[i];
-		symbolic |= !dim_is_const(v->in[i], NULL);
-	}
-	if (padded && symbolic && v->spatial > 1)
-		return kernel_fail(
-			k, "a padded convolution over symbolic spatial dims is not supported by this target");
-	if (padded && symbolic)
-		return kernel_fail(
-			k, "a padded convolution over a symbolic length is not supported by this target");
-	if (!access_value(k, in, index, &st->in[0])) return false;
+	if (!access_value(k, v->n->in[0], index, &st->in[0])) return false;
 	st->in[0].has_else = true;
 	st->in[0].else_value = outside;
 	st->out[0] = access_of(s->place, 3, (Dim[]){zt, ys, dim_add(p, dim_mulc(p, xs, v->c), cs)});
@@ -240,6 +267,7 @@ static bool build_dense(Conv *v, Strip *s)
 	if (run) {
 		Dim dims[3] = {dim_c(b, outer_taps * ytaps), dim_c(b, v->size[x] * v->c), dim_c(b, v->kk)};
 		packed = pack_weight(k, w, PACK_CONV, dims, true);
+		run = packed != NULL; /* a weight that the call computes is read tap by tap */
 	}
 	TileBlock *body = s->body;
 	Dim group = dim_c(b, 0);
@@ -269,20 +297,7 @@ static bool build_dense(Conv *v, Strip *s)
 	if (run) {
 		Dim kc = space(k, c, "kc", dim_c(b, v->size[x] * v->c));
 		c->in[0] = access_of(s->place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v->c), kc)});
-		if (packed) {
-			c->in[1] =
-				access_of(packed, 3, (Dim[]){dim_add(p, dim_mulc(p, z, ytaps), ky), kc, column});
-		} else {
-			/* kc = kx*C + c addresses [kx, C] of a dense weight as one run */
-			Dim index[MAX_RANK];
-			uint32_t at = 0;
-			if (v->spatial == 3) index[at++] = z;
-			if (v->spatial >= 2) index[at++] = ky;
-			index[at++] = dim_floordiv(p, kc, dim_c(b, v->c));
-			index[at++] = dim_mod(p, kc, dim_c(b, v->c));
-			index[at] = column;
-			if (!access_value(k, w, index, &c->in[1])) return false;
-		}
+		c->in[1] = access_of(packed, 3, (Dim[]){dim_add(p, dim_mulc(p, z, ytaps), ky), kc, column});
 	} else {
 		Dim kx = tap(k, c, "kx", v->size[x]), ci = space(k, c, "c", dim_c(b, per)), index[MAX_RANK];
 		uint32_t at = 0;
@@ -357,13 +372,40 @@ bool build_conv(Kernel *k)
 	return depthwise ? build_depthwise(&v, &s) : build_dense(&v, &s);
 }
 
-/* Elements of the window of output o that lie inside dim i. */
-static Dim inside(const Conv *v, uint32_t i, Dim o)
+/* 1 where tap `at` of the window of output o lies inside dim i, else 0. */
+static uint16_t inside(const Conv *v, RegionMaker *m, uint32_t i, Dim o, Dim at)
 {
 	DimPool *p = v->k->b->m->dims;
-	Dim first = dim_addc(p, dim_mulc(p, o, v->stride[i]), -v->lo[i]);
-	Dim end = dim_min(p, dim_addc(p, first, v->size[i]), v->in[i]);
-	return dim_sub(p, end, dim_max(p, first, dim_const(p, 0)));
+	Dim position = dim_add(p, dim_addc(p, dim_mulc(p, o, v->stride[i]), -v->lo[i]), at);
+	uint16_t here = region_dim(m, position);
+	uint16_t low = region_call(m, SC_GE, here, region_const(m, DT_I32, 0), 0);
+	uint16_t high = region_call(m, SC_LT, here, region_dim(m, v->in[i]), 0);
+	uint16_t both = region_call(m, SC_AND, low, high, 0);
+	return region_call(m, SC_SELECT, both, region_const(m, DT_F32, 1), region_const(m, DT_F32, 0));
+}
+
+/* The number of elements inside the window of each output of the tile. */
+static TileObj *count_inside(Conv *v, const Strip *s, const XTile *t, int64_t mr)
+{
+	Kernel *k = v->k;
+	DimPool *p = k->b->m->dims;
+	uint32_t x = v->spatial - 1;
+	TileObj *count = place(k, t->body, "count", DT_F32, LEVEL_NEAR, 1, &mr);
+	TileStmt *r = tile_stmt(k->b->p, t->body, TILE_REDUCE);
+	r->reduce = RED_SUM;
+	Dim i = space(k, r, "i", t->h), z = dim_c(k->b, 0), y = z;
+	if (v->spatial == 3) z = tap(k, r, "kz", v->size[0]);
+	if (v->spatial >= 2) y = tap(k, r, "ky", v->size[x - 1]);
+	Dim kx = tap(k, r, "kx", v->size[x]);
+	r->out[0] = access1(count, i);
+	r->n_out = 1;
+	RegionMaker m = region_begin(k, r);
+	uint16_t one = inside(v, &m, x, dim_add(p, t->x, i), kx);
+	if (v->spatial >= 2)
+		one = region_call(&m, SC_MUL, one, inside(v, &m, x - 1, dim_add(p, s->y, t->y), y), 0);
+	if (v->spatial == 3) one = region_call(&m, SC_MUL, one, inside(v, &m, 0, s->outer, z), 0);
+	region_end(&m, 1, &one);
+	return count;
 }
 
 bool build_pool(Kernel *k)
@@ -400,6 +442,8 @@ bool build_pool(Kernel *k)
 		s.place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v.c), dim_add(p, loop_at(b, cs), j))});
 	uint16_t got = region_access(&m, &a);
 	region_end(&m, 1, &got);
+	bool partial = mean && is_padded(&v) && !node_attr(n, "count_pad")->i;
+	TileObj *count = partial ? count_inside(&v, &s, &t, mr) : NULL;
 	TileStmt *put = tile_stmt(b->p, t.body, TILE_PUT);
 	Dim index[MAX_RANK];
 	i = space(k, put, "i", t.h);
@@ -410,14 +454,9 @@ bool build_pool(Kernel *k)
 	m = region_begin(k, put);
 	a = access2(acc, i, j);
 	got = region_access(&m, &a);
-	bool padded = false;
-	const Attr *hi = node_attr(n, "hi");
-	for (uint32_t q = 0; q < v.spatial; q++) padded |= v.lo[q] || hi->ints[q];
-	if (padded && !node_attr(n, "count_pad")->i) {
-		Dim count = inside(&v, x, ox);
-		if (v.spatial >= 2) count = dim_mul(p, count, inside(&v, x - 1, oy));
-		if (v.spatial == 3) count = dim_mul(p, count, inside(&v, 0, s.outer));
-		got = region_call(&m, SC_DIV, got, region_cast(&m, DT_F32, region_dim(&m, count)), 0);
+	if (partial) {
+		a = access1(count, i);
+		got = region_call(&m, SC_DIV, got, region_access(&m, &a), 0);
 	} else {
 		got = region_call(&m, SC_MUL, got, region_const(&m, DT_F32, 1.0 / (double)full), 0);
 	}

@@ -97,12 +97,14 @@ static uint32_t keep_of_result(const Build *b, const Node *loop, size_t number, 
 	bool carried = number < loop->n_in;
 	uint32_t lead = more ? lead_wanted(b, more) : 0, rank = inner->type.rank + !carried;
 	bool merge = merge_wanted(b, inner) || (more && merge_wanted(b, more));
+	bool apart = apart_wanted(b, inner) || (more && apart_wanted(b, more));
 	for (uint32_t i = 0; i < u.n; i++) {
 		if (u.at[i]->op != OP_GET || node_attr(u.at[i], "number")->i != (int64_t)number) continue;
 		if (lead_wanted(b, u.at[i]) > lead) lead = lead_wanted(b, u.at[i]);
 		merge |= merge_wanted(b, u.at[i]);
+		apart |= apart_wanted(b, u.at[i]);
 	}
-	return keep_for(b, lead, merge, rank);
+	return keep_for(lead, apart || (b->t->apart && !merge), rank);
 }
 
 /* Made when first asked: a kernel before the loop may write the first half. */

@@ -52,7 +52,7 @@ static void nest_space(Kernel *k, const Nest *n, TileStmt *s, const Type *t, Dim
 
 bool build_map(Kernel *k)
 {
-	Node *root = k->g->results.at[0];
+	Node *root = k->root[0];
 	Nest n = nest_open(k, &root->type);
 	TileStmt *s = tile_stmt(k->b->p, n.body, TILE_PUT);
 	Dim index[MAX_RANK] = {0};
@@ -66,10 +66,9 @@ bool build_map(Kernel *k)
 
 bool build_concat(Kernel *k)
 {
-	Node *root = k->g->results.at[0], *n = kernel_anchor(k, OP_CONCAT);
+	Node *n = kernel_anchor(k, OP_CONCAT);
 	int64_t axis = node_attr(n, "axis")->i;
 	Dim first = dim_c(k->b, 0), index[MAX_RANK] = {0};
-	if (root != n) return kernel_fail(k, "a moved concat is not supported");
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		Node *x = n->in[i];
 		Nest nest = nest_open(k, &x->type);
@@ -80,7 +79,7 @@ bool build_concat(Kernel *k)
 		region_end(&r, 1, &v);
 		index[axis] = dim_add(k->b->m->dims, index[axis], first);
 		s->n_out = 1;
-		if (!result_access(k, 0, root, index, &s->out[0])) return false;
+		if (!result_access(k, 0, n, index, &s->out[0])) return false;
 		first = dim_add(k->b->m->dims, first, x->type.dim[axis]);
 	}
 	return true;

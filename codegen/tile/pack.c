@@ -329,7 +329,7 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 	Build *b = k->b;
 	Node *arg = root_argument(w);
 	uint32_t rank = form == PACK_CONV ? 3 : 2;
-	if (!b->t->packs_weights || !arg) return NULL;
+	if (!arg || (form == PACK_MATRIX && !b->t->packs_weights)) return NULL;
 	const TileArg *actual = &k->actual[node_attr(arg, "number")->i];
 	DType t = w->type.dtype;
 	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) || t == DT_I4 ||
@@ -347,8 +347,9 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 		p->buf = tile_buf(b->p, TB_WEIGHT,
 		                  arena_printf(b->m->arena, "%s.panels%u", want.from->name, b->serial++), t,
 		                  want.n_lead + rank, all);
-		p->buf->enc =
-			(Encoding){.kind = ENC_PACK, .nb = b->t->nr, .kg = b->t->kg[t] ? b->t->kg[t] : 1};
+		if (b->t->packs_weights) /* else only the order of the dims changes */
+			p->buf->enc =
+				(Encoding){.kind = ENC_PACK, .nb = b->t->nr, .kg = b->t->kg[t] ? b->t->kg[t] : 1};
 		if (!make_packed(k, w, p, dims)) return NULL;
 		vec_push(b->m->arena, &b->packed, p);
 	}

@@ -59,7 +59,7 @@ static void make_states(Build *b)
 		/* layers of a stack lie apart, so that a launch can name one */
 		while (keep < s->type.rank && dim_is_const(s->type.dim[keep], NULL)) keep++;
 		if (keep == s->type.rank) keep = 0;
-		keep = keep_for(b, keep, false, s->type.rank);
+		keep = keep_for(keep, b->t->apart, s->type.rank);
 		Home *h = NEW(m->arena, Home);
 		*h = home_new(b, TB_STATE, s->name, &s->type, keep, 0, NULL);
 		h->buf->span = s->span;
@@ -258,6 +258,9 @@ static void set_results(Kernel *k, Node *n, const Home *out)
 			t.rank -= lead;
 			k->out_keep[r] = lead < out[r].keep ? out[r].keep - lead : 0;
 		}
+		k->root[r] = n->region->results.at[r];
+		while (k->root[r]->op == OP_RESHAPE && !k->out_keep[r]) k->root[r] = k->root[r]->in[0];
+		if (k->root[r] != n->region->results.at[r]) t = k->root[r]->type;
 		uint32_t rank = memory_dims(k->b, &t, k->out_keep[r], dims);
 		k->out[r] = kernel_formal(k, update ? TB_STATE : TB_OUT, r ? "positions" : "out", t.dtype,
 		                          rank, dims, actual);
@@ -362,14 +365,20 @@ bool merge_wanted(const Build *b, const Node *n)
 	return n->id < b->ids && b->merge[n->id];
 }
 
-uint32_t keep_for(const Build *b, uint32_t lead, bool merge, uint32_t rank)
+bool apart_wanted(const Build *b, const Node *n)
 {
-	return b->t->apart && !merge ? rank : lead;
+	return n->id < b->ids && b->apart[n->id];
+}
+
+uint32_t keep_for(uint32_t lead, bool apart, uint32_t rank)
+{
+	return apart ? rank : lead;
 }
 
 uint32_t keep_of(const Build *b, const Node *n)
 {
-	uint32_t keep = keep_for(b, lead_wanted(b, n), merge_wanted(b, n), n->type.rank);
+	bool apart = apart_wanted(b, n) || (b->t->apart && !merge_wanted(b, n));
+	uint32_t keep = keep_for(lead_wanted(b, n), apart, n->type.rank);
 	/* what the caller sees is either one dense run or has all its dims */
 	return keep && (n->op == OP_PARAM || output_number(b, n) >= 0) ? n->type.rank : keep;
 }
@@ -513,35 +522,22 @@ static void gather_states(Graph *top, Graph *g, Node **first)
 	}
 }
 
-/* Does computing an index into the operand of a reshape from one into its result (or, `back`, the
- * other way) divide by a symbolic dim? */
-static bool divides(const Build *b, const Node *reshape, bool back)
+/* What is read or written through a reshape that would divide indices must lie as one run of memory,
+ * to be seen with other dims. */
+static void note_layout(Build *b, Node *n)
 {
-	const Type *from = back ? &reshape->type : &reshape->in[0]->type,
-			   *to = back ? &reshape->in[0]->type : &reshape->type;
-	uint32_t i = 0, k = 0;
-	while (i < from->rank || k < to->rank) {
-		uint32_t first = i, large = 0;
-		type_run(b->m->dims, from, to, &i, &k);
-		for (uint32_t d = first; d < i; d++) {
-			int64_t size;
-			bool known = dim_is_const(from->dim[d], &size);
-			if (known && size == 1) continue;
-			if (large++ && !known) return true;
-		}
+	for (Node *r = n->region->first; r; r = r->next) {
+		const Node *x = r->op == OP_CONV || r->op == OP_POOL || r->op == OP_PAD ? r->in[0] : NULL;
+		if (r->op == OP_GATHER && node_attr(r, "axis")->i > 0) x = r->in[0];
+		while (x && (x->op == OP_TRANSPOSE || x->op == OP_RESHAPE)) x = x->in[0];
+		if (x && x->op == OP_ARG) b->apart[n->in[node_attr_const(x, "number")->i]->id] = true;
 	}
-	return false;
-}
-
-/* Then what lies there must be one run of memory, where the division goes again. */
-static void note_merges(Build *b, Node *n)
-{
 	for (Node *r = n->region->first; r; r = r->next)
-		if (r->op == OP_RESHAPE && r->in[0]->op == OP_ARG && divides(b, r, false))
+		if (r->op == OP_RESHAPE && r->in[0]->op == OP_ARG && reshape_divides(b, r, false))
 			b->merge[n->in[node_attr(r->in[0], "number")->i]->id] = true;
 	for (const Node *r = n->region->results.at[0]; r->op == OP_RESHAPE || r->op == OP_TRANSPOSE;
 	     r = r->in[0])
-		if (r->op == OP_RESHAPE && divides(b, r, true)) b->merge[n->id] = true;
+		if (r->op == OP_RESHAPE && reshape_divides(b, r, true)) b->merge[n->id] = true;
 }
 
 static void number_nodes(Build *b, Graph *g, uint32_t *next)
@@ -551,7 +547,7 @@ static void number_nodes(Build *b, Graph *g, uint32_t *next)
 		n->mark = (*next)++;
 		if (n->op == OP_LOOP) number_nodes(b, n->region, next);
 		if (n->op != OP_KERNEL) continue;
-		note_merges(b, n);
+		note_layout(b, n);
 		for (uint32_t i = 0; i < n->n_in; i++) {
 			uint32_t lead = lead_of(n->region, i);
 			if (b->lead[n->in[i]->id] < lead) b->lead[n->in[i]->id] = lead;
@@ -576,6 +572,7 @@ static void prepare_entry(Build *b, Entry *e)
 	b->users = NEW_ARRAY(a, Users, b->ids + 1);
 	b->lead = NEW_ARRAY(a, uint32_t, b->ids + 1);
 	b->merge = NEW_ARRAY(a, bool, b->ids + 1);
+	b->apart = NEW_ARRAY(a, bool, b->ids + 1);
 	b->loops = NEW_ARRAY(a, LoopPlan *, b->ids + 1);
 	users_compute(a, e);
 	number_nodes(b, e->graph, &next);

@@ -10,7 +10,8 @@ bool home_equal(const Home *a, const Home *b);
 uint32_t keep_of(const Build *b, const Node *n); /* dims that lie apart in memory */
 uint32_t lead_wanted(const Build *b, const Node *n);
 bool merge_wanted(const Build *b, const Node *n);
-uint32_t keep_for(const Build *b, uint32_t lead, bool merge, uint32_t rank);
+bool apart_wanted(const Build *b, const Node *n);
+uint32_t keep_for(uint32_t lead, bool apart, uint32_t rank);
 Users users_of(const Build *b, const Node *n);
 void build_graph(Build *b, Graph *g);
 void loop_symbol_found(void *found, DimSym *s); /* for dim_visit_syms; found: a bool */
