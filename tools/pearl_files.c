@@ -65,3 +65,10 @@ bool command_verify(Tool *t)
 		json_decref(all);
 	return t->d.errors == 0;
 }
+
+bool command_isa(Tool *t)
+{
+	Text text = text_new(t->arena);
+	pearl_manual(&text);
+	return write_text(t, &text);
+}
