@@ -134,7 +134,7 @@ bool machine_open(Diags *d, const CpuOptions *options, Machine *m)
 	m->round = !m->x86 || avx2;
 	m->lanes = m->avx512 ? 16 : avx2 ? 8 : 4;
 	m->registers = m->avx512 || !m->x86 ? 32 : 16;
-	m->llvm = LLVMCreateTargetMachine(t, m->triple, m->cpu, m->features, LLVMCodeGenLevelDefault,
+	m->llvm = LLVMCreateTargetMachine(t, m->triple, m->cpu, m->features, LLVMCodeGenLevelLess,
 	                                  LLVMRelocPIC, LLVMCodeModelSmall);
 	if (m->llvm) return true;
 	diag_error(d, span_none(), "LLVM cannot generate code for `%s`, CPU `%s`", m->triple, m->cpu);
