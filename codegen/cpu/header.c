@@ -33,6 +33,13 @@ static bool is_reserved(const char *s)
 	return false;
 }
 
+static const char *lower(Arena *a, const char *s)
+{
+	char *copy = arena_strdup(a, s);
+	for (char *c = copy; *c; c++) *c = (char)tolower((unsigned char)*c);
+	return copy;
+}
+
 static char *identifier(Arena *a, const char *name)
 {
 	char *s = arena_printf(a, "%s%s", isdigit((unsigned char)name[0]) || !name[0] ? "_" : "", name);
@@ -68,16 +75,26 @@ static const struct {
 
 /* --- expressions ------------------------------------------------------------------------------ */
 
-/* A size as C; state dims are asked of the session. */
-static const char *expression(Header *h, const ExprWord *x)
+static const char *binary(Header *h, int32_t code, const char *l, const char *r)
 {
 	static const char *const infix[] = {[EXPR_ADD] = "+", [EXPR_SUB] = "-", [EXPR_MUL] = "*"};
 	static const char *const function[] = {[EXPR_FLOORDIV] = "nacre_floordiv",
 	                                       [EXPR_MOD] = "nacre_mod",
 	                                       [EXPR_MIN] = "nacre_min",
 	                                       [EXPR_MAX] = "nacre_max"};
+	if ((code == EXPR_ADD && strcmp(l, "0") == 0) || (code == EXPR_MUL && strcmp(l, "1") == 0))
+		return r;
+	if ((code <= EXPR_SUB && strcmp(r, "0") == 0) || (code == EXPR_MUL && strcmp(r, "1") == 0))
+		return l;
+	if (code <= EXPR_MUL) return arena_printf(h->d->arena, "(%s %s %s)", l, infix[code], r);
+	return arena_printf(h->d->arena, "%s(%s, %s)", function[code], l, r);
+}
+
+/* A size as C; state dims are asked of the session. */
+static const char *expression(Header *h, const ExprWord *x)
+{
 	Arena *a = h->d->arena;
-	const char *stack[EXPR_STACK + 1];
+	const char *stack[EXPR_STACK + 1] = {"0"};
 	int n = 0;
 	for (; x->code != EXPR_END; x++) {
 		if (x->code == EXPR_CONST) {
@@ -89,10 +106,7 @@ static const char *expression(Header *h, const ExprWord *x)
 			                                 h->io->param[x->value].name);
 		} else {
 			n--;
-			const char *l = stack[n - 1], *r = stack[n];
-			stack[n - 1] = x->code == EXPR_ADD || x->code == EXPR_SUB || x->code == EXPR_MUL
-			                   ? arena_printf(a, "(%s %s %s)", l, infix[x->code], r)
-			                   : arena_printf(a, "%s(%s, %s)", function[x->code], l, r);
+			stack[n - 1] = binary(h, x->code, stack[n - 1], stack[n]);
 		}
 	}
 	return stack[0];
@@ -179,12 +193,14 @@ static void write_comment(Header *h, const InterfaceEntry *e)
 	text_printf(t, "\n/* %s(", e->name);
 	for (uint32_t i = 0; i < e->n_in; i++) {
 		const InterfaceTensor *x = &h->io->tensor[e->in[i]];
-		text_printf(t, "%s%s %s[%s]", i ? ", " : "", x->name, types[x->dtype].id + 6, shape(h, x));
+		text_printf(t, "%s%s %s[%s]", i ? ", " : "", x->name,
+		            lower(h->d->arena, types[x->dtype].id + 6), shape(h, x));
 	}
 	text_puts(t, ") -> (");
 	for (uint32_t i = 0; i < e->n_out; i++) {
 		const InterfaceTensor *x = &h->io->tensor[e->out[i]];
-		text_printf(t, "%s%s %s[%s]", i ? ", " : "", x->name, types[x->dtype].id + 6, shape(h, x));
+		text_printf(t, "%s%s %s[%s]", i ? ", " : "", x->name,
+		            lower(h->d->arena, types[x->dtype].id + 6), shape(h, x));
 	}
 	text_puts(t, ") */\n");
 }
@@ -264,7 +280,8 @@ static void write_model(Header *h)
 bool cpu_write_header(Diags *d, const Interface *io, const char *path)
 {
 	Header h = {.d = d, .io = io, .out = text_new(d->arena)};
-	h.prefix = identifier(d->arena, io->model && io->model[0] ? io->model : "model");
+	h.prefix =
+		lower(d->arena, identifier(d->arena, io->model && io->model[0] ? io->model : "model"));
 	h.dim_name = NEW_ARRAY(d->arena, const char *, io->n_param + 1);
 	for (uint32_t i = 0; i < io->n_tensor; i++)
 		if (io->tensor[i].dtype >= COUNT(types)) {
@@ -279,6 +296,6 @@ bool cpu_write_header(Diags *d, const Interface *io, const char *path)
 		file_out_write(f, h.out.at, h.out.n);
 		if (file_out_commit(f, &why)) return true;
 	}
-	diag_error(d, span_none(), "`%s`: %s", path, why);
+	diag_error(d, span_none(), "cannot write '%s': %s", path, why);
 	return false;
 }

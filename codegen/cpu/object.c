@@ -1,5 +1,6 @@
 /* Objects: emitting the module, loading it into this process, writing and linking it. */
 #include "codegen/cpu/object.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <llvm-c/Analysis.h>
 #include <llvm-c/LLJIT.h>
@@ -160,16 +161,19 @@ void cpu_loaded_free(CpuLoaded *l)
 
 /* --- files --- */
 
+static bool cannot_write(Diags *d, const char *path, const char *why)
+{
+	diag_error(d, span_none(), "cannot write '%s': %s", path, why);
+	return false;
+}
+
 bool cpu_write_object(Diags *d, const CpuObject *o, const char *path)
 {
 	const char *why = NULL;
 	FileOut *f = file_out_open(path, &why);
-	if (f) {
-		file_out_write(f, o->bytes, o->size);
-		if (file_out_commit(f, &why)) return true;
-	}
-	diag_error(d, span_none(), "%s: %s", path, why);
-	return false;
+	if (!f) return cannot_write(d, path, why);
+	file_out_write(f, o->bytes, o->size);
+	return file_out_commit(f, &why) || cannot_write(d, path, why);
 }
 
 static bool on_path(const char *program)
@@ -200,47 +204,64 @@ static int run(char *const argv[])
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* A compiler knows where the libraries are, so it is asked before a bare linker. */
+typedef struct Linker {
+	const char *name;
+	bool bare;
+} Linker;
+
+static const Linker *find_linker(void)
+{
+	static const Linker linkers[] = {{"cc", false},  {"clang-19", false}, {"clang", false},
+	                                 {"gcc", false}, {"ld.lld-19", true}, {"ld.lld", true},
+	                                 {"ld", true}};
+	for (size_t i = 0; i < COUNT(linkers); i++)
+		if (on_path(linkers[i].name)) return &linkers[i];
+	return NULL;
+}
+
+/* Flags are those of the linker; a compiler passes them on. */
+static int link_shared(Arena *a, const Linker *l, const char *object, const char *archive,
+                       const char *out)
+{
+	char *argv[16];
+	size_t n = 0;
+	argv[n++] = arena_strdup(a, l->name);
+	argv[n++] = arena_strdup(a, "-shared");
+	argv[n++] = arena_strdup(a, l->bare ? "--strip-debug" : "-Wl,--strip-debug");
+	argv[n++] = arena_strdup(a, "-o");
+	argv[n++] = arena_strdup(a, out);
+	argv[n++] = arena_strdup(a, object);
+	if (archive) {
+		argv[n++] = arena_strdup(a, l->bare ? "--whole-archive" : "-Wl,--whole-archive");
+		argv[n++] = arena_strdup(a, archive);
+		argv[n++] = arena_strdup(a, l->bare ? "--no-whole-archive" : "-Wl,--no-whole-archive");
+	}
+	if (!l->bare) argv[n++] = arena_strdup(a, "-lm");
+	argv[n] = NULL;
+	return run(argv);
+}
+
 bool cpu_write_shared(Diags *d, const CpuObject *o, const char *runtime_archive, const char *path)
 {
-	static const char *const drivers[] = {"cc", "clang-19", "clang", "gcc"}, *const linkers[] = {
-																				 "ld.lld-19",
-																				 "ld.lld", "ld"};
-	const char *tool = NULL;
-	bool driver = false;
-	for (size_t i = 0; i < COUNT(drivers) && !tool; i++)
-		if (on_path(drivers[i])) {
-			tool = drivers[i];
-			driver = true;
-		}
-	for (size_t i = 0; i < COUNT(linkers) && !tool; i++)
-		if (on_path(linkers[i])) tool = linkers[i];
-	if (!tool) {
-		Diag *e = diag_error(d, span_none(), "no linker was found to write `%s`", path);
+	const Linker *l = find_linker();
+	if (!l) {
+		Diag *e = diag_error(d, span_none(), "no linker was found to write '%s'", path);
 		diag_help(d, e, "install one (cc, clang or ld.lld), or write an object with the suffix .o");
 		return false;
 	}
-	char *object = arena_printf(d->arena, "%s.%ld.o", path, (long)getpid()),
-		 *linked = arena_printf(d->arena, "%s.%ld.tmp", path, (long)getpid());
+	const char *why = NULL;
+	FileOut *probe = file_out_open(path, &why); /* before any work: can it be written */
+	if (!probe) return cannot_write(d, path, why);
+	file_out_abandon(probe);
+	const char *here = path[0] == '-' ? "./" : ""; /* no flag of the linker */
+	char *object = arena_printf(d->arena, "%s%s.%ld.o", here, path, (long)getpid());
+	char *linked = arena_printf(d->arena, "%s%s.%ld.tmp", here, path, (long)getpid());
 	if (!cpu_write_object(d, o, object)) return false;
-	char *argv[16];
-	size_t n = 0;
-	argv[n++] = arena_strdup(d->arena, tool);
-	argv[n++] = arena_strdup(d->arena, "-shared");
-	argv[n++] = arena_strdup(d->arena, "-o");
-	argv[n++] = linked;
-	argv[n++] = object;
-	if (runtime_archive) {
-		argv[n++] = arena_strdup(d->arena, driver ? "-Wl,--whole-archive" : "--whole-archive");
-		argv[n++] = arena_strdup(d->arena, runtime_archive);
-		argv[n++] =
-			arena_strdup(d->arena, driver ? "-Wl,--no-whole-archive" : "--no-whole-archive");
-	}
-	if (driver) argv[n++] = arena_strdup(d->arena, "-lm");
-	argv[n] = NULL;
-	int status = run(argv);
+	int status = link_shared(d->arena, l, object, runtime_archive, linked);
 	unlink(object);
 	if (!status && !rename(linked, path)) return true;
 	unlink(linked);
-	diag_error(d, span_none(), "`%s` could not write `%s`", tool, path);
-	return false;
+	return cannot_write(d, path,
+	                    status ? arena_printf(d->arena, "%s failed", l->name) : strerror(errno));
 }
