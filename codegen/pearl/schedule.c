@@ -6,7 +6,7 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-enum { MOST_INSNS = 64, MOST_RING = 6, MOST_RING_DESCRIPTORS = 36 };
+enum { MOST_INSNS = 64, MOST_RING = 8, MOST_RING_DESCRIPTORS = 36, AHEAD = 2 };
 
 typedef struct Slot {
 	Step *node;
@@ -131,6 +131,22 @@ static bool try_interval(Compiler *c, const LoopInfo *l, Slot *s, uint32_t n, in
 	return true;
 }
 
+/* Accumulators that are left over become one more slot of the shortest ring: the matrix unit then goes on
+ * while the vector unit is busy between two loops. */
+static void spare_accumulators(Compiler *c, const LoopInfo *l)
+{
+	int64_t rows = c->m->acc_rows * c->m->array_cols * 4;
+	Store *shortest = NULL;
+	for (uint32_t i = 0; i < c->stores.n; i++) {
+		Store *st = c->stores.at[i];
+		if (st->space != SPACE_ACC) continue;
+		rows -= st->bytes * st->ring;
+		if (ringed(l, st) && st->ring > 1 && (!shortest || st->ring < shortest->ring))
+			shortest = st;
+	}
+	if (shortest && shortest->bytes <= rows && shortest->ring < MOST_RING) shortest->ring++;
+}
+
 /* Slots of each store of the loop. */
 static bool size_rings(Compiler *c, const LoopInfo *l, const Slot *s, uint32_t n, int64_t interval)
 {
@@ -138,10 +154,13 @@ static bool size_rings(Compiler *c, const LoopInfo *l, const Slot *s, uint32_t n
 		Store *st = c->stores.at[i];
 		if (!ringed(l, st) || st->group) continue;
 		int64_t begin = INT64_MAX, end = 0;
+		bool loaded = false;
 		for (uint32_t k = 0; k < n; k++)
 			for (uint32_t a = 0; a < 4; a++) {
 				const Operand *o = &s[k].insn->arg[a];
 				if (!o->store || root(o) != st) continue;
+				/* the load queue should run ahead of a pass that stalls */
+				if (o->writes && insn_queue(s[k].insn) == Q_L) loaded = true;
 				if (s[k].time < begin) begin = s[k].time;
 				if (s[k].time + s[k].delay > end) end = s[k].time + s[k].delay;
 				/* the base of a ring descriptor cannot move with anything but loops */
@@ -151,8 +170,10 @@ static bool size_rings(Compiler *c, const LoopInfo *l, const Slot *s, uint32_t n
 		if (begin == INT64_MAX) continue;
 		int64_t ring = (end - begin + interval - 1) / interval;
 		if (ring > MOST_RING) return false;
+		if (loaded) ring = ring + AHEAD < MOST_RING ? ring + AHEAD : MOST_RING;
 		st->ring = ring < 1 ? 1 : (uint32_t)ring;
 	}
+	spare_accumulators(c, l);
 	return true;
 }
 

@@ -34,11 +34,16 @@ struct SharedMemory {
 	uint64_t latency, rate; /* of HBM in clocks; sixteenths of a nanosecond a clock */
 };
 
-/* Link and requests under way of one core. */
-struct CoreLink {
-	uint64_t in_free, out_free;
+/* Accesses under way, in order of arrival, at most OUTSTANDING: a new one takes the place of the oldest. */
+typedef struct Window {
 	uint64_t arrival[OUTSTANDING], latest;
 	uint32_t next;
+} Window;
+
+/* Link and requests of one core. */
+struct CoreLink {
+	uint64_t in_free, out_free;
+	Window loads, stores;
 };
 
 static bool calendar_reach(Calendar *c, uint64_t bucket)
@@ -211,16 +216,30 @@ static void runs_next(Runs *r)
 
 /* --- transfers ----------------------------------------------------------------------------------------- */
 
+/* The clock, `ask` or later, when `accesses` more may be under way. */
+static uint64_t window_room(const Window *w, uint64_t accesses, uint64_t ask)
+{
+	uint64_t oldest = w->arrival[(w->next + accesses - 1) % OUTSTANDING];
+	return oldest > ask ? oldest : ask;
+}
+
+static void window_add(Window *w, uint64_t accesses, uint64_t done)
+{
+	if (w->latest < done) w->latest = done; /* in order, so that the oldest is the earliest */
+	for (uint64_t k = 0; k < accesses; k++) {
+		w->arrival[w->next] = w->latest;
+		w->next = (w->next + 1) % OUTSTANDING;
+	}
+}
+
 /* A block's part of a transfer: through channel and link; the clock when it has arrived. */
 static void transfer_block(SharedMemory *s, CoreLink *l, Transfer *t, uint64_t block,
                            uint64_t accesses, uint64_t bytes)
 {
 	const PearlMachine *m = s->machine;
 	uint64_t latency = (uint64_t)m->link_latency, ask = t->ask, done;
-	/* at most OUTSTANDING accesses are under way: those before must have come */
-	if (accesses > OUTSTANDING) accesses = OUTSTANDING;
-	uint32_t oldest = (l->next + (uint32_t)accesses - 1) % OUTSTANDING;
-	if (l->arrival[oldest] > ask) ask = l->arrival[oldest];
+	Window *window = t->write ? &l->stores : &l->loads;
+	ask = window_room(window, accesses, ask);
 	t->ask = ask;
 	if (!t->write) {
 		uint64_t ready = block_access(s, block, accesses, false, ask + latency) + s->latency;
@@ -236,11 +255,7 @@ static void transfer_block(SharedMemory *s, CoreLink *l, Transfer *t, uint64_t b
 		t->ask = sent;
 		done = block_access(s, block, accesses, true, sent + latency) + latency;
 	}
-	if (l->latest < done) l->latest = done; /* in order, so that the oldest is the earliest */
-	for (uint64_t k = 0; k < accesses; k++) {
-		l->arrival[l->next] = l->latest;
-		l->next = (l->next + 1) % OUTSTANDING;
-	}
+	window_add(window, accesses, done);
 	if (done > t->done) t->done = done;
 }
 
