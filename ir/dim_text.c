@@ -240,17 +240,26 @@ static void write_atom(Writer *w, const DimAtom *a)
 	word(w, code[a->kind], 0);
 }
 
+static void write_term(Writer *w, const DimTerm *t)
+{
+	bool first = t->coef == 1 && t->n > 0;
+	if (!first) word(w, EXPR_CONST, t->coef);
+	for (uint32_t k = 0; k < t->n; k++) {
+		write_atom(w, t->atom[k]);
+		if (!first) word(w, EXPR_MUL, 0);
+		first = false;
+	}
+}
+
+/* The constant comes last, and only where it counts: people read these in headers and assembly. */
 static void write_dim(Writer *w, Dim d)
 {
-	word(w, EXPR_CONST, d->constant);
 	for (uint32_t i = 0; i < d->n; i++) {
-		word(w, EXPR_CONST, d->term[i].coef);
-		for (uint32_t k = 0; k < d->term[i].n; k++) {
-			write_atom(w, d->term[i].atom[k]);
-			word(w, EXPR_MUL, 0);
-		}
-		word(w, EXPR_ADD, 0);
+		write_term(w, &d->term[i]);
+		if (i) word(w, EXPR_ADD, 0);
 	}
+	if (d->constant || !d->n) word(w, EXPR_CONST, d->constant);
+	if (d->constant && d->n) word(w, EXPR_ADD, 0);
 }
 
 bool dim_to_expr(Dim d, int32_t (*param)(void *ctx, const DimSym *s), void *ctx, Arena *a, ExprVec *out)
