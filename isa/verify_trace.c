@@ -37,6 +37,8 @@ typedef struct Trace {
 	Arena *arena, *scratch;
 	const uint32_t *match; /* of LOOP and IF: where they end; of IF also its ELSE: orelse */
 	const uint32_t *orelse;
+	const uint32_t *loads; /* LDI: how many stand before it */
+	uint64_t seed;
 	const bool *holds_loop; /* LOOP: a loop inside; par: a par loop inside */
 	uint32_t entry, core, sample, launch, epoch, step;
 	const int64_t *param;
@@ -456,14 +458,29 @@ static bool active(const Trace *t, const PearlInsn *i)
 	return index >= 0 && index < f->count;
 }
 
+/* Data may be anything in the range. Loads of a pair are often the ends of a list: first its beginning
+ * low and its end high, later other ways. */
+static void load_index(Trace *t, const PearlInsn *i)
+{
+	int64_t lo = t->reg[i->field[F_LDI_lo]], hi = t->reg[i->field[F_LDI_hi]];
+	uint32_t number = t->loads[i - t->p->code.at];
+	t->seed = t->seed * 6364136223846793005u + 1442695040888963407u;
+	uint64_t span = (uint64_t)hi - (uint64_t)lo + 1;
+	if (lo > hi) hi = lo; /* it would trap */
+	if (t->sample == 2 && lo < hi && span)
+		lo += (int64_t)((t->seed >> 11) % span);
+	else if ((number + (t->sample == 3)) % 2)
+		lo = hi;
+	t->reg[i->field[F_LDI_dst]] = lo;
+}
+
 static void run_insn(Trace *t, const PearlInsn *i)
 {
 	if (t->counting && (pearl_insn[i->op].queue != Q_S || i->op == I_LDI)) return;
 	switch (i->op) {
 	case I_LDI:
 		queue_insn(t, i, active(t, i));
-		if (active(t, i))
-			t->reg[i->field[F_LDI_dst]] = t->reg[i->field[t->sample % 2 ? F_LDI_hi : F_LDI_lo]];
+		if (active(t, i)) load_index(t, i);
 		break;
 	case I_BAR:
 		order_barrier(&t->order, ++t->step);
@@ -597,6 +614,7 @@ static void match_blocks(Trace *t)
 	uint32_t n = (uint32_t)t->p->code.n, open[64], depth = 0;
 	uint32_t *match = NEW_ARRAY(t->arena, uint32_t, n + 1),
 			 *orelse = NEW_ARRAY(t->arena, uint32_t, n + 1);
+	uint32_t *loads = NEW_ARRAY(t->arena, uint32_t, n + 1), load = 0;
 	bool *holds = NEW_ARRAY(t->arena, bool, n + 1);
 	for (uint32_t k = 0; k < n; k++) {
 		const PearlInsn *i = &t->p->code.at[k];
@@ -605,11 +623,13 @@ static void match_blocks(Trace *t)
 				if (!t->p->code.at[open[d]].field[F_LOOP_par] ||
 				    t->p->code.at[open[d]].op == I_IF || i->field[F_LOOP_par])
 					holds[open[d]] = true;
+		if (i->op == I_LDI) loads[k] = load++;
 		if (i->op == I_LOOP || i->op == I_IF) open[depth++] = k;
 		if (i->op == I_ELSE) orelse[open[depth - 1]] = k;
 		if (i->op == I_ENDL || i->op == I_ENDIF) match[open[--depth]] = k;
 	}
 	t->match = match;
+	t->loads = loads;
 	t->orelse = orelse;
 	t->holds_loop = holds;
 }
@@ -663,7 +683,9 @@ bool verify_traces(Diags *d, const PearlProgram *p)
 	for (uint32_t k = 0; k < 2; k++) t->written[k] = NEW_ARRAY(fixed, uint8_t, lines[k] / 8 + 1);
 	t->last_write = NEW_ARRAY(fixed, Extent, p->code.n * 4 + 1);
 	t->arena = arena;
-	uint32_t most = p->interface->n_param ? SAMPLES : 1;
+	bool varied = p->interface->n_param > 0;
+	for (uint32_t k = 0; k < p->code.n; k++) varied |= p->code.at[k].op == I_LDI;
+	uint32_t most = varied ? SAMPLES : 1;
 	for (uint32_t e = 0; e < p->entries.n && !t->failed; e++) {
 		uint64_t seed = 1;
 		t->entry = e;
