@@ -2,6 +2,10 @@
  * when anything went wrong, a wrong command line included. Only this file and options.c exit. */
 #include "tools/tool.h"
 
+#ifdef NACRE_HAVE_LLVM
+#include "codegen/cpu/cpu.h"
+#endif
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,6 +101,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < COUNT(commands); i++)
 		if (strcmp(commands[i].name, argv[1]) == 0) c = &commands[i];
 	if (!c) return command_unknown(argv[1]);
+#ifdef NACRE_HAVE_LLVM
+	cpu_release_memory(); /* most commands never need LLVM */
+#endif
 	Tool t = {.arena = arena_new()};
 	t.d.arena = t.arena;
 	bool done = command_run_guarded(&t, c, argc - 1, argv + 1);

@@ -271,6 +271,7 @@ CpuObject *cpu_compile(Diags *d, TileProgram *t, const CpuOptions *options,
                        const CpuArtefactData *data)
 {
 	double began = seconds();
+	cpu_release_memory(); /* what starting the library took */
 	Machine m;
 	if (!machine_open(d, options, &m)) return NULL;
 	Program p = {.any = false};
@@ -290,5 +291,6 @@ CpuObject *cpu_compile(Diags *d, TileProgram *t, const CpuOptions *options,
 	if (o) o->seconds = seconds() - began;
 	gen_close(&p.g);
 	machine_close(&m);
+	cpu_release_memory();
 	return o;
 }

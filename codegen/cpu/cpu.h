@@ -27,6 +27,10 @@ bool cpu_target(Diags *d, const CpuOptions *options, Target *out);
  * *missing gets the first it lacks. Unknown names count as missing. */
 bool cpu_features_present(const char *features, const char **missing);
 
+/* --- memory.c ---------------------------------------------------------------------------------- */
+/* Gives back to the system what LLVM has used and does not need until it is called again. */
+void cpu_release_memory(void);
+
 /* --- compile.c --------------------------------------------------------------------------------- */
 typedef struct CpuObject CpuObject;
 typedef struct CpuArtefactData {

@@ -141,6 +141,7 @@ CpuLoaded *cpu_jit_load(Diags *d, const CpuObject *o)
 	if (jit_add(d, l->jit, o) &&
 	    !llvm_failed(d, "loading", LLVMOrcLLJITLookup(l->jit, &at, "nacre_artefact"))) {
 		l->artefact = (const NacreArtefact *)(uintptr_t)at;
+		cpu_release_memory();
 		if (artefact_fits(d, l->artefact)) return l;
 	}
 	cpu_loaded_free(l);

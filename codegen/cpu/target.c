@@ -44,12 +44,28 @@ static const char *const level_features[] = {
 	[AVX512_BF16] = (AVX512_FEATURES ",+avx512vnni,+avx512bf16"),
 };
 
-static void initialize(void)
+static void initialize_x86(void)
+{
+	LLVMInitializeX86TargetInfo();
+	LLVMInitializeX86Target();
+	LLVMInitializeX86TargetMC();
+	LLVMInitializeX86AsmPrinter();
+}
+
+static void initialize_all(void)
 {
 	LLVMInitializeAllTargetInfos();
 	LLVMInitializeAllTargets();
 	LLVMInitializeAllTargetMCs();
 	LLVMInitializeAllAsmPrinters();
+}
+
+/* All targets take time and memory, so that of most machines comes alone. */
+static void initialize(const char *triple)
+{
+	static pthread_once_t x86 = PTHREAD_ONCE_INIT, all = PTHREAD_ONCE_INIT;
+	bool is_x86 = strncmp(triple, "x86_64", 6) == 0;
+	pthread_once(is_x86 ? &x86 : &all, is_x86 ? initialize_x86 : initialize_all);
 }
 
 static bool has(const char *features, const char *name)
@@ -101,8 +117,6 @@ static bool choose_cpu(Diags *d, const CpuOptions *o, Machine *m, bool native)
 
 bool machine_open(Diags *d, const CpuOptions *options, Machine *m)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	pthread_once(&once, initialize);
 	CpuOptions none = {0};
 	const CpuOptions *o = options ? options : &none;
 	*m = (Machine){0};
@@ -111,6 +125,7 @@ bool machine_open(Diags *d, const CpuOptions *options, Machine *m)
 	bool is_native = !strcmp(m->triple, native);
 	LLVMDisposeMessage(native);
 	m->x86 = !strncmp(m->triple, "x86_64", 6);
+	initialize(m->triple);
 	LLVMTargetRef t;
 	if (LLVMGetTargetFromTriple(m->triple, &t, &why)) {
 		diag_error(d, span_none(), "the target `%s` is not known: %s", m->triple, why);
