@@ -59,6 +59,25 @@ static bool is_free(const Node *n)
 	return n->n_in > 0;
 }
 
+/* Made of weights and constants by pure operations: computed once, before the first call. */
+static bool is_constant(const Node *n)
+{
+	if (n->op == OP_WEIGHT || n->op == OP_CONST) return true;
+	if (is_leaf(n) || !n->n_in) return false;
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if (!is_constant(n->in[i])) return false;
+	return true;
+}
+
+/* Is it used by something that is not? */
+static bool leaves_constants(const Node *n)
+{
+	Users u = node_users(n);
+	for (uint32_t i = 0; i < u.n; i++)
+		if (!is_constant(u.at[i])) return true;
+	return false;
+}
+
 /* The value must be in memory: looks through movements, which are done by addressing. */
 static void need_buffer(Node *n)
 {
@@ -170,6 +189,12 @@ static void mark_graph(Graph *g)
 			n->in[0]->mark = MATERIAL;
 		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && node_users(n).n > 1)
 			n->mark = MATERIAL;
+		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && is_constant(n)) {
+			/* past the movements after it, which stay in addressing */
+			const Node *last = n;
+			while (node_users(last).n == 1 && is_movement(node_users(last).at[0])) last = node_users(last).at[0];
+			if (leaves_constants(last)) n->mark = MATERIAL;
+		}
 		/* used inside a loop but computed outside */
 		Users u = node_users(n);
 		for (uint32_t i = 0; i < u.n; i++)

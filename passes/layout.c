@@ -55,18 +55,16 @@ static Node *permuted(Rewrite *w, Node *x, uint32_t rank, const int64_t *perm)
 {
 	const int64_t *own;
 	Dim dims[MAX_RANK];
-	int64_t inverse[MAX_RANK];
 	if (x->op == OP_TRANSPOSE && x->type.rank == rank) {
 		own = node_attr(x, "perm")->ints;
 		if (memcmp(own, perm, rank * sizeof *perm) == 0) return x->in[0];
 	}
-	for (uint32_t i = 0; i < rank; i++) inverse[perm[i]] = i;
 	uint32_t large = 0;
 	for (uint32_t i = 0; i < rank; i++) {
 		int64_t one;
 		Dim d = i + x->type.rank < rank ? dim_const(w->c->m->dims, 1)
 		                                : x->type.dim[i + x->type.rank - rank];
-		dims[inverse[i]] = d;
+		dims[perm[i]] = d;
 		large += !(dim_is_const(d, &one) && one == 1);
 	}
 	/* scalars and per-channel vectors only change their shape */
