@@ -174,6 +174,7 @@ static TileObj *formal_of(Kernel *k, const Node *arg)
 	TileObj *f = tile_formal(k->b->p, k->k, kind, arena_printf(k->b->m->arena, "a%u", n),
 	                         arg->type.dtype, rank, dims);
 	k->args[k->k->bufs.n - 1] = k->actual[n];
+	k->origin[k->k->bufs.n - 1] = (Origin){.kind = FROM_ARG, .number = n};
 	k->formal[n] = f;
 	return f;
 }
@@ -211,6 +212,7 @@ static TileObj *view_of(Kernel *k, const Node *n)
 	TileObj *f = kernel_formal(k, kind, arena_printf(k->b->m->arena, "v%u", k->n_view),
 	                           n->type.dtype, rank, dims, k->actual[arg]);
 	k->view[k->n_view++] = (struct View){arg, f};
+	k->origin[k->k->bufs.n - 1] = (Origin){.kind = FROM_ARG, .number = arg};
 	return f;
 }
 

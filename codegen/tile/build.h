@@ -36,6 +36,7 @@ typedef struct Frame {
 	Dim count;
 } Frame; /* a loop around what is built */
 typedef struct LoopPlan LoopPlan;
+typedef struct Made Made;     /* a kernel and what it was built for */
 typedef struct Packed Packed; /* a weight in panels, made once and shared by entries */
 typedef struct Build {
 	Module *m;
@@ -57,9 +58,24 @@ typedef struct Build {
 	VEC(Packed *) packed;
 	VEC(TileObj *) literals;
 	VEC(struct Derived *) derived;
+	VEC(Made *) made;
 	uint32_t serial; /* for names */
 	bool failed;
 } Build;
+
+typedef enum PackForm {
+	PACK_MATRIX, /* w [K, N] (k_first) or [N, K] -> [K, N] in panels */
+	PACK_CONV    /* w [ky, kx, C, N] -> [ky, kx*C, N] in panels */
+} PackForm;
+/* What a formal of a kernel stands for, so that a like kernel can be launched with it again. */
+typedef struct Origin {
+	enum { FROM_ARG, FROM_RESULT, FROM_PACK } kind;
+	uint32_t number; /* of the region argument or the result */
+	Node *w;         /* packed: the value, and how */
+	PackForm form;
+	Dim dims[3];
+	bool k_first;
+} Origin;
 
 /* A kernel in construction. */
 typedef struct Kernel {
@@ -68,6 +84,7 @@ typedef struct Kernel {
 	Graph *g;   /* its region */
 	TileKernel *k;
 	TileArg *args;    /* grows with k->bufs */
+	Origin *origin;   /* of each of k->bufs */
 	TileObj **formal; /* for each region argument, NULL until used */
 	uint32_t *lead;   /* for each region argument: leading dims fixed by the launch */
 	TileArg *actual;  /* for each region argument: the program buffer */
@@ -157,13 +174,11 @@ bool build_lines(Kernel *k);
 Node *kernel_anchor(Kernel *k, Op op); /* the first node of that operation, or NULL */
 
 /* pack.c: weights in the order in which contractions read them */
-typedef enum PackForm {
-	PACK_MATRIX, /* w [K, N] (k_first) or [N, K] -> [K, N] in panels */
-	PACK_CONV    /* w [ky, kx, C, N] -> [ky, kx*C, N] in panels */
-} PackForm;
 /* A formal of kernel k that holds the packed form (dims: its logical shape) of the value w, reached
  * by movements from a weight; made by a prepack kernel, once for all entries. NULL: not packed. */
 TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first);
+/* The buffer of the packed form; false: it is not packed. */
+bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileArg *out);
 /* program.c */
 /* Builds the tile kernel of a kernel node for values that lie at `in` and results that go to `out`,
  * and appends its launch to *tail. */
@@ -174,6 +189,24 @@ Home home_new(Build *b, TileKind kind, const char *name, const Type *t, uint32_t
               uint32_t n_outer, const Dim *outer);
 uint32_t lead_of(const Graph *region,
                  uint32_t arg); /* dims of a region argument that a loop fixes */
+
+/* alike.c: kernels that differ in their arguments only are built once */
+Made *find_alike(Build *b, Node *n, const Home *in, const Home *out);
+void note_made(Build *b, Node *n, const Home *in, const Home *out, const Kernel *k);
+/* The arguments of another launch of it, for the kernel k whose operands and results are set. */
+TileArg *alike_arguments(Kernel *k, const Made *made);
+TileKernel *made_kernel(const Made *made);
+typedef struct Renaming {
+	DimPool *pool;
+	const Frame *from, *to;
+	uint32_t skip;
+} Renaming; /* of loop indices; skip: leading entries of a `start` that do not matter */
+bool region_same(const Renaming *r, const Graph *a, const Graph *b);
+bool tree_same(const Renaming *r, const Node *a, const Node *b);
+bool dim_same(const Renaming *r, Dim a, Dim b);
+uint32_t region_position(const Graph *g, const Node *n);
+Node *region_node(const Graph *g, uint32_t position);
+Frame *frames_copy(Build *b, const Frame *f); /* those on the stack of the builder do not last */
 
 /* pack.c: what is computed from weights alone */
 /* The home of the result of a kernel whose operands are all constant; launched once, before the

@@ -21,95 +21,6 @@ typedef struct Derived {
 	const Frame *frames;
 } Derived;
 
-/* --- equality under a renaming of loop indices --- */
-
-static Dim renamed(void *ctx, DimSym *s)
-{
-	const Frame *const *pair = ctx;
-	const Frame *a = pair[0], *b = pair[1];
-	for (; a && b; a = a->up, b = b->up)
-		if (a->var == s) return dim_sym((DimPool *)pair[2], b->var);
-	return NULL;
-}
-
-typedef struct Renaming {
-	DimPool *pool;
-	const Frame *from, *to;
-	uint32_t skip; /* leading entries of a `start` that a launch fixes */
-} Renaming;
-
-static bool dim_same(const Renaming *r, Dim a, Dim b)
-{
-	const void *ctx[3] = {r->from, r->to, r->pool};
-	return a == b || (r->from && dim_substitute(r->pool, a, renamed, ctx) == b);
-}
-
-static bool attr_same(const Renaming *r, const AttrInfo *row, const Attr *a, const Attr *b)
-{
-	if (a->set != b->set) return false;
-	if (!a->set) return true;
-	switch (row->kind) {
-	case ATTR_INT:
-	case ATTR_BOOL:
-	case ATTR_DTYPE: return a->i == b->i;
-	case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
-	case ATTR_STR: return strcmp(a->s, b->s) == 0;
-	case ATTR_SYM: return a->sym == b->sym;
-	case ATTR_DIM: return dim_same(r, a->d, b->d);
-	case ATTR_TENSOR:
-		return a->tensor == b->tensor ||
-		       (a->tensor->dtype == b->tensor->dtype && a->tensor->count == b->tensor->count &&
-		        memcmp(a->tensor->data, b->tensor->data,
-		               (size_t)dtype_bytes(a->tensor->dtype, a->tensor->count)) == 0);
-	case ATTR_INTS:
-		return a->n == b->n && (!a->n || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0);
-	case ATTR_DIMS: break;
-	}
-	if (a->n != b->n) return false;
-	for (uint32_t i = strcmp(row->name, "start") == 0 ? r->skip : 0; i < a->n; i++)
-		if (!dim_same(r, a->dims[i], b->dims[i])) return false;
-	return true;
-}
-
-static bool node_same(const Renaming *r, const Node *a, const Node *b)
-{
-	const AttrInfo *row = op_info[a->op].attr;
-	if (a->op != b->op || a->n_in != b->n_in || !type_equal(&a->type, &b->type)) return false;
-	for (uint32_t i = 0; row[i].name; i++)
-		if (!attr_same(r, &row[i], &a->attr[i], &b->attr[i])) return false;
-	return true;
-}
-
-static bool tree_same(const Renaming *r, const Node *a, const Node *b)
-{
-	if (a->op == OP_ARG && b->op == OP_ARG) return type_equal(&a->type, &b->type);
-	if (!node_same(r, a, b)) return false;
-	for (uint32_t i = 0; i < a->n_in; i++)
-		if (!tree_same(r, a->in[i], b->in[i])) return false;
-	return true;
-}
-
-static uint32_t position(const Graph *g, const Node *n)
-{
-	uint32_t at = 0;
-	for (const Node *k = g->first; k && k != n; k = k->next) at++;
-	return at;
-}
-
-static bool region_same(const Renaming *r, const Graph *a, const Graph *b)
-{
-	const Node *x = a->first, *y = b->first;
-	for (; x && y; x = x->next, y = y->next) {
-		if (!node_same(r, x, y)) return false;
-		for (uint32_t i = 0; i < x->n_in; i++)
-			if (position(a, x->in[i]) != position(b, y->in[i])) return false;
-	}
-	if (x || y || a->results.n != b->results.n) return false;
-	for (size_t i = 0; i < a->results.n; i++)
-		if (position(a, a->results.at[i]) != position(b, b->results.at[i])) return false;
-	return true;
-}
-
 /* --- the prepack entry --- */
 
 static void open_prepack(Build *b)
@@ -205,12 +116,7 @@ bool derive_constant(Build *b, Node *n, const Home *in, Home *out)
 	Home *made = find_derived(b, n, in, frames);
 	if (!made) {
 		Derived *d = NEW(a, Derived);
-		Frame *copy = NULL, **last = &copy;
-		for (const Frame *f = frames; f; f = f->up) { /* frames live on the stack of the builder */
-			*last = NEW(a, Frame);
-			**last = *f;
-			last = &(*last)->up;
-		}
+		Frame *copy = frames_copy(b, frames);
 		made = NEW_ARRAY(a, Home, results + 1);
 		*d = (Derived){n, in, made, copy};
 		open_prepack(b);
@@ -299,7 +205,8 @@ static bool make_packed(Kernel *k, Node *w, Packed *p, const Dim *dims)
 	pk.k->note = intern_str(b->m->names, arena_printf(a, "pack %s", p->from->name));
 	pk.formal = NEW_ARRAY(a, TileObj *, k->node->n_in + 1);
 	pk.actual = NEW_ARRAY(a, TileArg, k->node->n_in + 1);
-	pk.args = NEW_ARRAY(a, TileArg, k->node->n_in + 2);
+	pk.args = NEW_ARRAY(a, TileArg, 2 * k->node->n_in + 16);
+	pk.origin = NEW_ARRAY(a, Origin, 2 * k->node->n_in + 16);
 	pk.actual[number] = actual;
 	TileObj *out = kernel_formal(&pk, TB_OUT, "panels", p->buf->dtype, rank, dims, to);
 	out->enc = p->buf->enc;
@@ -324,17 +231,17 @@ static Packed *find_packed(Build *b, const Packed *want, const Dim *dims, uint32
 	return NULL;
 }
 
-TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first)
+bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileArg *out)
 {
 	Build *b = k->b;
 	Node *arg = root_argument(w);
 	uint32_t rank = form == PACK_CONV ? 3 : 2;
-	if (!arg || (form == PACK_MATRIX && !b->t->packs_weights)) return NULL;
+	if (!arg || (form == PACK_MATRIX && !b->t->packs_weights)) return false;
 	const TileArg *actual = &k->actual[node_attr(arg, "number")->i];
 	DType t = w->type.dtype;
 	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) || t == DT_I4 ||
 	    actual->n_lead + rank > TILE_RANK)
-		return NULL;
+		return false;
 	Packed want = {
 		.from = actual->buf, .n_lead = actual->n_lead, .form = form, .k_first = k_first, .w = w};
 	Packed *p = find_packed(b, &want, dims, rank);
@@ -350,12 +257,23 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 		if (b->t->packs_weights) /* else only the order of the dims changes */
 			p->buf->enc =
 				(Encoding){.kind = ENC_PACK, .nb = b->t->nr, .kg = b->t->kg[t] ? b->t->kg[t] : 1};
-		if (!make_packed(k, w, p, dims)) return NULL;
+		if (!make_packed(k, w, p, dims)) return false;
 		vec_push(b->m->arena, &b->packed, p);
 	}
-	TileArg to = {.buf = p->buf, .n_lead = p->n_lead};
-	memcpy(to.lead, actual->lead, sizeof to.lead);
-	TileObj *f = kernel_formal(k, TB_WEIGHT, "panels", t, rank, dims, to);
-	f->enc = p->buf->enc;
+	*out = (TileArg){.buf = p->buf, .n_lead = p->n_lead};
+	memcpy(out->lead, actual->lead, sizeof out->lead);
+	return true;
+}
+
+TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first)
+{
+	TileArg to;
+	uint32_t rank = form == PACK_CONV ? 3 : 2;
+	if (!pack_argument(k, w, form, dims, k_first, &to)) return NULL;
+	TileObj *f = kernel_formal(k, TB_WEIGHT, "panels", w->type.dtype, rank, dims, to);
+	f->enc = to.buf->enc;
+	Origin *o = &k->origin[k->k->bufs.n - 1];
+	*o = (Origin){.kind = FROM_PACK, .w = w, .form = form, .k_first = k_first};
+	memcpy(o->dims, dims, rank * sizeof *dims);
 	return f;
 }

@@ -224,7 +224,8 @@ static void set_operands(Kernel *k, Node *n, const Home *in)
 	k->lead = NEW_ARRAY(a, uint32_t, args);
 	k->keep = NEW_ARRAY(a, uint32_t, args);
 	k->actual = NEW_ARRAY(a, TileArg, args);
-	k->args = NEW_ARRAY(a, TileArg, args + COUNT(k->out) + 1);
+	k->args = NEW_ARRAY(a, TileArg, 2 * args + 16);
+	k->origin = NEW_ARRAY(a, Origin, 2 * args + 16);
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		uint32_t lead = lead_of(n->region, i), at = in[i].n_lead;
 		const Dim *index = lead ? lead_index(n->region, i) : NULL;
@@ -264,6 +265,7 @@ static void set_results(Kernel *k, Node *n, const Home *out)
 		uint32_t rank = memory_dims(k->b, &t, k->out_keep[r], dims);
 		k->out[r] = kernel_formal(k, update ? TB_STATE : TB_OUT, r ? "positions" : "out", t.dtype,
 		                          rank, dims, actual);
+		k->origin[k->k->bufs.n - 1] = (Origin){.kind = FROM_RESULT, .number = (uint32_t)r};
 	}
 }
 
@@ -275,10 +277,25 @@ TileObj *kernel_formal(Kernel *k, TileKind kind, const char *name, DType t, uint
 	return o;
 }
 
+/* A kernel that is alike was built before: it is launched again. */
+static bool launch_again(Build *b, Node *n, const Made *made, const Home *in, const Home *out,
+                         TileStep ***tail)
+{
+	Kernel k = {.b = b, .node = n, .g = n->region, .k = NEW(b->m->arena, TileKernel)};
+	set_operands(&k, n, in);
+	if (b->failed) return false;
+	set_results(&k, n, out);
+	TileArg *args = alike_arguments(&k, made);
+	if (args) step_launch(b, made_kernel(made), args, tail);
+	return args != NULL;
+}
+
 bool kernel_launch(Build *b, Node *n, const Home *in, const Home *out, TileStep ***tail)
 {
 	const char *class = node_attr(n, "class")->s;
 	const Attr *note = node_attr(n, "note");
+	const Made *made = find_alike(b, n, in, out);
+	if (made && launch_again(b, n, made, in, out, tail)) return true;
 	Kernel k = {.b = b, .node = n, .g = n->region};
 	k.k = tile_kernel(b->p, kernel_name(b, n, class));
 	k.k->span = n->span;
@@ -293,6 +310,7 @@ bool kernel_launch(Build *b, Node *n, const Home *in, const Home *out, TileStep 
 			return false;
 		}
 		step_launch(b, k.k, k.args, tail);
+		note_made(b, n, in, out, &k);
 		return true;
 	}
 	return kernel_fail(&k,
