@@ -132,6 +132,12 @@ static bool results_write(Call *c)
 	Tool *t = c->t;
 	if (!outputs_write(t, c->out, c->plain_out)) return false;
 	if (!c->dump_path) return true;
+	/* Only beside outputs of the same names did they need another. */
+	for (uint32_t i = c->plain_out; i < c->n_out; i++) {
+		const char *name = c->out[i].name, *inner = strstr(name, ".inner");
+		if (inner && !inner[6])
+			c->out[i].name = arena_strndup(t->arena, name, (size_t)(inner - name));
+	}
 	return npz_write(&t->d, c->dump_path, c->out + c->plain_out, c->n_out - c->plain_out);
 }
 
