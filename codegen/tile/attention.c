@@ -319,8 +319,7 @@ static void mask(Attention *a, bool above)
 static void softmax(Attention *a, TileObj *vt)
 {
 	Kernel *k = a->k;
-	DType t = a->v->type.dtype == DT_BF16 || a->v->type.dtype == DT_F16 ? a->v->type.dtype : DT_F32;
-	a->weight = place(k, a->inner, "p", t, LEVEL_NEAR, 2, (int64_t[]){a->strip, a->keys});
+	a->weight = place(k, a->inner, "p", DT_F32, LEVEL_NEAR, 2, (int64_t[]){a->strip, a->keys});
 	a->alpha = place(k, a->inner, "alpha", DT_F32, LEVEL_NEAR, 1, &a->strip);
 	TileStmt *s = tile_stmt(k->b->p, a->inner, TILE_SOFTMAX_STEP);
 	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->cols);

@@ -226,16 +226,47 @@ static void softmax_stats(Rows *r, TileObj **max, TileObj **inverse)
 	region_end(&m, 1, &v);
 }
 
-static TileReduce reduce_kind(Kernel *k, const char *how)
+static TileReduce reduce_kind(const char *how)
 {
-	if (strcmp(how, "sum") == 0) return RED_SUM;
 	if (strcmp(how, "max") == 0) return RED_MAX;
 	if (strcmp(how, "min") == 0) return RED_MIN;
 	if (strcmp(how, "argmax") == 0) return RED_ARGMAX;
-	kernel_fail(
-		k,
-		"a product over an axis is not supported by this target; write exp(sum(log(x))) or use the interpreter");
 	return RED_SUM;
+}
+
+/* The product of each row, column by column: no tile operation gives it. */
+static TileObj *product(Rows *r, DType t)
+{
+	Build *b = r->k->b;
+	DimPool *p = b->m->dims;
+	TileObj *to = stat_place(r, "prod", t);
+	Dim index[MAX_RANK];
+	TileStmt *first = tile_stmt(b->p, r->body, TILE_MAP);
+	Dim row = row_space(r, first, index);
+	first->out[0] = access1(to, row);
+	first->n_out = 1;
+	RegionMaker m = region_begin(r->k, first);
+	uint16_t v = region_const(&m, t, 1);
+	region_end(&m, 1, &v);
+	TileBlock *body = r->body;
+	Dim column[MAX_RANK] = {0};
+	for (uint32_t i = 0; i < r->x->type.rank; i++) {
+		if (!(r->reduced >> i & 1)) continue;
+		TileStmt *s = loop(r->k, body, TILE_FOR, "c", dim_c(b, 0), r->x->type.dim[i], 1, false);
+		column[i] = loop_at(b, s);
+		body = &s->body;
+	}
+	TileStmt *times = tile_stmt(b->p, body, TILE_MAP);
+	row = row_space(r, times, index);
+	for (uint32_t i = 0; i < r->x->type.rank; i++)
+		if (column[i]) index[i] = dim_add(p, r->base[i], column[i]);
+	times->out[0] = access1(to, row);
+	times->n_out = 1;
+	m = region_begin(r->k, times);
+	v = region_access(&m, &times->out[0]);
+	v = region_call(&m, SC_MUL, v, region_value(&m, r->x, index), 0);
+	region_end(&m, 1, &v);
+	return to;
 }
 
 /* The epilogue of a reduction: root at the reduced index. */
@@ -281,9 +312,10 @@ bool build_rows(Kernel *k)
 	open_rows(&r);
 	copy_block(&r);
 	if (n->op == OP_REDUCE) {
-		TileReduce how = reduce_kind(k, node_attr(n, "reduce")->s);
-		DType t = how == RED_ARGMAX ? DT_I32 : n->type.dtype;
-		return !k->b->failed && put_reduced(&r, statistic(&r, "red", how, AS_IS, NULL, t));
+		const char *how = node_attr(n, "reduce")->s;
+		DType t = strcmp(how, "argmax") == 0 ? DT_I32 : n->type.dtype;
+		TileObj *value = strcmp(how, "prod") == 0 ? product(&r, t) : statistic(&r, "red", reduce_kind(how), AS_IS, NULL, t);
+		return !k->b->failed && put_reduced(&r, value);
 	}
 	TileObj *a = NULL, *s = NULL;
 	if (n->op == OP_SOFTMAX) {
