@@ -39,13 +39,24 @@ bool command_asm(Tool *t)
 	return write_file(t, out, bytes.at, bytes.n);
 }
 
+/* Weights of up to a megabyte stand in the text; with --out larger ones go to a file beside it, which
+ * the text names. */
+enum { WEIGHTS_IN_TEXT = 1 << 20 };
+
 bool command_disasm(Tool *t)
 {
 	PearlProgram *p = pearl_open(t, t->a.files.at[0]);
 	if (!p) return false;
 	Text text = text_new(t->arena);
-	pearl_disassemble(&text, p);
-	return write_text(t, &text);
+	if (!t->a.out || p->weights.bytes <= WEIGHTS_IN_TEXT) {
+		pearl_disassemble(&text, p);
+		return write_text(t, &text);
+	}
+	const char *slash = strrchr(t->a.out, '/'), *name = slash ? slash + 1 : t->a.out;
+	pearl_disassemble_by(&text, p, arena_printf(t->arena, "%s.weights", name));
+	return write_file(t, arena_printf(t->arena, "%s.weights", t->a.out), p->weights.data,
+	                  p->weights.bytes) &&
+	       write_text(t, &text);
 }
 
 bool command_verify(Tool *t)

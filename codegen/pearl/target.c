@@ -37,58 +37,82 @@ static bool may_share(const TileProgram *p, const TileObj *a, const TileObj *b)
 	return true;
 }
 
+/* Size and strides of a buffer, every dim at its upper bound. */
+static bool size_buffer(Compiler *c, uint32_t b)
+{
+	TileObj *o = c->p->bufs.at[b];
+	Store *s = NEW(c->arena, Store);
+	o->id = b;
+	c->buf[b] = s;
+	c->at = o->span;
+	*s = (Store){.name = o->name,
+	             .buffer = b,
+	             .space = SPACE_HBM,
+	             .dtype = pearl_buffer_dtype(o),
+	             .rank = o->rank,
+	             .ring = 1};
+	if (s->dtype != o->dtype)
+		diag_remark(c->d, o->span, "Pearl holds `%s` as %s, expanded from %s", o->name,
+		            dtype_name(s->dtype), dtype_name(o->dtype));
+	int64_t run = dtype_bytes(s->dtype, 1);
+	for (uint32_t i = o->rank; i-- > 0;) {
+		s->cap[i] = greatest(c, o->dims[i]);
+		s->stride[i] = run;
+		if (s->cap[i] < 1) s->cap[i] = 1;
+		if (__builtin_mul_overflow(run, s->cap[i], &run) || run > c->m->hbm_bytes)
+			return pearl_fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name,
+			                  c->m->name);
+	}
+	s->bytes = round_up(run, HBM_ALIGN);
+	return true;
+}
+
+/* Buffers of the arena: first fit among those that live at the same time, of the `n` placed so far. */
+static int64_t first_fit(const Compiler *c, const uint32_t *placed, uint32_t n, uint32_t b)
+{
+	const Store *s = c->buf[b];
+	int64_t at = HBM_FIRST;
+	for (bool moved = true; moved;) {
+		moved = false;
+		for (uint32_t k = 0; k < n; k++) {
+			const Store *t = c->buf[placed[k]];
+			if (may_share(c->p, c->p->bufs.at[b], c->p->bufs.at[placed[k]]) ||
+			    t->base + t->bytes <= at || t->base >= at + s->bytes)
+				continue;
+			at = t->base + t->bytes;
+			moved = true;
+		}
+	}
+	return at;
+}
+
+/* Weights come first, so that a program file with its weights is hardly larger than they are. */
 static void map_hbm(Compiler *c)
 {
 	TileProgram *p = c->p;
 	int64_t end = HBM_FIRST;
 	c->buf = NEW_ARRAY(c->arena, Store *, p->bufs.n + 1);
-	for (uint32_t b = 0; b < p->bufs.n && !c->failed; b++) {
-		TileObj *o = p->bufs.at[b];
-		Store *s = NEW(c->arena, Store);
-		o->id = b;
-		c->buf[b] = s;
-		c->at = o->span;
-		*s = (Store){.name = o->name,
-		             .buffer = b,
-		             .space = SPACE_HBM,
-		             .dtype = pearl_buffer_dtype(o),
-		             .rank = o->rank,
-		             .ring = 1};
-		if (s->dtype != o->dtype)
-			diag_remark(c->d, o->span, "Pearl holds `%s` as %s, expanded from %s", o->name,
-			            dtype_name(s->dtype), dtype_name(o->dtype));
-		int64_t run = dtype_bytes(s->dtype, 1);
-		for (uint32_t i = o->rank; i-- > 0;) {
-			s->cap[i] = greatest(c, o->dims[i]);
-			s->stride[i] = run;
-			if (s->cap[i] < 1) s->cap[i] = 1;
-			if (__builtin_mul_overflow(run, s->cap[i], &run) || run > c->m->hbm_bytes) {
-				pearl_fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name, c->m->name);
-				return;
-			}
-		}
-		s->bytes = round_up(run, HBM_ALIGN);
-		/* first fit among the buffers that live at the same time */
-		int64_t at = HBM_FIRST;
-		for (bool moved = o->kind == TB_ARENA; moved;) {
-			moved = false;
-			for (uint32_t k = 0; k < b; k++) {
-				const Store *t = c->buf[k];
-				if (may_share(p, o, p->bufs.at[k]) || t->base + t->bytes <= at ||
-				    t->base >= at + s->bytes)
-					continue;
-				at = t->base + t->bytes;
-				moved = true;
-			}
-		}
-		s->base = o->kind == TB_ARENA ? at : end;
-		if (o->kind != TB_ARENA || at + s->bytes > end)
-			end = s->base + s->bytes > end ? s->base + s->bytes : end;
-		if (end > c->m->hbm_bytes)
+	uint32_t *placed = NEW_ARRAY(c->arena, uint32_t, p->bufs.n + 1), n = 0;
+	for (uint32_t b = 0; b < p->bufs.n; b++)
+		if (!size_buffer(c, b)) return;
+	for (uint32_t turn = 0; turn < 2; turn++)
+		for (uint32_t b = 0; b < p->bufs.n; b++) {
+			const TileObj *o = p->bufs.at[b];
+			Store *s = c->buf[b];
+			if ((o->kind != TB_WEIGHT) != (turn == 1)) continue;
+			s->base = o->kind == TB_ARENA ? first_fit(c, placed, n, b) : end;
+			placed[n++] = b;
+			if (s->base + s->bytes > end) end = s->base + s->bytes;
+			if (end <= c->m->hbm_bytes) continue;
 			pearl_fail(c, o->span, "the buffers need more than the %lld bytes of memory of `%s`",
 			           (long long)c->m->hbm_bytes, c->m->name);
-		s->region = pearl_add_region(c->q, &(PearlRegion){o->name, SPACE_HBM, true,
-		                                                  o->kind != TB_WEIGHT && o->kind != TB_IN,
+			return;
+		}
+	for (uint32_t b = 0; b < p->bufs.n; b++) {
+		const TileObj *o = p->bufs.at[b];
+		Store *s = c->buf[b];
+		bool constant = o->kind == TB_WEIGHT || o->kind == TB_IN;
+		s->region = pearl_add_region(c->q, &(PearlRegion){o->name, SPACE_HBM, true, !constant,
 		                                                  s->base, s->bytes, (int32_t)b});
 	}
 	if (p->prepack)
