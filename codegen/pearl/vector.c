@@ -320,7 +320,8 @@ void pearl_lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused,
 	if (!access_mentions(&w.out[2], w.space[0].sym)) order[0] = 1, order[1] = 0;
 	Store *m = access_store(c, &w.out[2]), *l = access_store(c, &w.out[3]),
 		  *alpha = access_store(c, &w.out[1]);
-	if (!m->group || m->group != l->group || m->group_at != 0) {
+	bool alike = s->out[1].index[0] == s->out[2].index[0] && s->out[3].index[0] == s->out[2].index[0];
+	if (!m->group || m->group != l->group || m->group_at != 0 || !alike) {
 		pearl_fail(c, s->span, "the state of this softmax_step cannot lie together");
 		return;
 	}

@@ -320,14 +320,14 @@ static void softmax(Attention *a, TileObj *vt)
 {
 	Kernel *k = a->k;
 	a->weight = place(k, a->inner, "p", DT_F32, LEVEL_NEAR, 2, (int64_t[]){a->strip, a->keys});
-	a->alpha = place(k, a->inner, "alpha", DT_F32, LEVEL_NEAR, 1, &a->strip);
+	a->alpha = place(k, a->inner, "alpha", DT_F32, LEVEL_NEAR, 1, &a->rows);
 	TileStmt *s = tile_stmt(k->b->p, a->inner, TILE_SOFTMAX_STEP);
 	Dim row = space(k, s, "i", rows_now(a)), j = space(k, s, "j", a->cols);
 	s->scale = a->scale;
 	s->n_out = 4;
 	s->n_in = 1;
 	s->out[0] = access2(a->weight, row, j);
-	s->out[1] = access1(a->alpha, row);
+	s->out[1] = access1(a->alpha, block_row(a, row));
 	s->out[2] = access1(a->max, block_row(a, row));
 	s->out[3] = access1(a->sum, block_row(a, row));
 	s->in[0] = access2(a->score, row, j);
@@ -337,7 +337,7 @@ static void softmax(Attention *a, TileObj *vt)
 	Dim c = space(k, map, "c", dim_c(k->b, a->v_width));
 	map->out[0] = access2(a->acc, block_row(a, row), c);
 	RegionMaker m = region_begin(k, map);
-	TileAccess alpha = access1(a->alpha, row);
+	TileAccess alpha = access1(a->alpha, block_row(a, row));
 	uint16_t v = region_access(&m, &map->out[0]);
 	v = region_call(&m, SC_MUL, v, region_access(&m, &alpha), 0);
 	region_end(&m, 1, &v);
