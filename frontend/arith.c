@@ -179,6 +179,7 @@ static bool is_dim(const Item *i)
 static Item lists(Build *b, const Item *x, const Item *y, Span at)
 {
 	ItemList l = {0};
+	if (!spend(b, x->list->n + y->list->n, at)) return bad();
 	if (x->list->n + y->list->n > LIST_LIMIT) {
 		over_limit(b, at, "this list grows beyond 1048576 elements");
 		return bad();
@@ -301,7 +302,9 @@ Item operate(Build *b, const Ast *e, int op, Item x, Item y, Span at)
 	if (x.kind == ITEM_LIST && y.kind == ITEM_LIST && op == '+') return lists(b, &x, &y, at);
 	if (x.kind == ITEM_TEXT && y.kind == ITEM_TEXT && op == '+' &&
 	    strlen(x.text) + strlen(y.text) < TEXT_LIMIT)
-		return item_text(arena_printf(b->arena, "%s%s", x.text, y.text));
+		return spend(b, (strlen(x.text) + strlen(y.text)) / 16, at)
+		           ? item_text(arena_printf(b->arena, "%s%s", x.text, y.text))
+		           : bad();
 	if (op == '/' && is_dim(&x) && is_dim(&y)) {
 		Diag *m = operands(b, e, at, &x, &y, "/ is for floats");
 		diag_help(b->d, m, "the floor of a quotient is //");

@@ -13,12 +13,13 @@ enum {
 	CALL_LIMIT = 64,        /* nested calls */
 	LAYER_LIMIT = 32,       /* nested layers */
 	INSTANCE_LIMIT = 50000, /* layers made in all */
-	STEP_LIMIT = 20000000,  /* evaluations in all */
-	NODE_LIMIT = 400000,    /* nodes in all */
-	UNROLL_LIMIT = 4096,    /* turns of an unrolled loop */
-	LIST_LIMIT = 1 << 20,   /* elements of a list */
-	TEXT_LIMIT = 1 << 16,   /* bytes of a compile-time text */
-	STACK_LIMIT = 4         /* arrays of layers inside each other */
+	STEP_LIMIT =
+		4000000, /* evaluations, elements of lists and texts in all: bounds time and memory */
+	NODE_LIMIT = 400000,  /* nodes in all */
+	UNROLL_LIMIT = 4096,  /* turns of an unrolled loop */
+	LIST_LIMIT = 1 << 20, /* elements of a list */
+	TEXT_LIMIT = 1 << 16, /* bytes of a compile-time text */
+	STACK_LIMIT = 4       /* arrays of layers inside each other */
 };
 
 typedef struct Build Build;
@@ -241,6 +242,7 @@ Item bad(void);
 void note_origin(Build *b, Diag *of, const Item *item, const char *called);
 const char *text_of(Build *b, Span s);                /* the source text, shortened to one line */
 bool over_limit(Build *b, Span at, const char *what); /* reports once; true */
+bool spend(Build *b, size_t steps, Span at);          /* false when the limit of steps is reached */
 
 /* --- item.c: values ---------------------------------------------------------------------------- */
 Item item_int(int64_t v);

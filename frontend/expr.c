@@ -228,7 +228,7 @@ const char *eval_text(Build *b, const Ast *e)
 			return NULL;
 		}
 	}
-	return intern_str(b->names, t.at ? t.at : "");
+	return spend(b, t.n / 16, e->span) ? intern_str(b->names, t.at ? t.at : "") : NULL;
 }
 
 static Item eval_list(Build *b, const Ast *e)
@@ -293,8 +293,7 @@ static bool comprehend(Build *b, const Ast *e, size_t at, ItemList *out)
 		for (size_t k = 0; k < c->list.n; k++)
 			scope_set(b, b->frame->scope, c->list.at[k]->name, c->list.n > 1 ? v.list->at[k] : v,
 			          c->list.at[k]->span);
-		if (++b->steps > STEP_LIMIT)
-			return !over_limit(b, e->span, "this takes too long to evaluate");
+		if (!spend(b, 1, e->span)) return false;
 		if (!comprehend(b, e, at + 1, out)) return false;
 	}
 	return true;
@@ -390,10 +389,7 @@ static Item eval_inner(Build *b, const Ast *e)
 Item eval(Build *b, const Ast *e)
 {
 	if (!e || b->stop) return bad();
-	if (++b->steps > STEP_LIMIT) {
-		over_limit(b, e->span, "this takes too long to evaluate");
-		return bad();
-	}
+	if (!spend(b, 1, e->span)) return bad();
 	if (b->eval_depth >= EVAL_LIMIT) {
 		over_limit(b, e->span, "evaluation nests too deeply here");
 		return bad();

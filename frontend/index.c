@@ -378,6 +378,7 @@ static Item index_list(Build *b, const Ast *e, const Item *x)
 		return bad();
 	}
 	ItemList l = {0};
+	if (!spend(b, (size_t)(hi - lo), e->span)) return bad();
 	for (int64_t i = lo; i < hi; i++) vec_push(b->arena, &l, x->list->at[i]);
 	return item_list(b, &l);
 }

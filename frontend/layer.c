@@ -111,6 +111,21 @@ static void check_attributes(Build *b, const Ast *n, const char *const *known, s
 	}
 }
 
+/* `= normal(std=0.02)` is what training would begin with: checked here, read by nothing yet. */
+static void check_initial(Build *b, const Ast *e)
+{
+	static const char *const known[] = {"normal", "uniform",        "zeros",
+	                                    "ones",   "xavier_uniform", "kaiming_uniform"};
+	const char *name = e->kind == AST_CALL && e->a->kind == AST_NAME ? e->a->name : "";
+	for (size_t i = 0; i < COUNT(known); i++)
+		if (strcmp(name, known[i]) == 0) return;
+	Diag *m = complain(
+		b, e->span,
+		"a weight begins as one of normal(..), uniform(..), zeros(), ones(), xavier_uniform() and kaiming_uniform()");
+	const char *near = nearest_name(name, known, COUNT(known));
+	if (near) diag_help(b->d, m, "did you mean `%s`?", near);
+}
+
 static void make_weight(Build *b, Instance *in, const Ast *decl)
 {
 	static const char *const known[] = {"buffer"};
@@ -119,6 +134,7 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 	check_attributes(b, decl, known, COUNT(known));
 	if (!member_present(b, m, decl->c)) return;
 	m->absent = true; /* until it is complete */
+	if (decl->d) check_initial(b, decl->d);
 	if (decl->list.n && !index_range(b, decl->list.at[0], "an array of weights", &from, &n)) return;
 	m->n_keys = (uint32_t)n;
 	m->keys = NEW_ARRAY(b->arena, const char *, n ? n : 1);

@@ -30,6 +30,7 @@ static Ast *string_make(Parse *p, Span at);
 static Ast *with_lists(Parse *p, AstKind kind, const char *name, AstList list, AstList list2, Span at);
 static Ast *attributed(Parse *p, AstList attributes, Ast *n);
 static Ast *assign(Parse *p, AstList to, int op, AstList from, Span at);
+static void refuse(Parse *p, Span at, const char *what, const char *help);
 #define LIST(x) ast_list(p, (x))
 #define NOTHING ((AstList){0})
 }
@@ -82,7 +83,8 @@ callargs: %empty { $$ = NOTHING; } | '(' args ')' { $$ = $2; } ;
 binds: bind { $$ = LIST($1); } | binds ',' bind { $$ = $1; ast_list_add(p, &$$, $3); } ;
 bind: NAME { $$ = ast_new(p, AST_DIM, @$); $$->name = $1; }
     | NAME IN range { $$ = ast_with(p, AST_DIM, $3, NULL, NULL, @$); $$->name = $1; }
-    | NAME '=' expr { $$ = ast_with(p, AST_DIM, NULL, $3, NULL, @$); $$->name = $1; } ;
+    | NAME '=' expr { $$ = ast_with(p, AST_DIM, NULL, $3, NULL, @$); $$->name = $1; }
+    | NAME '[' NAME ']' IN range { refuse(p, @$, "ragged dims are not supported", "give each row the same length, and a mask"); $$ = ast_with(p, AST_DIM, $6, NULL, NULL, @$); $$->name = $1; } ;
 unit: LAYER NAME params body { $$ = with_lists(p, AST_LAYER, $2, $3, $4, span_join(@1, @3)); $$->op_span = @2; }
     | MODEL NAME params body { $$ = with_lists(p, AST_LAYER, $2, $3, $4, span_join(@1, @3)); $$->op_span = @2; $$->flag = true; } ;
 params: %empty { $$ = NOTHING; } | '(' ')' { $$ = NOTHING; } | '(' plist ')' { $$ = $2; } | '(' plist ',' ')' { $$ = $2; } | '(' error ')' { $$ = NOTHING; } ;
@@ -263,6 +265,12 @@ static Ast *assign(Parse *p, AstList to, int op, AstList from, Span at)
 	n->list2 = from;
 	n->op = (uint16_t)op;
 	return ast_seal(p, n);
+}
+
+static void refuse(Parse *p, Span at, const char *what, const char *help)
+{
+	diag_help(p->d, diag_error(p->d, at, "%s", what), "%s", help);
+	p->errors++;
 }
 
 static void nacre_parse_error(Span *at, void *scanner, Parse *p, const char *text)

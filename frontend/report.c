@@ -94,3 +94,9 @@ bool over_limit(Build *b, Span at, const char *what)
 	b->stop = true;
 	return true;
 }
+
+bool spend(Build *b, size_t steps, Span at)
+{
+	b->steps += steps;
+	return b->steps <= STEP_LIMIT || !over_limit(b, at, "this takes too long to evaluate");
+}
