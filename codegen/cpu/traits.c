@@ -19,7 +19,8 @@ static TileTraits traits_of(const Machine *m)
 	                .attn_k = 512,
 	                .attn_rows = m->registers == 32 ? 14 : 6,
 	                .near_bytes = 1 << 20,
-	                .row_block = 16};
+	                .row_block = 16,
+	                .row_pad = 64};
 	t.mb = t.mr * (m->registers == 32 ? 9 : 20);
 	for (uint32_t i = 0; i < NUM_DTYPES; i++) t.kg[i] = 1;
 	if (m->bf16) t.kg[DT_BF16] = 2;

@@ -213,4 +213,6 @@ Frame *frames_copy(Build *b, const Frame *f); /* those on the stack of the build
  * first call. False: it depends on the call. */
 bool derive_constant(Build *b, Node *n, const Home *in, Home *out);
 
+/* pad.c: rows of activations that would fall on the same sets of a cache get `bytes` more each. */
+void pad_rows(TileProgram *p, uint32_t bytes);
 #endif
