@@ -118,7 +118,7 @@ static bool try_interval(Compiler *c, const LoopInfo *l, Slot *s, uint32_t n, in
 			}
 		int64_t end = t + interval;
 		while (t < end && !free_at(s, n, k, t, interval)) t++;
-		if (t == end || t / interval >= PEARL_STAGES) return false;
+		if (t == end || t / interval >= PEARL_STAGES - 1) return false; /* the count has 3 bits */
 		s[k].time = t;
 	}
 	for (uint32_t b = 0; b < n; b++)
