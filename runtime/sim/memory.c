@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BUCKET = 64, BLOCK = 512, ACCESS = 64, BANKS = 16, OUTSTANDING = 256 };
+enum { BUCKET = 64, BLOCK = 512, PART = 4096, ACCESS = 64, BANKS = 16, OUTSTANDING = 256 };
 
 /* Work that fits in each bucket of clocks from `origin` on; `skip` leads over full buckets. */
 typedef struct Calendar {
@@ -44,6 +44,9 @@ typedef struct Window {
 struct CoreLink {
 	uint64_t in_free, out_free;
 	Window loads, stores;
+	Transfer transfer;
+	Move *move;
+	size_t room;
 };
 
 static bool calendar_reach(Calendar *c, uint64_t bucket)
@@ -147,6 +150,17 @@ CoreLink *link_new(Arena *a)
 	return NEW(a, CoreLink);
 }
 
+void link_end(CoreLink *l)
+{
+	free(l->move);
+	l->move = NULL;
+}
+
+const Transfer *link_transfer(const CoreLink *l)
+{
+	return &l->transfer;
+}
+
 /* --- HBM ----------------------------------------------------------------------------------------- */
 
 /* `accesses` of 64 B of one block; the clock when the channel is through with them. */
@@ -232,75 +246,135 @@ static void window_add(Window *w, uint64_t accesses, uint64_t done)
 	}
 }
 
-/* A block's part of a transfer: through channel and link; the clock when it has arrived. */
-static void transfer_block(SharedMemory *s, CoreLink *l, Transfer *t, uint64_t block,
-                           uint64_t accesses, uint64_t bytes)
+/* One block, or a part of a copy from or to GSM or SPM. */
+struct Move {
+	uint64_t block;
+	uint32_t accesses, bytes;
+	MoveKind kind;
+	bool hbm, gsm;
+};
+
+static bool move_push(CoreLink *l, Move m)
 {
-	const PearlMachine *m = s->machine;
-	uint64_t latency = (uint64_t)m->link_latency, ask = t->ask, done;
-	Window *window = t->write ? &l->stores : &l->loads;
-	ask = window_room(window, accesses, ask);
-	t->ask = ask;
-	if (!t->write) {
-		uint64_t ready = block_access(s, block, accesses, false, ask + latency) + s->latency;
-		if (t->near) {
-			if (l->in_free > ready) ready = l->in_free;
-			l->in_free = ready += (bytes + (uint64_t)m->link_in - 1) / (uint64_t)m->link_in;
-			ready += latency;
-		}
-		done = ready;
-	} else {
-		uint64_t sent = l->out_free > ask ? l->out_free : ask;
-		l->out_free = sent += (bytes + (uint64_t)m->link_out - 1) / (uint64_t)m->link_out;
-		t->ask = sent;
-		done = block_access(s, block, accesses, true, sent + latency) + latency;
+	Transfer *t = &l->transfer;
+	if (t->moves == l->room) {
+		size_t room = l->room ? l->room * 2 : 256;
+		Move *grown = realloc(l->move, room * sizeof *grown);
+		if (!grown) return false;
+		l->move = grown;
+		l->room = room;
 	}
-	window_add(window, accesses, done);
-	if (done > t->done) t->done = done;
+	if (m.kind == MOVE_IN)
+		t->in_bytes += m.bytes;
+	else
+		t->out_bytes += m.bytes;
+	l->move[t->moves++] = m;
+	return true;
 }
 
-static void transfer_runs(SharedMemory *s, CoreLink *l, Transfer *t, const SimOperand *o)
+void transfer_begin(CoreLink *l, uint64_t start)
+{
+	l->transfer = (Transfer){.ask_in = start, .ask_out = start, .done_in = start, .done = start};
+}
+
+static bool add_blocks(CoreLink *l, const SimOperand *o, MoveKind kind)
 {
 	Runs r;
-	int64_t block = -1, last = -1, bytes = 0, accesses = 0;
+	Move m = {.kind = kind, .hbm = true, .block = UINT64_MAX};
+	int64_t last = -1;
 	for (runs_begin(&r, o); !r.done; runs_next(&r))
 		for (int64_t at = r.address, end = r.address + r.bytes; at < end;) {
 			int64_t stop = (at / BLOCK + 1) * BLOCK < end ? (at / BLOCK + 1) * BLOCK : end;
-			if (at / BLOCK != block) {
-				if (block >= 0)
-					transfer_block(s, l, t, (uint64_t)block, (uint64_t)accesses, (uint64_t)bytes);
-				block = at / BLOCK;
-				bytes = accesses = 0;
+			if ((uint64_t)(at / BLOCK) != m.block) {
+				if (m.accesses && !move_push(l, m)) return false;
+				m.block = (uint64_t)(at / BLOCK);
+				m.bytes = m.accesses = 0;
 				last = -1;
 			}
 			int64_t first = at / ACCESS, final = (stop - 1) / ACCESS;
-			accesses += final - first + 1 - (first == last);
+			m.accesses += (uint32_t)(final - first + 1 - (first == last));
+			if (m.accesses > OUTSTANDING) m.accesses = OUTSTANDING;
 			last = final;
-			bytes += stop - at;
-			t->bytes += (uint64_t)(stop - at);
+			m.bytes += (uint32_t)(stop - at);
 			at = stop;
 		}
-	if (block >= 0) transfer_block(s, l, t, (uint64_t)block, (uint64_t)accesses, (uint64_t)bytes);
+	return !m.accesses || move_push(l, m);
 }
 
-void memory_transfer(SharedMemory *s, CoreLink *l, Transfer *t, const SimOperand *o)
+bool transfer_add(CoreLink *l, const SimOperand *o, MoveKind kind)
 {
-	const PearlMachine *m = s->machine;
-	if (o->space == SPACE_HBM) {
-		transfer_runs(s, l, t, o);
-		return;
+	if (o->space == SPACE_HBM) return add_blocks(l, o, kind);
+	uint64_t bytes = (uint64_t)(operand_count(o) * o->size);
+	while (bytes > 0) {
+		uint32_t part = bytes < PART ? (uint32_t)bytes : PART;
+		if (!move_push(l, (Move){.bytes = part, .kind = kind, .gsm = o->space == SPACE_GSM}))
+			return false;
+		bytes -= part;
 	}
-	uint64_t bytes = (uint64_t)(operand_count(o) * o->size),
-			 latency = 2 * (uint64_t)m->link_latency;
-	uint64_t *link = t->write ? &l->out_free : &l->in_free,
-			 rate = (uint64_t)(t->write ? m->link_out : m->link_in);
-	uint64_t start = *link > t->ask ? *link : t->ask, end = start + (bytes + rate - 1) / rate;
-	if (o->space == SPACE_GSM) {
-		uint64_t shared = calendar_book(&s->gsm, start, bytes, GSM_RATE);
-		if (shared > end) end = shared;
+	return true;
+}
+
+/* Reads: channel, latency, link. `far` data do not come to the core. */
+static void move_in(SharedMemory *s, CoreLink *l, const Move *m, bool far)
+{
+	Transfer *t = &l->transfer;
+	uint64_t latency = (uint64_t)s->machine->link_latency, rate = (uint64_t)s->machine->link_in,
+			 ready;
+	if (m->hbm) {
+		t->ask_in = window_room(&l->loads, m->accesses, t->ask_in);
+		ready = block_access(s, m->block, m->accesses, false, t->ask_in + latency) + s->latency;
+		if (!far) {
+			if (l->in_free > ready) ready = l->in_free;
+			l->in_free = ready += (m->bytes + rate - 1) / rate;
+			ready += latency;
+		}
+		window_add(&l->loads, m->accesses, ready);
+	} else {
+		uint64_t start = l->in_free > t->ask_in ? l->in_free : t->ask_in;
+		ready = start + (m->bytes + rate - 1) / rate;
+		if (m->gsm) {
+			uint64_t shared = calendar_book(&s->gsm, start, m->bytes, GSM_RATE);
+			if (shared > ready) ready = shared;
+		}
+		l->in_free = t->ask_in = ready;
+		ready += 2 * latency;
 	}
-	*link = end;
-	t->bytes += bytes;
-	t->ask = end;
-	if (end + latency > t->done) t->done = end + latency;
+	if (ready > t->done_in) t->done_in = ready;
+	if (ready > t->done) t->done = ready;
+}
+
+static void move_out(SharedMemory *s, CoreLink *l, const Move *m, bool far)
+{
+	Transfer *t = &l->transfer;
+	uint64_t latency = (uint64_t)s->machine->link_latency, rate = (uint64_t)s->machine->link_out;
+	if (far && t->done_in > t->ask_out) t->ask_out = t->done_in;
+	if (m->hbm) t->ask_out = window_room(&l->stores, m->accesses, t->ask_out);
+	uint64_t sent = l->out_free > t->ask_out ? l->out_free : t->ask_out, done;
+	if (!far) l->out_free = sent += (m->bytes + rate - 1) / rate;
+	t->ask_out = sent;
+	if (m->hbm) {
+		if (m->kind == MOVE_ADD)
+			sent = block_access(s, m->block, m->accesses, false, sent + latency);
+		done = block_access(s, m->block, m->accesses, true, sent + latency) + latency;
+		window_add(&l->stores, m->accesses, done);
+	} else
+		done = calendar_book(&s->gsm, sent, m->bytes, GSM_RATE) + 2 * latency;
+	if (done > t->done) t->done = done;
+}
+
+bool transfer_run(SharedMemory *s, CoreLink *l, uint64_t until)
+{
+	Transfer *t = &l->transfer;
+	while (t->at < t->moves) {
+		const Move *m = &l->move[t->at];
+		bool far = t->in_bytes && t->out_bytes; /* between HBM and GSM */
+		if (m->kind == MOVE_IN)
+			move_in(s, l, m, far);
+		else
+			move_out(s, l, m, far);
+		t->at++;
+		t->clock = m->kind == MOVE_IN ? t->ask_in : t->ask_out;
+		if (t->clock > until) break;
+	}
+	return t->at == t->moves;
 }

@@ -35,6 +35,9 @@ typedef struct CoreTime {
 	uint64_t port_free, compute_free; /* of the matrix unit */
 	TokenTime *token;
 	CoreLink *link;
+	uint64_t issue; /* of the last instruction */
+	bool moving;    /* `copy` is under way */
+	SimStep copy;
 	StepKind at; /* STEP_SCALAR while it runs, else STEP_BARRIER or STEP_END */
 } CoreTime;
 
@@ -190,17 +193,15 @@ static uint64_t vector_clocks(const PearlMachine *m, const SimStep *step)
 	return ceil_div(ceil_div(n, lanes) * passes2, 2);
 }
 
-/* The shared side of a copy without its windows, and whether data flow out of the core. */
-static void copy_cost(Clock *k, CoreTime *c, const SimStep *step, uint64_t issue, Cost *out)
+/* What a copy asks of shared memory, without what its windows leave out. */
+static bool copy_begin(Clock *k, CoreTime *c, const SimStep *step, uint64_t issue)
 {
-	const PearlMachine *m = &k->s->machine;
 	SimOperand to = step->arg[0], from = step->arg[1];
-	bool outside, indexed = step->insn->op == I_L_GATHER || step->insn->op == I_W_SCATTER;
+	bool outside, indexed = step->insn->op == I_L_GATHER || step->insn->op == I_W_SCATTER,
+				  fits = true;
 	bool far_from = from.space == SPACE_HBM || from.space == SPACE_GSM,
 		 far_to = to.space == SPACE_HBM || to.space == SPACE_GSM;
-	bool add = far_to && step->insn->field[F_DMA_add];
-	Transfer in = {.ask = issue + SETUP, .done = issue + SETUP, .near = !far_to},
-			 outward = {.write = true, .near = !far_from};
+	transfer_begin(c->link, issue + SETUP);
 	if (from.window[0].on || from.window[1].on) windows_cut(&to, &from, &outside);
 	int64_t rows = indexed ? step->arg[2].dim[0] : 1;
 	for (int64_t r = 0; r < rows && !(to.empty || from.empty); r++) {
@@ -215,29 +216,38 @@ static void copy_cost(Clock *k, CoreTime *c, const SimStep *step, uint64_t issue
 			dense->address += r * dense->stride[0];
 			table->dim[0] = dense->dim[0] = 1;
 		}
-		if (far_from || !far_to) memory_transfer(k->memory, c->link, &in, &x);
-		outward.ask = later(outward.ask, far_from ? in.done : in.ask);
-		if (add) {
-			Transfer read = {.ask = outward.ask};
-			memory_transfer(k->memory, c->link, &read, &y);
-			outward.ask = read.ask;
-		}
-		if (far_to) memory_transfer(k->memory, c->link, &outward, &y);
+		if (far_from || !far_to) fits &= transfer_add(c->link, &x, MOVE_IN);
+		if (far_to)
+			fits &= transfer_add(c->link, &y, step->insn->field[F_DMA_add] ? MOVE_ADD : MOVE_OUT);
 	}
+	return fits || sim_trap(k->s, step->insn, "there is no memory to follow the copy");
+}
+
+static void copy_cost(const Clock *k, const CoreTime *c, const SimStep *step, uint64_t issue,
+                      Cost *out)
+{
+	const PearlMachine *m = &k->s->machine;
+	const Transfer *t = link_transfer(c->link);
+	bool far_to = step->arg[0].space == SPACE_HBM || step->arg[0].space == SPACE_GSM;
 	/* elements that do not lie side by side in the scratchpad: one a bank */
-	const SimOperand *near = far_to ? &from : &to;
+	const SimOperand *near = far_to ? &step->arg[1] : &step->arg[0];
 	uint64_t scattered = near->rank && near->stride[near->rank - 1] != near->size
 	                         ? ceil_div((uint64_t)operand_count(near), 16)
 	                         : 0;
-	uint64_t bytes = later(in.bytes, outward.bytes),
-			 rate = (uint64_t)(far_to ? m->link_out : m->link_in), least = ceil_div(bytes, rate);
-	out->done = later(later(in.done, outward.done), issue + SETUP + scattered);
-	out->next = later(issue + ISSUE, later(in.ask, far_to ? outward.ask : 0) -
-	                                     SETUP); /* the next is set up meanwhile */
+	uint64_t least =
+		ceil_div(later(t->in_bytes, t->out_bytes), (uint64_t)(far_to ? m->link_out : m->link_in));
+	out->done = later(t->done, issue + SETUP + scattered);
+	out->next = later(issue + ISSUE,
+	                  later(t->ask_in, t->ask_out) - SETUP); /* the next is set up meanwhile */
 	out->busy = least;
 	uint64_t unloaded = issue + SETUP + later(least, scattered) + 3 * (uint64_t)m->link_latency +
 	                    (uint64_t)m->hbm_latency;
 	out->memory = out->done > unloaded ? out->done - unloaded : 0;
+}
+
+static bool is_empty(const SimStep *step)
+{
+	return !step->active || pearl_insn[step->insn->op].format == FMT_NONE || step->arg[0].empty;
 }
 
 static void step_cost(Clock *k, CoreTime *c, const SimStep *step, uint64_t issue, Cost *out)
@@ -245,8 +255,7 @@ static void step_cost(Clock *k, CoreTime *c, const SimStep *step, uint64_t issue
 	const PearlMachine *m = &k->s->machine;
 	PearlQueue q = pearl_insn[step->insn->op].queue;
 	*out = (Cost){.next = issue + 1, .done = issue + 1};
-	if (!step->active || pearl_insn[step->insn->op].format == FMT_NONE || step->arg[0].empty)
-		return;
+	if (is_empty(step)) return;
 	if (q == Q_M)
 		matrix_cost(k, c, step, issue, out);
 	else if (q == Q_L || q == Q_W)
@@ -267,6 +276,23 @@ static void step_cost(Clock *k, CoreTime *c, const SimStep *step, uint64_t issue
 
 /* --- one instruction ----------------------------------------------------------------------------------------- */
 
+/* The instruction that was issued last is through. */
+static bool time_end(Clock *k, CoreTime *c, const SimStep *step)
+{
+	PearlQueue n = pearl_insn[step->insn->op].queue;
+	QueueTime *q = &c->queue[n];
+	Cost cost;
+	step_cost(k, c, step, c->issue, &cost);
+	k->r->busy[n] += cost.busy;
+	if (n == Q_L || n == Q_W) k->r->stall_memory[n] += cost.memory;
+	uint64_t done = later(cost.done, q->complete);
+	if (!signal_time(k, c, step->insn, &done)) return false;
+	q->complete = done;
+	q->free = cost.next;
+	return true;
+}
+
+/* Dispatch and issue; a copy is then followed by advance_core. */
 static bool time_step(Clock *k, CoreTime *c, const SimStep *step)
 {
 	const PearlInsn *i = step->insn;
@@ -287,16 +313,14 @@ static bool time_step(Clock *k, CoreTime *c, const SimStep *step)
 		uint64_t *stall = from == Q_L || from == Q_W ? k->r->stall_memory : k->r->stall_token;
 		stall[n] += issue - ready;
 	}
-	Cost cost;
-	step_cost(k, c, step, issue, &cost);
 	q->issued[q->n++ % MOST_DEPTH] = issue;
-	k->r->busy[n] += cost.busy;
-	if (n == Q_L || n == Q_W) k->r->stall_memory[n] += cost.memory;
-	uint64_t done = later(cost.done, q->complete);
-	if (!signal_time(k, c, i, &done)) return false;
-	q->complete = done;
-	q->free = cost.next;
-	return true;
+	c->issue = issue;
+	c->moving = (n == Q_L || n == Q_W) && !is_empty(step);
+	if (c->moving) {
+		c->copy = *step;
+		return copy_begin(k, c, step, issue);
+	}
+	return time_end(k, c, step);
 }
 
 /* LDI holds up dispatch until its waits hold, and a read of SPM. */
@@ -331,12 +355,24 @@ static void mark(Clock *k, uint64_t now, uint32_t number)
 	k->hbm_bytes = k->s->hbm_read + k->s->hbm_written;
 }
 
+/* How far the core has come: its scalar unit, or the copy that it is at. */
+static uint64_t core_clock(const CoreTime *c)
+{
+	return c->moving ? later(c->clock, link_transfer(c->link)->clock) : c->clock;
+}
+
 static bool advance_core(Clock *k, uint32_t number, uint64_t until)
 {
 	CoreTime *c = &k->core[number];
 	Core *core = &k->s->core[number];
 	SimStep step;
-	while (c->clock <= until) {
+	while (core_clock(c) <= until) {
+		if (c->moving) {
+			if (!transfer_run(k->memory, c->link, until)) return true;
+			c->moving = false;
+			if (!time_end(k, c, &c->copy)) return false;
+			continue;
+		}
 		StepKind kind = core_step(k->s, core, &step);
 		switch (kind) {
 		case STEP_SCALAR:
@@ -396,10 +432,11 @@ static bool run_clock(Clock *k, uint32_t cores)
 		for (uint32_t n = 0; n < cores; n++) {
 			const CoreTime *c = &k->core[n];
 			if (c->at != STEP_SCALAR) continue;
-			if (c->clock < least)
-				second = least, least = c->clock, next = n;
-			else if (c->clock < second)
-				second = c->clock;
+			uint64_t clock = core_clock(c);
+			if (clock < least)
+				second = least, least = clock, next = n;
+			else if (clock < second)
+				second = clock;
 		}
 		if (least == UINT64_MAX) {
 			if (!meet(k, cores, &ended)) return false;
@@ -423,6 +460,7 @@ bool run_timed(PearlSim *s, const PearlCode *entry, bool serial, SimReport *r, A
 	}
 	bool done = run_clock(&k, cores);
 	close_launch(&k, r->cycles);
+	for (uint32_t n = 0; n < cores; n++) link_end(k.core[n].link);
 	memory_end(k.memory);
 	r->launch = k.launch.at;
 	r->launches = (uint32_t)k.launch.n;

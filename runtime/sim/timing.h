@@ -7,11 +7,21 @@ enum { GSM_RATE = 4096 }; /* bytes a clock of the global SRAM */
 
 typedef struct SharedMemory SharedMemory;
 typedef struct CoreLink CoreLink;
-/* A copy between a shared memory and a core (or between the two shared ones, not `near`). In: ask, the
- * clock of the first request. Out: ask, of the last; done; bytes. */
+typedef struct Move Move;
+typedef enum MoveKind {
+	MOVE_IN,
+	MOVE_OUT,
+	MOVE_ADD
+} MoveKind; /* ADD: the memory adds to what it holds */
+
+/* The copy that a core is at. What it asks of shared memory is done block by block, so that cores
+ * share it fairly: transfer_run stops when the copy has come beyond a clock. */
 typedef struct Transfer {
-	uint64_t ask, done, bytes;
-	bool write, near;
+	uint64_t ask_in, ask_out; /* clocks of the last requests so far */
+	uint64_t done_in, done;   /* when the last data came; when all is done */
+	uint64_t clock;           /* of the request in hand */
+	uint64_t in_bytes, out_bytes;
+	size_t at, moves;
 } Transfer;
 
 SharedMemory *memory_new(Arena *a, const PearlMachine *m);
@@ -19,6 +29,10 @@ void memory_end(SharedMemory *s);
 void memory_barrier(SharedMemory *s,
                     uint64_t now); /* all requests from here on begin at `now` or later */
 CoreLink *link_new(Arena *a);
-/* Moves what operand o covers (without windows: clip first). */
-void memory_transfer(SharedMemory *s, CoreLink *l, Transfer *t, const SimOperand *o);
+void link_end(CoreLink *l);
+void transfer_begin(CoreLink *l, uint64_t start);
+/* Adds what operand o covers (without windows: clip first). False: no memory. */
+bool transfer_add(CoreLink *l, const SimOperand *o, MoveKind kind);
+bool transfer_run(SharedMemory *s, CoreLink *l, uint64_t until); /* true: all is done */
+const Transfer *link_transfer(const CoreLink *l);
 #endif
