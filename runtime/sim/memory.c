@@ -13,9 +13,13 @@
 
 enum { BUCKET = 64, BLOCK = 512, PART = 4096, ACCESS = 64, BANKS = 16, OUTSTANDING = 256 };
 
-/* Work that fits in each bucket of clocks from `origin` on; `skip` leads over full buckets. */
+/* Work booked in each bucket of clocks from `origin` on; `skip` leads over those full for reads (of
+ * reads alone) and for writes. */
+typedef struct Bucket {
+	uint32_t reads, writes, skip[2];
+} Bucket;
 typedef struct Calendar {
-	uint32_t *used, *skip;
+	Bucket *bucket;
 	size_t size, top; /* buckets below top were used */
 	uint64_t origin;  /* number of the first bucket */
 } Calendar;
@@ -49,56 +53,69 @@ struct CoreLink {
 	size_t room;
 };
 
-static bool calendar_reach(Calendar *c, uint64_t bucket)
+static bool calendar_reach(Calendar *c, uint64_t number)
 {
-	if (bucket < c->size) return true;
+	if (number < c->size) return true;
 	size_t size = c->size ? c->size * 2 : 256;
-	while (size <= bucket) size *= 2;
-	uint32_t *used = realloc(c->used, size * sizeof *used);
-	if (used) c->used = used;
-	uint32_t *skip = realloc(c->skip, size * sizeof *skip);
-	if (skip) c->skip = skip;
-	if (!used || !skip || size > UINT32_MAX) return false;
-	for (size_t i = c->size; i < size; i++) used[i] = 0, skip[i] = (uint32_t)i;
+	while (size <= number) size *= 2;
+	Bucket *grown = size > UINT32_MAX ? NULL : realloc(c->bucket, size * sizeof *grown);
+	if (!grown) return false;
+	c->bucket = grown;
+	for (size_t i = c->size; i < size; i++) grown[i] = (Bucket){.skip = {(uint32_t)i, (uint32_t)i}};
 	c->size = size;
 	return true;
 }
 
-/* The first bucket from `at` on that is not full. */
-static uint64_t calendar_free(Calendar *c, uint64_t at)
+/* The first bucket from `at` on that has room for reads (0) or writes (1). */
+static uint64_t calendar_free(Calendar *c, uint64_t at, uint32_t write)
 {
 	uint64_t end = at;
-	while (end < c->size && c->skip[end] != end) end = c->skip[end];
-	while (at < c->size && c->skip[at] != at) {
-		uint64_t next = c->skip[at];
-		c->skip[at] = (uint32_t)end;
+	while (end < c->size && c->bucket[end].skip[write] != end) end = c->bucket[end].skip[write];
+	while (at < c->size && c->bucket[at].skip[write] != at) {
+		uint64_t next = c->bucket[at].skip[write];
+		c->bucket[at].skip[write] = (uint32_t)end;
 		at = next;
 	}
 	return end;
 }
 
-/* Books `work` units from clock `start` on, `rate` a clock; the clock when they are done. */
-static uint64_t calendar_book(Calendar *c, uint64_t start, uint64_t work, uint64_t rate)
+/* Books `work` units from clock `start` on, `rate` a clock; the clock when they are done. Reads go before
+ * writes, which wait in the controller: what a read pushes out is written later. */
+static uint64_t calendar_book(Calendar *c, uint64_t start, uint64_t work, uint64_t rate,
+                              uint32_t write)
 {
 	uint64_t first = start / BUCKET < c->origin ? c->origin : start / BUCKET,
 			 at = first - c->origin, full = BUCKET * rate;
-	uint64_t least = start + (work + rate - 1) / rate, done = least;
+	uint64_t least = start + (work + rate - 1) / rate, done = least, pushed = 0;
 	uint64_t late = first * BUCKET > start
 	                    ? 0
 	                    : (start - first * BUCKET) * rate; /* of the first bucket, gone by */
-	while (work > 0) {
-		at = calendar_free(c, at);
+	while (work > 0 || pushed > 0) {
+		uint32_t kind = work > 0 ? write : 1;
+		at = calendar_free(c, at, kind);
 		if (!calendar_reach(c, at)) return least;
 		if (at != first - c->origin) late = 0;
-		uint64_t room = full - c->used[at], span = full - late;
-		uint64_t part = work < room ? work : room;
-		if (part > span) part = span;
-		c->used[at] += (uint32_t)part;
+		Bucket *b = &c->bucket[at];
+		uint64_t taken = kind ? (uint64_t)b->reads + b->writes : b->reads, room = full - taken,
+				 want = work > 0 ? work : pushed;
+		uint64_t part = want < room ? want : room;
+		if (part > full - late) part = full - late;
 		if (at >= c->top) c->top = at + 1;
-		work -= part;
-		uint64_t fill = c->used[at] > late + part ? c->used[at] : late + part;
-		done = (c->origin + at) * BUCKET + (fill + rate - 1) / rate;
-		if (c->used[at] == full) c->skip[at] = (uint32_t)(at + 1);
+		if (!kind) {
+			b->reads += (uint32_t)part;
+			uint64_t over = (uint64_t)b->reads + b->writes > full ? b->reads + b->writes - full : 0;
+			b->writes -= (uint32_t)over;
+			pushed += over;
+		} else
+			b->writes += (uint32_t)part;
+		if (work > 0) {
+			uint64_t fill = taken + part > late + part ? taken + part : late + part;
+			done = (c->origin + at) * BUCKET + (fill + rate - 1) / rate;
+			work -= part;
+		} else
+			pushed -= part;
+		if (b->reads == full) b->skip[0] = (uint32_t)(at + 1);
+		if (b->reads + b->writes == full) b->skip[1] = (uint32_t)(at + 1);
 		at++;
 	}
 	return done > least ? done : least;
@@ -108,7 +125,7 @@ static uint64_t calendar_book(Calendar *c, uint64_t start, uint64_t work, uint64
 static void calendar_reset(Calendar *c, uint64_t now)
 {
 	c->origin = now / BUCKET;
-	for (size_t i = 0; i < c->top; i++) c->used[i] = 0, c->skip[i] = (uint32_t)i;
+	for (size_t i = 0; i < c->top; i++) c->bucket[i] = (Bucket){.skip = {(uint32_t)i, (uint32_t)i}};
 	c->top = 0;
 }
 
@@ -129,8 +146,7 @@ SharedMemory *memory_new(Arena *a, const PearlMachine *m)
 
 static void calendar_end(Calendar *c)
 {
-	free(c->used);
-	free(c->skip);
+	free(c->bucket);
 }
 
 void memory_end(SharedMemory *s)
@@ -185,7 +201,7 @@ static uint64_t block_access(SharedMemory *s, uint64_t block, uint64_t accesses,
 	c->writing = write;
 	c->last_row = row;
 	work += work / 14; /* refresh: 260 of 3900 clocks */
-	return calendar_book(&c->calendar, start, work, s->rate);
+	return calendar_book(&c->calendar, start, work, s->rate, write);
 }
 
 /* --- the walk over an operand in the order of its addresses ------------------------------------------ */
@@ -333,7 +349,7 @@ static void move_in(SharedMemory *s, CoreLink *l, const Move *m, bool far)
 		uint64_t start = l->in_free > t->ask_in ? l->in_free : t->ask_in;
 		ready = start + (m->bytes + rate - 1) / rate;
 		if (m->gsm) {
-			uint64_t shared = calendar_book(&s->gsm, start, m->bytes, GSM_RATE);
+			uint64_t shared = calendar_book(&s->gsm, start, m->bytes, GSM_RATE, 0);
 			if (shared > ready) ready = shared;
 		}
 		l->in_free = t->ask_in = ready;
@@ -358,7 +374,7 @@ static void move_out(SharedMemory *s, CoreLink *l, const Move *m, bool far)
 		done = block_access(s, m->block, m->accesses, true, sent + latency) + latency;
 		window_add(&l->stores, m->accesses, done);
 	} else
-		done = calendar_book(&s->gsm, sent, m->bytes, GSM_RATE) + 2 * latency;
+		done = calendar_book(&s->gsm, sent, m->bytes, GSM_RATE, 0) + 2 * latency;
 	if (done > t->done) t->done = done;
 }
 
