@@ -609,7 +609,7 @@ static bool lower_fast(Gen *g, const TileStmt *s, const TileStmt *then, bool *fu
 	Plan p = {.s = s, .in = {s->in[0], s->in[1]}};
 	DType out = home_of(g, s->out[0].obj)->dtype;
 	p.integer = is_integer(g, &s->in[0]) && is_integer(g, &s->in[1]);
-	if (out != (p.integer ? DT_I32 : DT_F32) || !g->machine->masks) return false;
+	if (out != (p.integer ? DT_I32 : DT_F32)) return false;
 	if (s->out[0].rows || s->out[0].has_else || !access_linear(g, &s->out[0], s->space, s->n_space))
 		return false;
 	if (!find_variables(g, &p)) return false;
