@@ -115,6 +115,16 @@ static Store *state_store(Compiler *c, const TileStmt *step, const TileObj *o, u
 	return s;
 }
 
+/* Whether alpha has the shape of m and the step indexes both alike. */
+static bool beside_maximum(const TileStmt *step)
+{
+	const TileAccess *alpha = &step->out[1], *m = &step->out[2];
+	if (alpha->obj->rank != m->obj->rank) return false;
+	for (uint32_t d = 0; d < m->obj->rank; d++)
+		if (alpha->obj->dims[d] != m->obj->dims[d] || alpha->index[d] != m->index[d]) return false;
+	return true;
+}
+
 static void lower_place(Compiler *c, const TileStmt *s)
 {
 	const TileObj *o = s->place;
@@ -128,8 +138,9 @@ static void lower_place(Compiler *c, const TileStmt *s)
 	}
 	uint32_t part = 0;
 	const TileStmt *step = state_of(&c->kernel->body, o, &part);
-	/* in a staged loop alpha is copied out, so that the next step need not wait for its readers */
-	bool own = part == 2 && c->loop && c->loop->stages > 1;
+	/* in a staged loop alpha is copied out, so that the next step need not wait for its readers; and
+	 * where it does not lie beside m as the step wants it */
+	bool own = part == 2 && ((c->loop && c->loop->stages > 1) || !beside_maximum(step));
 	if (step && o->dtype == DT_F32 && !own) {
 		bind(c, o, state_store(c, step, o, part, cap));
 		return;

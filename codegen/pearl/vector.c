@@ -320,7 +320,9 @@ void pearl_lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused,
 	if (!access_mentions(&w.out[2], w.space[0].sym)) order[0] = 1, order[1] = 0;
 	Store *m = access_store(c, &w.out[2]), *l = access_store(c, &w.out[3]),
 		  *alpha = access_store(c, &w.out[1]);
-	bool alike = s->out[1].index[0] == s->out[2].index[0] && s->out[3].index[0] == s->out[2].index[0];
+	bool beside = alpha->group == m->group;
+	bool alike = (!beside || s->out[1].index[0] == s->out[2].index[0]) &&
+	             s->out[3].index[0] == s->out[2].index[0] && m->bytes == l->bytes;
 	if (!m->group || m->group != l->group || m->group_at != 0 || !alike) {
 		pearl_fail(c, s->span, "the state of this softmax_step cannot lie together");
 		return;
@@ -346,7 +348,7 @@ void pearl_lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused,
 	Dim limit, first;
 	int64_t per;
 	if (mask && causal_form(c, mask, &limit, &first, &per)) causal_fields(i, limit, first, per);
-	if (alpha->group == m->group) return;
+	if (beside) return;
 	Insn *copy = insn_add(c, I_V_UN);
 	copy->field[F_VEC_func] = VF_COPY;
 	copy->arg[0] = operand_of(c, &w, &w.out[1], order, 1, false, true);
