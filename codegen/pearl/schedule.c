@@ -5,6 +5,7 @@
  * scheduled stays as it is. */
 #include "codegen/pearl/internal.h"
 #include <string.h>
+#include <stdlib.h>
 
 enum { MOST_INSNS = 64, MOST_RING = 8, MOST_RING_DESCRIPTORS = 36, AHEAD = 2 };
 
@@ -21,35 +22,49 @@ static int64_t elements(Compiler *c, const Operand *o)
 	return n;
 }
 
-/* Clocks that the queue is taken, and those until the result is there (PEARL.md, Time). */
+/* Clocks that the queue is taken, and those until the result is there (doc/pearl.md, Time). What the
+ * memories add is a guess: loads are made early anyway. */
 static void cost_of(Compiler *c, Slot *s)
 {
 	const Insn *i = s->insn;
 	const PearlMachine *m = c->m;
-	int64_t n = elements(c, &i->arg[0]);
+	int64_t n = elements(c, &i->arg[0]), lanes = m->vector_lanes;
 	switch (insn_queue(i)) {
 	case Q_L:
-		s->cost = n * dtype_bytes(i->arg[0].dtype, 1) / m->link_in + 4, s->delay = s->cost + 200;
+		s->cost = n * dtype_bytes(i->arg[0].dtype, 1) / m->link_in + 4;
+		s->delay = s->cost + 200;
 		break;
 	case Q_W:
-		s->cost = n * dtype_bytes(i->arg[1].dtype, 1) / m->link_out + 4, s->delay = s->cost + 150;
+		s->cost = n * dtype_bytes(i->arg[1].dtype, 1) / m->link_out + 4;
+		s->delay = s->cost + 150;
 		break;
-	case Q_D: s->cost = n / m->array_cols + 12, s->delay = s->cost + 12; break;
+	case Q_D:
+		s->cost = n / m->array_cols;
+		s->delay = s->cost + 16;
+		break;
 	case Q_M: {
 		int64_t rows = greatest(c, i->arg[0].dim[0]) * greatest(c, i->arg[0].dim[1]), k = 1;
-		for (uint32_t d = 2; d < 5; d++) k *= greatest(c, i->arg[1].dim[d]);
-		s->cost =
-			rows * ((k + m->array_rows - 1) / m->array_rows) * (i->arg[1].dtype == DT_F32 ? 4 : 1);
-		s->delay = s->cost + m->array_rows + m->array_cols;
+		int64_t size = dtype_bytes(i->arg[2].dtype, 1), deep = m->array_rows * (size == 1 ? 2 : 1);
+		for (uint32_t d = 3; d < 5; d++) k *= greatest(c, i->arg[1].dim[d]);
+		int64_t tiles = greatest(c, i->arg[1].dim[2]) * ((k + deep - 1) / deep);
+		int64_t load = m->array_rows * m->array_cols * size / m->weight_port;
+		if (i->field[F_MUL_trans]) load *= 2;
+		int64_t stream = rows * (i->arg[1].dtype == DT_F32 || i->arg[2].dtype == DT_F32 ? 4 : 1);
+		s->cost = tiles * (stream > load ? stream : load);
+		s->delay = s->cost + load + m->array_rows + m->array_cols;
 		break;
 	}
-	default:
-		if (i->op == I_V_SMX || i->op == I_V_RED)
-			n = elements(c, &i->arg[1]) * (i->op == I_V_SMX ? 3 : 1);
-		s->cost = n / m->vector_lanes + 12;
-		s->delay = s->cost + 12;
+	default: {
+		int64_t passes2 = 2;
+		if (i->op == I_V_UN || i->op == I_V_BIN || i->op == I_V_TRI)
+			passes2 = pearl_func[i->field[F_VEC_func]].passes2;
+		if (i->op == I_V_RED) n = elements(c, &i->arg[1]);
+		if (i->op == I_V_SMX) passes2 = 6;
+		s->cost = ((n + lanes - 1) / lanes * passes2 + 1) / 2;
+		s->delay = s->cost + 16;
 	}
-	if (s->cost < 4) s->cost = 4;
+	}
+	if (s->cost < 1) s->cost = 1;
 }
 
 static const Store *root(const Operand *o)
@@ -177,6 +192,26 @@ static bool size_rings(Compiler *c, const LoopInfo *l, const Slot *s, uint32_t n
 	return true;
 }
 
+/* Whether all stores of the kernel fit with the rings that they have, and the descriptors of rings. */
+static bool rings_fit(Compiler *c, const Slot *s, uint32_t n)
+{
+	int64_t spm = 0, acc = 0, row = c->m->array_cols * 4;
+	uint32_t descriptors = 0;
+	for (size_t i = 0; i < c->stores.n; i++) {
+		const Store *st = c->stores.at[i];
+		if (st->group) continue;
+		if (st->space == SPACE_SPM) spm += round_up(st->bytes, 128) * st->ring;
+		if (st->space == SPACE_ACC) acc += round_up(st->bytes, row) * st->ring;
+	}
+	for (uint32_t k = 0; k < n; k++)
+		for (uint32_t a = 0; a < 4; a++) {
+			const Operand *o = &s[k].insn->arg[a];
+			if (o->store && root(o)->ring > 1) descriptors++;
+		}
+	return spm <= c->m->spm_bytes && acc <= c->m->acc_rows * row &&
+	       descriptors <= MOST_RING_DESCRIPTORS;
+}
+
 static bool schedule_loop(Compiler *c, Step *node)
 {
 	Slot s[MOST_INSNS];
@@ -194,9 +229,10 @@ static bool schedule_loop(Compiler *c, Step *node)
 	for (uint32_t q = 0; q < NUM_QUEUES; q++)
 		if (busy[q] > interval) interval = busy[q];
 	bool found = false;
-	for (int attempt = 0; attempt < 12 && !found; attempt++, interval += interval / 8 + 1) {
+	for (int attempt = 0; attempt < 60 && !found; attempt++, interval += interval / 64 + 1) {
 		found = try_interval(c, node->loop, s, n, interval) &&
-		        size_rings(c, node->loop, s, n, interval);
+		        size_rings(c, node->loop, s, n, interval) && rings_fit(c, s, n);
+		if(getenv("DBG"))fprintf(stderr,"attempt %d II %d try %d size %d fit %d\n",attempt,(int)interval,try_interval(c, node->loop, s, n, interval),size_rings(c, node->loop, s, n, interval),rings_fit(c,s,n));
 		if (found) break;
 	}
 	if (!found) {
