@@ -220,17 +220,86 @@ static Dim index_rest(Compiler *c, const Work *w, const TileAccess *x, uint32_t 
 
 /* --- operands ------------------------------------------------------------------------------------------ */
 
+/* The loop around whose variable is s. */
+static const LoopInfo *loop_of(const Compiler *c, const DimSym *s)
+{
+	for (const LoopInfo *l = c->loop; l; l = l->outer)
+		if (l->var == s) return l;
+	return NULL;
+}
+
+static Dim term_dim(DimPool *p, DimTerm t)
+{
+	Dim d = dim_const(p, t.coef);
+	for (uint32_t k = 0; k < t.n; k++) {
+		const DimAtom *a = t.atom[k];
+		Dim v = a->kind == ATOM_SYM        ? dim_sym(p, a->sym)
+		        : a->kind == ATOM_FLOORDIV ? dim_floordiv(p, a->a, a->b)
+		        : a->kind == ATOM_MIN      ? dim_min(p, a->a, a->b)
+		                                   : dim_max(p, a->a, a->b);
+		d = dim_mul(p, d, v);
+	}
+	return d;
+}
+
+/* Whether a term is a multiple of nb: by its factor, or because it steps with a loop. */
+static bool whole_panels(const Compiler *c, DimTerm t, int64_t nb)
+{
+	if (t.coef % nb == 0) return true;
+	const LoopInfo *l = t.n == 1 && t.atom[0]->kind == ATOM_SYM ? loop_of(c, t.atom[0]->sym) : NULL;
+	int64_t lo;
+	return l && dim_is_const(l->lo, &lo) && lo * t.coef % nb == 0 && l->tile * t.coef % nb == 0;
+}
+
+/* Index e of the columns of a buffer in panels of nb: the first column of the panel, and the column in
+ * it. False when an access may cross from one panel into the next. */
+static bool panel_parts(Compiler *c, const Work *w, Dim e, int64_t nb, Dim *first, Dim *column)
+{
+	DimPool *p = c->p->dims;
+	int64_t k = dim_constant(e), in = (k % nb + nb) % nb, low = 0, high = 0;
+	*first = dim_const(p, k - in);
+	*column = dim_const(p, in);
+	for (uint32_t i = 0; i < dim_terms(e); i++) {
+		DimTerm t = dim_term(e, i);
+		bool whole = whole_panels(c, t, nb);
+		Dim *to = whole ? first : column;
+		*to = dim_add(p, *to, term_dim(p, t));
+	}
+	Dim rest = *column;
+	for (uint32_t v = 0; v < w->n_space; v++) {
+		Dim factor, other;
+		int64_t f;
+		if (!dim_mentions(rest, w->space[v].sym)) continue;
+		if (!dim_linear_in(p, rest, w->space[v].sym, &factor, &other) || !dim_is_const(factor, &f))
+			return false;
+		*(f < 0 ? &low : &high) += f * (greatest(c, w->space[v].extent) - 1);
+		rest = other;
+	}
+	return least(c, rest) + low >= 0 && greatest(c, rest) + high < nb;
+}
+
+/* What index d of x adds to the address, in bytes. */
+static Dim index_bytes(Compiler *c, const Work *w, const TileAccess *x, uint32_t d)
+{
+	DimPool *p = c->p->dims;
+	const Store *s = access_store(c, x);
+	Dim first, column;
+	if (!s->panel || d + 1 < x->obj->rank) return dim_mulc(p, x->index[d], s->stride[d]);
+	if (!panel_parts(c, w, x->index[d], s->panel, &first, &column))
+		pearl_fail(c, c->at, "columns `%s` of `%s` cross its panels",
+		           dim_text(c->arena, x->index[d]), x->obj->name);
+	return dim_add(p, dim_mulc(p, first, s->panel_step), dim_mulc(p, column, s->stride[d]));
+}
+
 Operand operand_of(Compiler *c, const Work *w, const TileAccess *x, const uint32_t *order,
                    uint32_t n, bool reads, bool writes)
 {
+	DimPool *p = c->p->dims;
 	Store *s = access_store(c, x);
 	Operand o = {.store = s, .dtype = s->dtype, .rank = n, .reads = reads, .writes = writes};
-	Dim offset = dim_const(c->p->dims, 0);
+	Dim address = dim_const(p, 0);
 	for (uint32_t d = 0; d < x->obj->rank; d++)
-		if (x->index[d])
-			offset = dim_add(c->p->dims, offset,
-			                 dim_mulc(c->p->dims, index_rest(c, w, x, d), s->stride[d]));
-	o.offset = offset;
+		if (x->index[d]) address = dim_add(p, address, index_bytes(c, w, x, d));
 	if (n > PEARL_RANK) {
 		pearl_fail(c, c->at, "an access of `%s` needs %u dimensions, a descriptor has %d",
 		           x->obj->name, n, PEARL_RANK);
@@ -238,19 +307,18 @@ Operand operand_of(Compiler *c, const Work *w, const TileAccess *x, const uint32
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		const TileVar *v = &w->space[order[i]];
-		Dim stride = dim_const(c->p->dims, 0);
+		Dim stride, rest;
 		o.dim[i] = v->extent;
-		for (uint32_t d = 0; d < x->obj->rank; d++) {
-			Dim factor = access_factor(c, w, x, d, v->sym);
-			if (!factor) {
-				pearl_fail(c, c->at, "index `%s` of `%s` is not affine in `%s`",
-				           dim_text(c->arena, x->index[d]), x->obj->name, v->sym->name);
-				break;
-			}
-			stride = dim_add(c->p->dims, stride, dim_mulc(c->p->dims, factor, s->stride[d]));
+		if (!dim_linear_in(p, address, v->sym, &stride, &rest)) {
+			pearl_fail(c, c->at, "an index of `%s` is not affine in `%s`", x->obj->name,
+			           v->sym->name);
+			continue;
 		}
 		if (!dim_is_const(stride, &o.stride[i])) o.wide[i] = stride;
 	}
+	for (uint32_t v = 0; v < w->n_space; v++)
+		address = replace(c, address, w->space[v].sym, dim_const(p, 0));
+	o.offset = address;
 	return o;
 }
 
@@ -340,8 +408,9 @@ Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size)
 	int64_t most = greatest(c, extent);
 	if (most <= size) return (Chunk){NULL, NULL};
 	DimPool *p = c->p->dims;
-	DimSym *off = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "c%u", c->temps)),
-	                          SYM_LOOP, dim_const(p, 0), dim_const(p, most - 1), c->at);
+	DimSym *off =
+		dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "c%u", c->temps)), SYM_LOOP,
+	                dim_const(p, 0), dim_const(p, (most - 1) / size * size), c->at);
 	DimSym *len = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "n%u", c->temps++)),
 	                          SYM_LEN, dim_const(p, 1), dim_const(p, size), c->at);
 	Chunk k = {.saved = c->list};
@@ -370,10 +439,22 @@ void work_drop(Compiler *c, Work *w, uint32_t v)
 
 /* --- what is not affine ---------------------------------------------------------------------------------- */
 
+/* Whether s stands in x so that panels of a buffer are crossed. */
+static bool crosses_panels(Compiler *c, const Work *w, const TileAccess *x, const DimSym *s)
+{
+	Dim first, column;
+	const Store *store = access_store(c, x);
+	uint32_t d = x->obj->rank - 1;
+	if (!store->panel || !x->obj->rank || !x->index[d] || !dim_mentions(x->index[d], s))
+		return false;
+	return !panel_parts(c, w, x->index[d], store->panel, &first, &column);
+}
+
 static bool affine_in(Compiler *c, const Work *w, const TileAccess *x, const DimSym *s)
 {
 	for (uint32_t d = 0; d < x->obj->rank; d++)
 		if (x->index[d] && !access_factor(c, w, x, d, s)) return false;
+	if (crosses_panels(c, w, x, s)) return false;
 	return !x->rows || affine_in(c, w, x->rows, s);
 }
 
@@ -400,6 +481,7 @@ static bool split_variable(Compiler *c, Work *w, const TileAccess *x, uint32_t v
 {
 	DimPool *p = c->p->dims;
 	int64_t extent, by = 0;
+	if (crosses_panels(c, w, x, w->space[v].sym)) by = access_store(c, x)->panel;
 	for (uint32_t d = 0; d < x->obj->rank && !by; d++)
 		if (x->index[d]) by = divisor_in(x->index[d], w->space[v].sym);
 	if (by < 2 || w->n_space == TILE_SPACE || !dim_is_const(w->space[v].extent, &extent) ||
@@ -425,6 +507,19 @@ Chunk loop_over(Compiler *c, Work *w, uint32_t v)
 	return (Chunk){NULL, NULL};
 }
 
+/* A loop over v by which x becomes affine in it: over panels, or over each position. */
+static Chunk loop_until_affine(Compiler *c, Work *w, const TileAccess *x, uint32_t *v)
+{
+	int64_t nb = access_store(c, x)->panel;
+	if (nb > 1 && crosses_panels(c, w, x, w->space[*v].sym) &&
+	    greatest(c, w->space[*v].extent) > nb) {
+		Work trial = *w;
+		trial.space[*v].extent = dim_const(c->p->dims, nb);
+		if (!crosses_panels(c, &trial, x, w->space[*v].sym)) return chunk_open(c, w, *v, nb);
+	}
+	return loop_over(c, w, (*v)--);
+}
+
 /* The elements of x in a temporary with a dim for each variable that x mentions. */
 static void copy_out_of_order(Compiler *c, const Work *w, TileAccess *x)
 {
@@ -445,10 +540,12 @@ static void copy_out_of_order(Compiler *c, const Work *w, TileAccess *x)
 	copy.out[0].obj = inside.obj = temp_obj(c, SPACE_SPM, access_store(c, x)->dtype, n, cap);
 	/* the loops use variables of their own, which stand for those of w */
 	for (uint32_t v = 0; v < copy.n_space;) {
-		if (affine_in(c, &copy, &copy.in[0], copy.space[v].sym))
+		if (affine_in(c, &copy, &copy.in[0], copy.space[v].sym)) {
 			v++;
-		else
-			open[n_open++] = loop_over(c, &copy, v);
+			continue;
+		}
+		open[n_open++] = loop_until_affine(c, &copy, &copy.in[0], &v);
+		v++; /* it stands at the variable before, if this one went */
 	}
 	move_in(c, &copy);
 	while (n_open) chunk_close(c, open[--n_open]);
@@ -467,11 +564,14 @@ void work_linear(Compiler *c, Work *w, bool may_split, Chunk *open, uint32_t *n_
 				k = UINT32_MAX; /* begin again: other accesses may have become affine, or not */
 				break;
 			}
-			if (input) {
+			bool kept = true; /* a variable of all results may become a loop */
+			for (uint32_t o = 0; o < w->n_out; o++)
+				kept = kept && access_mentions(&w->out[o], w->space[v].sym);
+			if (input && !(may_split && kept && crosses_panels(c, w, x, w->space[v].sym))) {
 				copy_out_of_order(c, w, x);
 				break;
 			}
-			open[(*n_open)++] = loop_over(c, w, v--);
+			open[(*n_open)++] = loop_until_affine(c, w, x, &v);
 		}
 	}
 }

@@ -17,6 +17,8 @@ typedef struct Store {
 	uint32_t ring; /* slots, at least 1 */
 	int64_t base;  /* SPM, ACC, GSM: after allocation; HBM: 0 (relative to its region) */
 	uint32_t region;
+	int64_t panel;       /* HBM: columns of a panel; 0: rows lie densely */
+	int64_t panel_step;  /* bytes from a panel to the next, by its columns */
 	uint32_t buffer;     /* HBM: number of the program buffer */
 	Dim offset;          /* bytes added to every access (leading indices of a launch); NULL: none */
 	struct Store *group; /* lies inside another store at group_at (softmax state), or NULL */

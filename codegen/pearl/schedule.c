@@ -5,7 +5,6 @@
  * scheduled stays as it is. */
 #include "codegen/pearl/internal.h"
 #include <string.h>
-#include <stdlib.h>
 
 enum { MOST_INSNS = 64, MOST_RING = 8, MOST_RING_DESCRIPTORS = 36, AHEAD = 2 };
 
@@ -232,7 +231,6 @@ static bool schedule_loop(Compiler *c, Step *node)
 	for (int attempt = 0; attempt < 60 && !found; attempt++, interval += interval / 64 + 1) {
 		found = try_interval(c, node->loop, s, n, interval) &&
 		        size_rings(c, node->loop, s, n, interval) && rings_fit(c, s, n);
-		if(getenv("DBG"))fprintf(stderr,"attempt %d II %d try %d size %d fit %d\n",attempt,(int)interval,try_interval(c, node->loop, s, n, interval),size_rings(c, node->loop, s, n, interval),rings_fit(c,s,n));
 		if (found) break;
 	}
 	if (!found) {

@@ -10,6 +10,13 @@ DType pearl_buffer_dtype(const TileObj *b)
 	return b->dtype == DT_I4 || b->enc.kind == ENC_I4 ? DT_F32 : b->dtype;
 }
 
+/* Whether the columns of a buffer lie in HBM by panels. */
+static bool pearl_in_panels(const TileObj *b)
+{
+	return b->enc.kind == ENC_PACK && b->rank >= 2 && b->enc.nb &&
+	       dim_is_const(b->dims[b->rank - 1], NULL) && dim_is_const(b->dims[b->rank - 2], NULL);
+}
+
 static bool overlap(const TileObj *a, const TileObj *b)
 {
 	return !(a->live_last < b->live_first || b->live_last < a->live_first);
@@ -60,6 +67,22 @@ static bool size_buffer(Compiler *c, uint32_t b)
 		s->stride[i] = run;
 		if (s->cap[i] < 1) s->cap[i] = 1;
 		if (__builtin_mul_overflow(run, s->cap[i], &run) || run > c->m->hbm_bytes)
+			return pearl_fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name,
+			                  c->m->name);
+	}
+	if (pearl_in_panels(o)) {
+		/* columns by panels, so that a tile of them lies together */
+		uint32_t k = o->rank - 2;
+		int64_t nb = o->enc.nb, panels = (s->cap[k + 1] + nb - 1) / nb;
+		s->panel = nb;
+		s->stride[k] = nb * s->stride[k + 1];
+		s->panel_step = s->cap[k] * s->stride[k + 1];
+		run = panels * s->cap[k] * s->stride[k];
+		for (uint32_t i = k; i-- > 0;) {
+			s->stride[i] = run;
+			run *= s->cap[i];
+		}
+		if (run > c->m->hbm_bytes)
 			return pearl_fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name,
 			                  c->m->name);
 	}
@@ -348,6 +371,25 @@ static bool walk_begin(Walk *w, Arena *a, const TileProgram *p, const PearlProgr
 	return true;
 }
 
+/* n elements of the last dim from `first` on, which lie together at address. */
+static bool walk_run(Walk *w, uint32_t d, int64_t first, int64_t n, uint64_t address,
+                     const void *from, void *to, PearlWrite *write, PearlRead *read, void *ctx)
+{
+	const TileObj *o = w->o;
+	uint64_t bytes = (uint64_t)dtype_bytes(w->hbm, n);
+	if (read && !read(ctx, address, w->row, bytes)) return false;
+	for (int64_t i = 0; i < n; i++) {
+		if (o->rank) w->index[d] = first + i;
+		if (write)
+			dtype_store(w->hbm, w->row, i,
+			            encoding_load(&o->enc, o->dtype, o->rank, w->dims, from, w->index));
+		else
+			encoding_store(&o->enc, o->dtype, o->rank, w->dims, to, w->index,
+			               dtype_load(w->hbm, w->row, i));
+	}
+	return write ? write(ctx, address, w->row, bytes) : true;
+}
+
 static bool walk_rows(Walk *w, uint32_t d, uint64_t address, const void *from, void *to,
                       PearlWrite *write, PearlRead *read, void *ctx)
 {
@@ -359,20 +401,16 @@ static bool walk_rows(Walk *w, uint32_t d, uint64_t address, const void *from, v
 				return false;
 		return true;
 	}
-	int64_t n = o->rank ? w->dims[d] : 1;
-	if (n <= 0) return true;
-	uint64_t bytes = (uint64_t)dtype_bytes(w->hbm, n);
-	if (read && !read(ctx, address, w->row, bytes)) return false;
-	for (int64_t i = 0; i < n; i++) {
-		if (o->rank) w->index[d] = i;
-		if (write)
-			dtype_store(w->hbm, w->row, i,
-			            encoding_load(&o->enc, o->dtype, o->rank, w->dims, from, w->index));
-		else
-			encoding_store(&o->enc, o->dtype, o->rank, w->dims, to, w->index,
-			               dtype_load(w->hbm, w->row, i));
+	int64_t n = o->rank ? w->dims[d] : 1, most = n, panel = 0;
+	if (pearl_in_panels(o)) {
+		most = o->enc.nb;
+		panel = w->dims[d - 1] * w->t->stride[d - 1];
 	}
-	return write ? write(ctx, address, w->row, bytes) : true;
+	for (int64_t first = 0; first < n; first += most, address += (uint64_t)panel)
+		if (!walk_run(w, d, first, n - first < most ? n - first : most, address, from, to, write,
+		              read, ctx))
+			return false;
+	return true;
 }
 
 bool pearl_place_buffer(const TileProgram *p, const PearlProgram *q, uint32_t buf,
