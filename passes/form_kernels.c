@@ -192,7 +192,8 @@ static void mark_graph(Graph *g)
 		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && is_constant(n)) {
 			/* past the movements after it, which stay in addressing */
 			const Node *last = n;
-			while (node_users(last).n == 1 && is_movement(node_users(last).at[0])) last = node_users(last).at[0];
+			while (node_users(last).n == 1 && is_movement(node_users(last).at[0]))
+				last = node_users(last).at[0];
 			if (leaves_constants(last)) n->mark = MATERIAL;
 		}
 		/* used inside a loop but computed outside */

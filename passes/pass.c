@@ -40,7 +40,13 @@ bool passes_run(Module *m, Diags *d, const Target *target, const PassOptions *o)
 			break;
 		}
 		ArenaMark mark = arena_mark(scratch);
-		PassContext c = {.m = m, .d = d, .target = target, .scratch = scratch};
+		PassContext c = {.m = m,
+		                 .d = d,
+		                 .target = target,
+		                 .scratch = scratch,
+		                 .pass = p->name,
+		                 .fired = o->fired,
+		                 .list = o->list_rules};
 		double began = now();
 		p->run(&c);
 		if (o->seconds) o->seconds[i] = now() - began;

@@ -10,6 +10,9 @@ typedef struct PassContext {
 	Diags *d;             /* errors, and remarks on what did not fuse and why */
 	const Target *target; /* may be NULL for target-independent passes */
 	Arena *scratch;       /* reset after the pass */
+	const char *pass;     /* its name */
+	Text *fired;          /* NULL, or gets a line `pass: rule` for each rule that applies */
+	bool list;            /* gives a line for each rule there is, and does nothing else */
 	bool changed;
 	bool failed;
 } PassContext;
@@ -36,6 +39,8 @@ typedef struct PassOptions {
 	Text *printed;            /* where */
 	bool verify_each;
 	double *seconds; /* NULL, or one a name */
+	Text *fired;     /* NULL, or gets a line `pass: rule` each time that a rule applies */
+	bool list_rules; /* gives fired a line for each rule there is, and changes nothing */
 } PassOptions;
 const Pass *pass_named(const char *name);
 /* The passes of a target's pipeline that end with kernels. */

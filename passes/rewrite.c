@@ -87,6 +87,7 @@ static bool run_graph(PassContext *c, Graph *g, const Rule *rules, size_t n_rule
 			Rewrite w = {c, g, n};
 			Node *with = rules[i].apply(&w, n);
 			if (!with || with == n) continue;
+			if (c->fired) text_printf(c->fired, "%s: %s\n", c->pass, rules[i].name);
 			node_replace(n, with);
 			graph_remove(n);
 			any = true;
@@ -99,6 +100,9 @@ static bool run_graph(PassContext *c, Graph *g, const Rule *rules, size_t n_rule
 void rewrite_run(PassContext *c, const Rule *rules, size_t n_rules)
 {
 	enum { TURNS = 200 };
+	for (size_t i = 0; c->list && c->fired && i < n_rules; i++)
+		text_printf(c->fired, "%s: %s\n", c->pass, rules[i].name);
+	if (c->list) return;
 	for (size_t e = 0; e < c->m->entries.n; e++) {
 		int turn = 0;
 		while (run_graph(c, c->m->entries.at[e]->graph, rules, n_rules)) {
