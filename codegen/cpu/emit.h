@@ -200,9 +200,15 @@ uint32_t region_cost(const Region *r);
 Value lower_kernel(Gen *g,
                    const TileKernel *k);      /* its function: (frame, launch number, buffers...) */
 void lower_block(Gen *g, const TileBlock *b); /* by this thread alone */
+const TileStmt *lower_stmt(Gen *g, const TileStmt *s); /* returns the one after the last done */
+/* Binds offset and length of the iteration at `offset` of a par or for. */
+void bind_iteration(Gen *g, const TileStmt *s, Value offset, Value hi);
 TileObj *place_new(Gen *g, DType t, uint32_t rank,
                    const int64_t *dims); /* in scratch until the block ends */
 void emit_barrier(Gen *g);
+
+/* --- par.c: sharing out tasks ------------------------------------------------------------------------------------------ */
+void lower_par(Gen *g, const TileStmt *s);
 
 /* --- scan.c: what statements touch ------------------------------------------------------------------------------------- */
 typedef void AccessVisit(void *ctx, const TileStmt *s, const TileAccess *a, bool write);

@@ -1,8 +1,6 @@
 /* Kernels, blocks, loops and places. A kernel is one function that every thread calls. Outside of
  * `par`, control flow is the same in all threads: operations on places are done by each in its own
- * memory, buffers are written by thread 0, and barriers stand where data crosses threads. A nest of
- * `par` is one space of tasks, split evenly and contiguously over the threads; what lies between
- * nested pars is done again by each thread for the outer iterations that it touches. */
+ * memory, buffers are written by thread 0, and barriers stand where data crosses threads. */
 #include "codegen/cpu/emit.h"
 #include <string.h>
 
@@ -93,7 +91,7 @@ static int64_t multiple_of(Dim lo, int64_t by)
 }
 
 /* Binds offset and length of the iteration at `offset` of a par or for. */
-static void bind_iteration(Gen *g, const TileStmt *s, Value offset, Value hi)
+void bind_iteration(Gen *g, const TileStmt *s, Value offset, Value hi)
 {
 	index_bind(g, s->var, offset, multiple_of(s->lo, s->by));
 	if (!s->len) return;
@@ -188,7 +186,7 @@ static void lower_index(Gen *g, const TileStmt *s)
 /* --- blocks --- */
 
 /* Returns the statement after the last one done. */
-static const TileStmt *lower_stmt(Gen *g, const TileStmt *s)
+const TileStmt *lower_stmt(Gen *g, const TileStmt *s)
 {
 	switch (s->op) {
 	case TILE_PAR:
@@ -223,98 +221,6 @@ void lower_block(Gen *g, const TileBlock *b)
 	for (const TileStmt *s = b->first; s;) s = lower_stmt(g, s);
 	g->block = outer;
 	g->scratch_used = used;
-}
-
-/* --- par --- */
-
-enum { PAR_DEPTH = 6 };
-typedef struct ParNest {
-	const TileStmt *par[PAR_DEPTH];
-	Value trips[PAR_DEPTH];
-	uint32_t n;
-} ParNest;
-
-static bool mentions_bound(Dim d, const ParNest *n)
-{
-	for (uint32_t i = 0; i < n->n; i++)
-		if (dim_mentions(d, n->par[i]->var) || (n->par[i]->len && dim_mentions(d, n->par[i]->len)))
-			return true;
-	return false;
-}
-
-/* The one par directly in the body whose bounds the outer ones do not move, if all else there can be repeated. */
-static const TileStmt *inner_par(const ParNest *n)
-{
-	const TileStmt *found = NULL;
-	for (const TileStmt *s = n->par[n->n - 1]->body.first; s; s = s->next) {
-		if (s->op == TILE_PAR && !found)
-			found = s;
-		else if (stmt_writes_buffers(s) || s->op == TILE_INDEX)
-			return NULL;
-	}
-	if (!found || mentions_bound(found->lo, n) || mentions_bound(found->hi, n)) return NULL;
-	return found;
-}
-
-static Value trip_count(Gen *g, const TileStmt *s)
-{
-	Value extent =
-		imax(g, index_value(g, dim_sub(g->program->dims, s->hi, s->lo)), const_i64(g, 0));
-	return LLVMBuildUDiv(g->build, iadd(g, extent, const_i64(g, s->by - 1)), const_i64(g, s->by),
-	                     "");
-}
-
-/* Tasks first..end of the levels from `level` inwards. */
-static void lower_par_level(Gen *g, const ParNest *nest, uint32_t level, Value first, Value end)
-{
-	const TileStmt *s = nest->par[level];
-	Value inner = const_i64(g, 1), one = const_i64(g, 1);
-	for (uint32_t i = level + 1; i < nest->n; i++) inner = imul(g, inner, nest->trips[i]);
-	bool last = level + 1 == nest->n;
-	Value from = first, to = end;
-	if (!last) {
-		Value safe = imax(g, inner, one); /* no tasks: first == end == 0 */
-		from = LLVMBuildUDiv(g->build, first, safe, "");
-		to = LLVMBuildUDiv(g->build, iadd(g, end, isub(g, safe, one)), safe, "");
-	}
-	Value lo = index_value(g, s->lo), hi = index_value(g, s->hi);
-	Loop l;
-	loop_begin(g, &l, from, to, one);
-	bind_iteration(g, s, iadd(g, lo, imul(g, l.iv, const_i64(g, s->by))), hi);
-	if (last)
-		lower_block(g, &s->body);
-	else {
-		uint64_t used = g->scratch_used;
-		const TileBlock *outer = g->block;
-		g->block = &s->body;
-		for (const TileStmt *b = s->body.first; b;) {
-			if (b != nest->par[level + 1]) {
-				b = lower_stmt(g, b);
-				continue;
-			}
-			Value base = imul(g, l.iv, inner);
-			lower_par_level(g, nest, level + 1, imax(g, isub(g, first, base), const_i64(g, 0)),
-			                imin(g, isub(g, end, base), inner));
-			b = b->next;
-		}
-		g->block = outer;
-		g->scratch_used = used;
-	}
-	loop_end(g, &l);
-}
-
-static void lower_par(Gen *g, const TileStmt *s)
-{
-	ParNest nest = {.n = 0};
-	for (const TileStmt *p = s; p && nest.n < PAR_DEPTH; p = inner_par(&nest)) {
-		nest.par[nest.n] = p;
-		nest.trips[nest.n++] = trip_count(g, p);
-	}
-	Value total = const_i64(g, 1), one = const_i64(g, 1);
-	for (uint32_t i = 0; i < nest.n; i++) total = imul(g, total, nest.trips[i]);
-	Value first = LLVMBuildUDiv(g->build, imul(g, total, g->thread), g->threads, "");
-	Value end = LLVMBuildUDiv(g->build, imul(g, total, iadd(g, g->thread, one)), g->threads, "");
-	lower_par_level(g, &nest, 0, first, end);
 }
 
 /* --- all threads together --- */
