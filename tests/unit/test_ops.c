@@ -47,3 +47,15 @@ Test(ops, covered)
 		cr_expect(seen[op] || (op_info[op].kind == KIND_ELEMENTWISE && op != OP_CAST),
 		          "operation %s has no row in tests/unit/ops_rows.h", op_info[op].mnemonic);
 }
+
+Test(ops, documented)
+{
+	Arena *a = arena_new();
+	const char *why = NULL;
+	const Source *s = source_from_file(a, NACRE_SOURCE_DIR "/doc/ir.md", &why);
+	cr_assert(s, "%s", why);
+	for (uint32_t op = 0; op < NUM_OPS; op++)
+		cr_expect(strstr(s->text, arena_printf(a, "`%s`", op_info[op].mnemonic)),
+		          "doc/ir.md does not tell of %s", op_info[op].mnemonic);
+	arena_free(a);
+}
