@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 64, MOST_CORES = 8, SAMPLES = 4, MOST_WORK = 200000000, MOST_SHARED = 60000 };
+enum { LINE = 16, MOST_CORES = 8, SAMPLES = 4, MOST_WORK = 200000000, MOST_SHARED = 60000 };
 
 typedef struct Frame {
 	int64_t n, tile, count, pass;
@@ -50,7 +50,7 @@ typedef struct Trace {
 	bool counting;              /* only that is wanted: nothing but scalar code runs */
 	int64_t skip_from, skip_to; /* of this core's own iterations, those that are left out */
 	Order order;
-	uint8_t *written[2]; /* SPM, ACC: a bit for each line */
+	uint8_t *written[2]; /* SPM, ACC: whether each line was written */
 	Extent *last_write;  /* of each instruction's operand */
 	VEC(Access) shared;  /* HBM and GSM, of all cores so far; begin[c]: where a core's begin */
 	size_t begin[MOST_CORES + 1];
@@ -114,29 +114,26 @@ static void refuse_race(Trace *t, const Access *a, const Access *b)
 
 /* --- memory ---------------------------------------------------------------------------------------------- */
 
-static void mark_lines(uint8_t *bits, int64_t low, int64_t end)
+static int64_t lines_of(int64_t low, int64_t end)
 {
-	for (int64_t k = low / LINE; k <= (end - 1) / LINE; k++) bits[k / 8] |= (uint8_t)(1 << k % 8);
-}
-
-static bool lines_marked(const uint8_t *bits, int64_t low, int64_t end)
-{
-	for (int64_t k = low / LINE; k <= (end - 1) / LINE; k++)
-		if (!(bits[k / 8] >> k % 8 & 1)) return false;
-	return true;
+	return (end - 1) / LINE - low / LINE + 1;
 }
 
 /* Each run of the box; false as soon as one was never written. */
-static bool visit_runs(Trace *t, const Box *b, uint8_t *bits, bool mark)
+static bool visit_runs(Trace *t, const Box *b, uint8_t *lines, bool mark)
 {
-	int64_t index[PEARL_RANK] = {0}, at = b->low;
+	int64_t index[PEARL_RANK] = {0}, at = b->low, run = b->element;
+	uint32_t n = b->n;
+	for (; n && b->stride[n - 1] <= LINE; n--) run += (b->dim[n - 1] - 1) * b->stride[n - 1];
 	for (uint32_t runs = 0; runs < 65536; runs++) { /* beyond that, what was seen must do */
-		t->work += 2 + (uint64_t)b->element / LINE;
+		uint8_t *first = lines + at / LINE;
+		size_t count = (size_t)lines_of(at, at + run);
+		t->work += 4 + count / 8;
 		if (mark)
-			mark_lines(bits, at, at + b->element);
-		else if (!lines_marked(bits, at, at + b->element))
+			memset(first, 1, count);
+		else if (memchr(first, 0, count))
 			return false;
-		uint32_t d = b->n;
+		uint32_t d = n;
 		while (d-- > 0) {
 			at += b->stride[d];
 			if (++index[d] < b->dim[d]) break;
@@ -150,8 +147,8 @@ static bool visit_runs(Trace *t, const Box *b, uint8_t *bits, bool mark)
 
 static void local_memory(Trace *t, const Access *a, bool reads)
 {
-	uint8_t *bits = t->written[a->box.space == SPACE_ACC];
-	if (reads && !visit_runs(t, &a->box, bits, false)) {
+	uint8_t *lines = t->written[a->box.space == SPACE_ACC];
+	if (reads && !visit_runs(t, &a->box, lines, false)) {
 		const char *text = arena_printf(
 			t->scratch, "%s reads bytes %lld..%lld of %s, not all of which were written",
 			operand_name(t, a), (long long)a->box.low, (long long)a->box.end,
@@ -160,12 +157,13 @@ static void local_memory(Trace *t, const Access *a, bool reads)
 		return;
 	}
 	if (!a->writes) return;
-	visit_runs(t, &a->box, bits, true);
+	visit_runs(t, &a->box, lines, true);
 	/* between this pass and the one before, passes may have been left out */
 	Extent *x = &t->last_write[a->insn * 4 + a->operand];
 	int64_t low = x->any && x->low < a->box.low ? x->low : a->box.low,
 			end = x->any && x->end > a->box.end ? x->end : a->box.end;
-	if (x->any && (low != a->box.low || end != a->box.end)) mark_lines(bits, low, end);
+	if (x->any && (low != a->box.low || end != a->box.end))
+		memset(lines + low / LINE, 1, (size_t)lines_of(low, end));
 	*x = (Extent){true, a->box.low, a->box.end};
 }
 
@@ -646,7 +644,7 @@ static void run_core(Trace *t, uint32_t number)
 	t->turn = 0;
 	memset(t->reg, 0, sizeof t->reg);
 	memset(t->slot, 0, sizeof t->slot);
-	for (uint32_t k = 0; k < 2; k++) memset(t->written[k], 0, (size_t)(bytes[k] / LINE / 8 + 1));
+	for (uint32_t k = 0; k < 2; k++) memset(t->written[k], 0, (size_t)(bytes[k] / LINE + 1));
 	memset(t->last_write + e->first * 4, 0, e->count * 4 * sizeof *t->last_write);
 	spend(t, (uint64_t)e->count * 8 + 1000);
 	order_begin(&t->order, t->arena, t->p);
@@ -680,7 +678,7 @@ bool verify_traces(Diags *d, const PearlProgram *p)
 	match_blocks(t);
 	int64_t lines[2] = {p->machine.spm_bytes / LINE,
 	                    p->machine.acc_rows * p->machine.array_cols * 4 / LINE};
-	for (uint32_t k = 0; k < 2; k++) t->written[k] = NEW_ARRAY(fixed, uint8_t, lines[k] / 8 + 1);
+	for (uint32_t k = 0; k < 2; k++) t->written[k] = NEW_ARRAY(fixed, uint8_t, lines[k] + 1);
 	t->last_write = NEW_ARRAY(fixed, Extent, p->code.n * 4 + 1);
 	t->arena = arena;
 	bool varied = p->interface->n_param > 0;
