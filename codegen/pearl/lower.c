@@ -320,6 +320,7 @@ static void lower_put(Compiler *c, const TileStmt *s)
 
 void pearl_lower_block(Compiler *c, const TileBlock *b)
 {
+	int64_t acc_used = c->acc_used; /* places end with their block */
 	for (const TileStmt *s = b->first; s && !c->failed; s = s->next) {
 		c->at = s->span;
 		switch (s->op) {
@@ -352,6 +353,7 @@ void pearl_lower_block(Compiler *c, const TileBlock *b)
 		case NUM_TILE_OPS: break;
 		}
 	}
+	c->acc_used = acc_used;
 }
 
 /* --- kernels and entries ------------------------------------------------------------------------------ */

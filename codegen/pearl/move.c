@@ -344,9 +344,10 @@ void pearl_lower_bring(Compiler *c, const TileStmt *s)
 	work_of(&w, s);
 	work_linear(c, &w, true, open, &n_open);
 	if (b->store->space == SPACE_GSM && !c->par_depth) {
-		/* every core brings its share; the others see it after a barrier */
-		int64_t rows = greatest(c, w.space[0].extent),
-				share = (rows + c->m->cores - 1) / c->m->cores;
+		/* every core brings its share, in parts, so that all have their turn at the memory; the
+		 * others see it after a barrier */
+		int64_t rows = greatest(c, w.space[0].extent), parts = 4 * c->m->cores,
+				share = (rows + parts - 1) / parts;
 		Chunk k = chunk_open(c, &w, 0, share);
 		if (k.node) k.node->loop->par = k.node->loop->independent = true;
 		move_in(c, &w);

@@ -367,12 +367,41 @@ static Dim alternating_slot(Compiler *c, const LoopInfo *home)
 	return dim_mod(p, number, dim_const(p, 2));
 }
 
+static bool encloses(const LoopInfo *outer, const LoopInfo *inner)
+{
+	while (inner && inner != outer) inner = inner->outer;
+	return inner == outer;
+}
+
+/* Bytes of a memory that stores take while s lives: those of the loops around it and inside its own. */
+static int64_t bytes_beside(const Compiler *c, const Store *s)
+{
+	int64_t sum = 0;
+	for (size_t i = 0; i < c->stores.n; i++) {
+		const Store *o = c->stores.at[i];
+		if (o->space != s->space || (o->group && o->space == SPACE_SPM)) continue;
+		if (encloses(o->home, s->home) || encloses(s->home, o->home)) sum += o->bytes * o->ring;
+	}
+	return sum;
+}
+
+/* Whether a core goes through the body of `l` at most once in the kernel: then one slot will do. */
+static bool never_repeats(Compiler *c, const LoopInfo *l)
+{
+	int64_t shared = 1; /* iterations of a par space, which go round the cores */
+	for (; l; l = l->outer) {
+		int64_t n = greatest(c, l->n), count = n <= l->tile ? 1 : (n + l->tile - 1) / l->tile;
+		if (count == 1) continue;
+		if (!l->par || __builtin_mul_overflow(shared, count, &shared) || shared > c->m->cores) return false;
+	}
+	return true;
+}
+
 /* Two slots for what is fresh in each iteration, so that iterations overlap; three for small loads,
  * of which several should be under way. */
 static void ring_stores(Compiler *c, const StepList *body)
 {
 	uint32_t descriptors = 0;
-	int64_t spm = 0, acc = 0;
 	for (size_t i = 0; i < c->stores.n; i++) {
 		Store *s = c->stores.at[i];
 		s->uses = 0;
@@ -383,26 +412,26 @@ static void ring_stores(Compiler *c, const StepList *body)
 	for (size_t i = 0; i < c->stores.n; i++) {
 		const Store *s = c->stores.at[i];
 		if (s->ring > 1) descriptors += s->uses;
-		if (s->space == SPACE_ACC) acc += s->bytes * s->ring;
-		if (s->space == SPACE_SPM && !s->group) spm += s->bytes * s->ring;
 	}
-	for (size_t i = 0; i < c->stores.n; i++) {
-		Store *s = c->stores.at[i];
+	/* what is loaded first: memory is what is waited for longest */
+	for (size_t k = 0; k < 2 * c->stores.n; k++) {
+		Store *s = c->stores.at[k % c->stores.n];
 		bool in_acc = s->space == SPACE_ACC;
+		if (s->loaded != (k < c->stores.n)) continue;
 		if (!s->home || s->home->scheduled || s->ring > 1 || s->group || !s->uses) continue;
+		if (never_repeats(c, s->home)) continue;
 		if (s->queues == (s->queues & -s->queues)) continue; /* one queue keeps its own order */
 		Dim slot = s->nested ? alternating_slot(c, s->home) : NULL;
 		if (s->nested && (!slot || !(s->loaded || in_acc))) continue; /* what costs scalar work */
 		if (!in_acc && s->space != SPACE_SPM) continue;
 		int64_t most = in_acc ? c->m->acc_rows * c->m->array_cols * 4 : c->m->spm_bytes;
-		int64_t *used = in_acc ? &acc : &spm;
+		int64_t used = bytes_beside(c, s);
 		uint32_t ring = s->loaded && !slot && s->bytes <= most / 16 ? 3 : 2;
-		if (*used + s->bytes * (ring - 1) > most - most / 16) ring = 2;
-		if (*used + s->bytes * (ring - 1) > most - most / 16) continue;
+		if (used + s->bytes * (ring - 1) > most - most / 16) ring = 2;
+		if (used + s->bytes * (ring - 1) > most - most / 16) continue;
 		if (!slot && descriptors + s->uses > MOST_RING_DESCRIPTORS) continue;
 		if (!slot) descriptors += s->uses;
 		s->slot = slot;
-		*used += s->bytes * (ring - 1);
 		s->ring = ring;
 	}
 }

@@ -13,7 +13,7 @@ enum {
 	ISSUE = 4,
 	PIPE = 12,
 	BARRIER = 40,
-	LEAD = 64,
+	LEAD = 0,
 	MOST_DEPTH = 1024
 };
 
