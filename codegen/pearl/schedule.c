@@ -392,7 +392,8 @@ static bool never_repeats(Compiler *c, const LoopInfo *l)
 	for (; l; l = l->outer) {
 		int64_t n = greatest(c, l->n), count = n <= l->tile ? 1 : (n + l->tile - 1) / l->tile;
 		if (count == 1) continue;
-		if (!l->par || __builtin_mul_overflow(shared, count, &shared) || shared > c->m->cores) return false;
+		if (!l->par || __builtin_mul_overflow(shared, count, &shared) || shared > c->m->cores)
+			return false;
 	}
 	return true;
 }

@@ -7,15 +7,7 @@
 
 #include <string.h>
 
-enum {
-	HISTORY = 256,
-	SETUP = 16,
-	ISSUE = 4,
-	PIPE = 12,
-	BARRIER = 40,
-	LEAD = 0,
-	MOST_DEPTH = 1024
-};
+enum { HISTORY = 256, SETUP = 16, ISSUE = 4, PIPE = 12, BARRIER = 40, LEAD = 0, MOST_DEPTH = 1024 };
 
 /* The last signals and waits of a token; capacities are below HISTORY. */
 typedef struct TokenTime {
