@@ -13,6 +13,7 @@
  * An iteration of a loop over n in tiles of T is any i with 0 <= T*i <= n - 1, its length min(T, n - T*i). */
 #include "isa/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- messages ------------------------------------------------------------------------------------------ */
@@ -630,6 +631,39 @@ static bool ranges_hold(Verifier *v)
 	return true;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const PearlRegion *x = *(const PearlRegion *const *)a, *y = *(const PearlRegion *const *)b;
+	if (x->space != y->space) return x->space < y->space ? -1 : 1;
+	if (x->address != y->address) return x->address < y->address ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+/* What one region forbids to write no other region may allow. */
+static bool rights_agree(Verifier *v)
+{
+	size_t n = v->p->regions.n;
+	const PearlRegion **list = NEW_ARRAY(v->arena, const PearlRegion *, n + 1);
+	for (size_t k = 0; k < n; k++) list[k] = &v->p->regions.at[k];
+	if (n) qsort(list, n, sizeof *list, by_address);
+	/* of those that begin before: the one of each right that reaches furthest */
+	const PearlRegion *furthest[2] = {NULL, NULL};
+	for (size_t k = 0; k < n; k++) {
+		const PearlRegion *r = list[k];
+		if (k && list[k - 1]->space != r->space) furthest[0] = furthest[1] = NULL;
+		const PearlRegion *other = furthest[!r->writable], **mine = &furthest[r->writable];
+		if (r->bytes == 0) continue;
+		if (other && other->address + other->bytes > r->address) {
+			diag_error(v->d, span_none(),
+			           "regions `%s` and `%s` overlap, but only one of them may be written",
+			           other->name, r->name);
+			return false;
+		}
+		if (!*mine || (*mine)->address + (*mine)->bytes < r->address + r->bytes) *mine = r;
+	}
+	return true;
+}
+
 bool pearl_verify(Diags *d, const PearlProgram *p)
 {
 	uint32_t errors = d->errors, insn;
@@ -650,7 +684,7 @@ bool pearl_verify(Diags *d, const PearlProgram *p)
 	v->p = p;
 	v->arena = v->s.arena = a;
 	make_params(v);
-	if (ranges_hold(v))
+	if (ranges_hold(v) && rights_agree(v))
 		for (uint32_t k = 0; k < p->entries.n; k++) walk_entry(v, k);
 	arena_free(a);
 	if (d->errors == errors) verify_traces(d, p);

@@ -409,6 +409,8 @@ Test(isa, verifier_refuses)
 		{"read+write tensor y", "read tensor y", "is written"},
 		{"chan C M>D ring 2 by 16384 in acc at 0", "chan C M>D ring 2 by 16384 in acc at 245760",
 	     "past"},
+		{"region spm spm", "region z hbm at 262144 bytes 512 read+write\nregion spm spm",
+	     "overlap"},
 		/* shapes, places, types */
 		{"desc yd f32 Y dims [len0, 64]", "desc yd f32 Y dims [len0, 63]", "differ"},
 		{"desc wm f32", "desc wm bf16", "`a` is f32"},
