@@ -9,10 +9,11 @@ static const char *const pipeline[] = {"canonicalize", "fold",      "cse",      
 
 void pearl_target(const PearlMachine *m, Target *out)
 {
-	/* rows of one product: its accumulators are a quarter of all, so that stages can follow each
+	/* rows of one product: enough to hide the loading of weights, few enough that a layer of some
+	 * hundred rows is work for all cores; its accumulators leave room for stages that follow each
 	 * other; a row of operands is streamed past the array */
 	int64_t rows = m->acc_rows / 4;
-	if (rows > 256) rows = 256;
+	if (rows > 128) rows = 128;
 	if (rows < 1) rows = 1;
 	*out = (Target){.name = "pearl",
 	                .summary = "Pearl, the simulated accelerator of this project",
