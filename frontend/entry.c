@@ -298,6 +298,24 @@ static void entries_in(Build *b, const Place *place, const AstList *members)
 	}
 }
 
+static void mark_weights(const Graph *g, bool *used)
+{
+	for (Node *n = g->first; n; n = n->next) {
+		if (n->op == OP_WEIGHT) used[node_attr(n, "number")->i] = true;
+		if (n->region) mark_weights(n->region, used);
+	}
+}
+
+static void check_weights(Build *b)
+{
+	bool *used = NEW_ARRAY(b->arena, bool, b->m->weights.n + 1);
+	for (size_t i = 0; i < b->m->entries.n; i++) mark_weights(b->m->entries.at[i]->graph, used);
+	for (size_t i = 0; i < b->m->weights.n; i++) {
+		const Weight *w = &b->m->weights.at[i];
+		if (!used[i]) diag_warning(b->d, w->span, "weight `%s` is used by no entry", w->name);
+	}
+}
+
 static void check_states(Build *b)
 {
 	for (size_t i = 0; i < b->states.n; i++) {
@@ -328,6 +346,7 @@ void build_entries(Build *b, Instance *model)
 		return;
 	}
 	check_states(b);
+	check_weights(b);
 }
 
 bool build_test(Build *b, const Ast *test)

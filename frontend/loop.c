@@ -232,6 +232,61 @@ static void carried_states(Build *b, Roll *r, uint32_t **numbers, size_t *count)
 	*count = n;
 }
 
+static bool type_mentions(const Type *t, const DimSym *s)
+{
+	bool found = false;
+	for (uint32_t i = 0; !t->is_tuple && i < t->rank; i++) found |= dim_mentions(t->dim[i], s);
+	return found;
+}
+
+/* The number of the turn may choose a part along the first dims of what is stacked, and that is all:
+ * `parts` are the sizes of the dims of a part. */
+static bool only_chooses(DimPool *p, const Attr *start, uint32_t rank, const Dim *parts, const DimSym *var)
+{
+	bool leading = true;
+	for (uint32_t i = 0; i < rank; i++) {
+		leading &= dim_is(parts[i], 1);
+		Dim step, rest;
+		if (!dim_mentions(start->dims[i], var)) continue;
+		if (!leading || !dim_linear_in(p, start->dims[i], var, &step, &rest) || !dim_is_const(step, NULL)) return false;
+	}
+	return true;
+}
+
+static bool uses_turn(DimPool *p, const Node *n, const DimSym *var)
+{
+	const AttrInfo *info = op_info[n->op].attr;
+	bool part = n->op == OP_SLICE || n->op == OP_UPDATE;
+	if (n->op == OP_SLICE && !only_chooses(p, node_attr_const(n, "start"), n->type.rank, n->type.dim, var)) return true;
+	if (n->op == OP_UPDATE && !only_chooses(p, node_attr_const(n, "start"), n->type.rank, n->in[1]->type.dim, var)) return true;
+	for (uint32_t i = 0; info[i].name; i++) {
+		const Attr *a = &n->attr[i];
+		if (!a->set || (part && strcmp(info[i].name, "start") == 0)) continue;
+		if (info[i].kind == ATTR_DIM && dim_mentions(a->d, var)) return true;
+		for (uint32_t k = 0; info[i].kind == ATTR_DIMS && k < a->n; k++)
+			if (dim_mentions(a->dims[k], var)) return true;
+	}
+	return false;
+}
+
+/* One body has one shape for each value and computes nothing from the number of its turn: else the
+ * loop is unrolled. */
+static bool body_repeats(Build *b, const Graph *g, const DimSym *var)
+{
+	for (const Node *n = g->first; n; n = n->next) {
+		if (type_mentions(&n->type, var)) {
+			complain(b, n->span, "shapes differ from turn to turn: %s", type_text(b->arena, &n->type));
+			return false;
+		}
+		if (uses_turn(b->m->dims, n, var)) {
+			complain(b, n->span, "`%s` takes part in a computation", var->name);
+			return false;
+		}
+		if (n->region && !body_repeats(b, n->region, var)) return false;
+	}
+	return true;
+}
+
 static bool collected(Build *b, Roll *r, size_t *count)
 {
 	*count = 0;
@@ -302,6 +357,7 @@ static bool roll(Build *b, const Ast *s, Dim from, Dim count, bool attempt, cons
 	                          dim_addc(m->dims, count, -1), s->list.at[0]->span);
 	bool ok = roll_body(b, r, saved, from, attempt) && carried_results(b, r);
 	*stacked = r->loop.uses_stack;
+	ok = ok && (!attempt || body_repeats(b, r->loop.graph, r->loop.var));
 	if (ok) carried_states(b, r, &state_numbers, &n_state_results);
 	ok = ok && collected(b, r, &n_collected);
 	b->graph = saved->graph;
