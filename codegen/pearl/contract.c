@@ -196,11 +196,13 @@ void pearl_lower_contract(Compiler *c, const TileStmt *s)
 		int64_t most = 1;
 		bool too_large = need_a + need_b > c->spm_budget;
 		if (!too_large && rows <= most_rows) break;
-		uint32_t from =
-			rows > most_rows || (need_a >= need_b && rows > c->m->array_cols) ? r.m : r.k;
+		/* k is cut before rows: every row more is one more use of the weights */
+		uint32_t from = rows > most_rows ? r.m : r.k;
+		int64_t unit = from == r.k ? c->m->array_rows : 1;
 		for (uint32_t v = 0; v < w.n_space; v++)
-			if (from >> v & 1 && size[v] > most) most = size[v], pick = v;
+			if (from >> v & 1 && size[v] > most && size[v] > unit) most = size[v], pick = v;
 		if (pick == TILE_SPACE) {
+			unit = 1;
 			for (uint32_t v = 0; v < w.n_space; v++)
 				if ((r.m | r.k) >> v & 1 && size[v] > most) most = size[v], pick = v;
 		}
@@ -210,7 +212,7 @@ void pearl_lower_contract(Compiler *c, const TileStmt *s)
 			           (long long)(need_a + need_b));
 			return;
 		}
-		size[pick] = (size[pick] + 1) / 2;
+		size[pick] = round_up((size[pick] + 1) / 2, unit);
 	}
 	bool k_cut = bits(r.k) > 3;
 	for (uint32_t v = 0; v < w.n_space; v++)
