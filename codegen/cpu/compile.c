@@ -267,6 +267,23 @@ static double seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* Activations share memory, so nobody zeroes the padding of panels among them. */
+static void check_activations(Diags *d, const TileProgram *t)
+{
+	for (size_t i = 0; i < t->bufs.n; i++) {
+		const TileObj *o = t->bufs.at[i];
+		int64_t k, n;
+		if (o->kind != TB_ARENA || o->enc.kind == ENC_PLAIN || o->rank < 2) continue;
+		bool whole = o->enc.kind == ENC_PACK && dim_is_const(o->dims[o->rank - 2], &k) &&
+		             dim_is_const(o->dims[o->rank - 1], &n) && k % o->enc.kg == 0 &&
+		             n % o->enc.nb == 0;
+		if (!whole)
+			diag_error(d, o->span,
+			           "not supported on the CPU: activations `%s` in panels that are not whole",
+			           o->name);
+	}
+}
+
 CpuObject *cpu_compile(Diags *d, TileProgram *t, const CpuOptions *options,
                        const CpuArtefactData *data)
 {
@@ -279,6 +296,7 @@ CpuObject *cpu_compile(Diags *d, TileProgram *t, const CpuOptions *options,
 	p.read = NEW_ARRAY(d->arena, bool, t->bufs.n + 1);
 	p.written = NEW_ARRAY(d->arena, bool, t->bufs.n + 1);
 	uint32_t errors = d->errors, n = 0;
+	check_activations(d, t);
 	compile_kernels(&p);
 	Value *entries = NEW_ARRAY(d->arena, Value, t->entries.n + 2);
 	for (size_t i = 0; i < t->entries.n; i++) entries[n++] = compile_entry(&p, t->entries.at[i]);

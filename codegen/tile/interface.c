@@ -76,6 +76,13 @@ static bool step_uses(const TileStep *s, const TileObj *b)
 	return false;
 }
 
+static bool entries_use(const TileProgram *p, const TileObj *b)
+{
+	for (size_t e = 0; e < p->entries.n; e++)
+		if (step_uses(p->entries.at[e]->steps, b)) return true;
+	return false;
+}
+
 static void set_shape(Maker *k, InterfaceTensor *t, uint32_t rank, const Dim *dims)
 {
 	t->rank = rank;
@@ -129,6 +136,8 @@ static void make_tensors(Maker *k, Interface *f)
 		for (uint32_t e = 0; e < p->entries.n && t->kind != IT_WEIGHT; e++)
 			if (step_uses(p->entries.at[e]->steps, o)) t->entry = e;
 		if (t->kind == IT_ARENA && p->prepack && step_uses(p->prepack->steps, o))
+			t->entry = (uint32_t)p->entries.n;
+		if (t->kind == IT_WEIGHT && p->prepack && !entries_use(p, o))
 			t->entry = (uint32_t)p->entries.n;
 	}
 	f->tensor = tensor;
