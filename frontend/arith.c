@@ -139,6 +139,12 @@ static Item floats(Build *b, int op, double x, double y, Span at)
 
 /* --- dims --- */
 
+static Item checked_dim(Build *b, Dim d, Span at)
+{
+	if (dim_is_poison(d)) complain(b, at, "this size grows beyond 64 bits");
+	return item_dim(d);
+}
+
 static Item dims(Build *b, int op, Dim x, Dim y, Span at, bool *decided)
 {
 	DimPool *p = b->m->dims;
@@ -146,9 +152,9 @@ static Item dims(Build *b, int op, Dim x, Dim y, Span at, bool *decided)
 	Proof proof = PROOF_UNKNOWN;
 	*decided = true;
 	switch (op) {
-	case '+': return item_dim(dim_add(p, x, y));
-	case '-': return item_dim(dim_sub(p, x, y));
-	case '*': return item_dim(dim_mul(p, x, y));
+	case '+': return checked_dim(b, dim_add(p, x, y), at);
+	case '-': return checked_dim(b, dim_sub(p, x, y), at);
+	case '*': return checked_dim(b, dim_mul(p, x, y), at);
 	case '%':
 	case AST_OP('/', '/'): {
 		Dim d = op == '%' ? dim_mod(p, x, y) : dim_floordiv(p, x, y);

@@ -4,6 +4,16 @@
 
 #include <string.h>
 
+static bool sizes_fit(Build *b, const Node *n)
+{
+	for (uint32_t i = 0; !n->type.is_tuple && i < n->type.rank; i++)
+		if (dim_is_poison(n->type.dim[i])) {
+			complain(b, n->span, "a size grows beyond 64 bits here");
+			return false;
+		}
+	return true;
+}
+
 Node *emit(Build *b, Node *n)
 {
 	if (!n || b->stop) return NULL;
@@ -19,7 +29,7 @@ Node *emit(Build *b, Node *n)
 		return NULL;
 	}
 	Diags own = {.arena = b->arena};
-	if (graph_add(b->graph, &own, n)) return n;
+	if (graph_add(b->graph, &own, n)) return sizes_fit(b, n) ? n : NULL;
 	for (size_t i = 0; i < own.list.n; i++)
 		complain(b, own.list.at[i]->span, "%s", own.list.at[i]->text);
 	return NULL;

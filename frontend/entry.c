@@ -140,6 +140,10 @@ static bool fix_dims(Build *b, const AstList *where)
 			complain(b, w->span, "`where` fixes a dim:  where %s = 1", w->name);
 			return false;
 		}
+		if (k->item.file_dim->decl->flag) {
+			complain(b, w->span, "`%s` is a session dim: `where` fixes dims of a call", w->name);
+			return false;
+		}
 		Item value = eval(b, w->b);
 		if (!need_int(b, &value, w->b->span, "what `where` fixes", &v)) return false;
 		DimSym *s = file_dim_sym(b, k->item.file_dim, w->span);

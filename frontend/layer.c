@@ -126,6 +126,18 @@ static void check_initial(Build *b, const Ast *e)
 	if (near) diag_help(b->d, m, "did you mean `%s`?", near);
 }
 
+static bool weight_fits(Build *b, const Member *m)
+{
+	int64_t count = m->n_keys, n;
+	for (uint32_t i = 0; i < m->type.rank; i++) {
+		if (!dim_is_const(m->type.dim[i], &n)) continue; /* reported by the caller */
+		if (!__builtin_mul_overflow(count, n, &count) && count <= INT64_C(1) << 40) continue;
+		complain(b, m->decl->a->span, "weight `%s` has more than 2^40 elements", m->name);
+		return false;
+	}
+	return true;
+}
+
 static void make_weight(Build *b, Instance *in, const Ast *decl)
 {
 	static const char *const known[] = {"buffer"};
@@ -163,6 +175,7 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 		ok = m->keys[i] != NULL;
 	}
 	if (ok) m->origin = declared(b, decl, decl->a);
+	if (ok && !weight_fits(b, m)) ok = false;
 	b->frame->scope = was;
 	for (uint32_t i = 0; ok && i < m->type.rank; i++)
 		if (!dim_is_const(m->type.dim[i], NULL)) {
