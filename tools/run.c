@@ -68,6 +68,11 @@ static void print_json(Call *c)
 			json_object_set_new(compared, "first_difference", json_string(c->compared.first));
 		json_object_set_new(j, "compare", compared);
 	}
+	if (c->report.planned)
+		json_object_set_new(j, "memory",
+		                    json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)c->report.weights,
+		                              "state", (json_int_t)c->report.state, "activations",
+		                              (json_int_t)c->report.activations));
 	if (c->report.sim) json_object_set_new(j, "sim", sim_json(c->report.sim, c->report.machine));
 	report_json(c->t, j);
 }

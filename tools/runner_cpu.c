@@ -81,6 +81,8 @@ static bool cpu_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, 
 	double began = seconds_now();
 	NacreStatus s = nacre_call(c->session, entry, inputs, dims, n, outputs, &error);
 	report->seconds = seconds_now() - began;
+	report->planned = true;
+	nacre_session_memory(c->session, &report->weights, &report->state, &report->activations);
 	return told(r->t, s, &error);
 }
 

@@ -110,7 +110,8 @@ static bool pearl_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in
 	if (!sim_run(s->sim, &t->d, entry, params, &o, sim, a)) return false;
 	for (uint32_t i = 0; i < e->n_out; i++)
 		if (!transfer(t, s->sim, &f->tensor[e->out[i]], &out[i], 0, true)) return false;
-	*report = (CallReport){sim_seconds(sim, &s->machine), sim, &s->machine};
+	*report =
+		(CallReport){.seconds = sim_seconds(sim, &s->machine), .sim = sim, .machine = &s->machine};
 	return true;
 }
 

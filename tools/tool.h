@@ -243,6 +243,8 @@ typedef struct CallReport {
 	double seconds;       /* CPU and interpreter: as measured; Pearl: at the machine's clock */
 	const SimReport *sim; /* Pearl */
 	const PearlMachine *machine;
+	bool planned; /* CPU: bytes held by the runtime */
+	uint64_t weights, state, activations;
 } CallReport;
 typedef struct Observer { /* interpreter: every value that has a name */
 	void (*see)(void *ctx, const Node *n, const Value *v);
