@@ -7,6 +7,7 @@
 
 #include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* --- Pearl --------------------------------------------------------------------------------------------------- */
@@ -96,8 +97,17 @@ static bool compile_cpu(Tool *t, Module *m, const char *out)
 }
 #endif
 
+static void print_done(Tool *t, const char *out, double seconds)
+{
+	struct stat st;
+	if (stat(out, &st) != 0) return;
+	printf("%s: %.1f KB, compiled in %s\n", out, (double)st.st_size * 1e-3,
+	       seconds_text(t->arena, seconds));
+}
+
 bool command_compile(Tool *t)
 {
+	double began = seconds_now();
 	TargetId target;
 	if (!t->a.target) return tool_fail(t, "--target is missing: cpu or pearl");
 	if (!t->a.out) return tool_fail(t, "-o is missing: the file to write");
@@ -107,5 +117,8 @@ bool command_compile(Tool *t)
 		                 "the interpreter runs model files as they are: compile for cpu or pearl");
 	Module *m = module_load(t, t->a.files.at[0]);
 	if (!m) return false;
-	return target == TARGET_PEARL ? compile_pearl(t, m, t->a.out) : compile_cpu(t, m, t->a.out);
+	if (!(target == TARGET_PEARL ? compile_pearl(t, m, t->a.out) : compile_cpu(t, m, t->a.out)))
+		return false;
+	print_done(t, t->a.out, seconds_now() - began);
+	return true;
 }
