@@ -11,7 +11,10 @@ bool pearl_fail(Compiler *c, Span at, const char *fmt, ...)
 	va_start(ap, fmt);
 	const char *text = arena_vprintf(c->arena, fmt, ap);
 	va_end(ap);
-	diag_error(c->d, at, "kernel `%s`: %s", c->kernel ? c->kernel->name : "?", text);
+	if (c->kernel)
+		diag_error(c->d, at, "kernel `%s`: %s", c->kernel->name, text);
+	else
+		diag_error(c->d, at, "%s", text);
 	c->failed = true;
 	return false;
 }

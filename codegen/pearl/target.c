@@ -109,7 +109,13 @@ static int64_t first_fit(const Compiler *c, const uint32_t *placed, uint32_t n, 
 	return at;
 }
 
-/* Weights come first, so that a program file with its weights is hardly larger than they are. */
+/* Literals come first, then weights and what is made from them: a program file carries the beginning
+ * of memory, and is hardly larger than what it carries. */
+static uint32_t turn_of(const TileObj *o)
+{
+	return o->kind != TB_WEIGHT ? 2 : o->literal ? 0 : 1;
+}
+
 static void map_hbm(Compiler *c)
 {
 	TileProgram *p = c->p;
@@ -118,11 +124,11 @@ static void map_hbm(Compiler *c)
 	uint32_t *placed = NEW_ARRAY(c->arena, uint32_t, p->bufs.n + 1), n = 0;
 	for (uint32_t b = 0; b < p->bufs.n; b++)
 		if (!size_buffer(c, b)) return;
-	for (uint32_t turn = 0; turn < 2; turn++)
+	for (uint32_t turn = 0; turn < 3; turn++)
 		for (uint32_t b = 0; b < p->bufs.n; b++) {
 			const TileObj *o = p->bufs.at[b];
 			Store *s = c->buf[b];
-			if ((o->kind != TB_WEIGHT) != (turn == 1)) continue;
+			if (turn_of(o) != turn) continue;
 			s->base = o->kind == TB_ARENA ? first_fit(c, placed, n, b) : end;
 			placed[n++] = b;
 			if (s->base + s->bytes > end) end = s->base + s->bytes;
