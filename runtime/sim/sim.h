@@ -1,6 +1,7 @@
 /* The simulated Pearl: runs a verified program and gives both the data and the cycles. Data are
- * those of sequential execution in program order, core after core between barriers (a verified
- * program is race-free, so any order gives them); time is a recurrence over queues and shared memory. */
+ * those of sequential execution in program order: core after core between barriers, or, when time is
+ * counted, the core that is furthest behind next (a verified program is race-free, so any order
+ * gives them); time is a recurrence over queues and shared memory. doc/pearl.md says what is counted. */
 #ifndef NACRE_SIM_H
 #define NACRE_SIM_H
 #include "isa/isa.h"
