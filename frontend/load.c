@@ -137,7 +137,8 @@ bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const F
 		file_load(build_new(&u, ""), "", s, u.ast, span_none()); /* what it declares is checked */
 	check_settings(&u, model);
 	if (d->errors == before) build_tests(&u, out);
-	if (model && !out->module && d->errors == before) diag_error(d, model->op_span, "model `%s` cannot be built", model->name);
+	if (model && !out->module && d->errors == before)
+		diag_error(d, model->op_span, "model `%s` cannot be built", model->name);
 	if (d->errors != before) out->module = NULL;
 	return d->errors == before;
 }

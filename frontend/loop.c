@@ -241,14 +241,17 @@ static bool type_mentions(const Type *t, const DimSym *s)
 
 /* The number of the turn may choose a part along the first dims of what is stacked, and that is all:
  * `parts` are the sizes of the dims of a part. */
-static bool only_chooses(DimPool *p, const Attr *start, uint32_t rank, const Dim *parts, const DimSym *var)
+static bool only_chooses(DimPool *p, const Attr *start, uint32_t rank, const Dim *parts,
+                         const DimSym *var)
 {
 	bool leading = true;
 	for (uint32_t i = 0; i < rank; i++) {
 		leading &= dim_is(parts[i], 1);
 		Dim step, rest;
 		if (!dim_mentions(start->dims[i], var)) continue;
-		if (!leading || !dim_linear_in(p, start->dims[i], var, &step, &rest) || !dim_is_const(step, NULL)) return false;
+		if (!leading || !dim_linear_in(p, start->dims[i], var, &step, &rest) ||
+		    !dim_is_const(step, NULL))
+			return false;
 	}
 	return true;
 }
@@ -257,8 +260,12 @@ static bool uses_turn(DimPool *p, const Node *n, const DimSym *var)
 {
 	const AttrInfo *info = op_info[n->op].attr;
 	bool part = n->op == OP_SLICE || n->op == OP_UPDATE;
-	if (n->op == OP_SLICE && !only_chooses(p, node_attr_const(n, "start"), n->type.rank, n->type.dim, var)) return true;
-	if (n->op == OP_UPDATE && !only_chooses(p, node_attr_const(n, "start"), n->type.rank, n->in[1]->type.dim, var)) return true;
+	if (n->op == OP_SLICE &&
+	    !only_chooses(p, node_attr_const(n, "start"), n->type.rank, n->type.dim, var))
+		return true;
+	if (n->op == OP_UPDATE &&
+	    !only_chooses(p, node_attr_const(n, "start"), n->type.rank, n->in[1]->type.dim, var))
+		return true;
 	for (uint32_t i = 0; info[i].name; i++) {
 		const Attr *a = &n->attr[i];
 		if (!a->set || (part && strcmp(info[i].name, "start") == 0)) continue;
@@ -275,7 +282,8 @@ static bool body_repeats(Build *b, const Graph *g, const DimSym *var)
 {
 	for (const Node *n = g->first; n; n = n->next) {
 		if (type_mentions(&n->type, var)) {
-			complain(b, n->span, "shapes differ from turn to turn: %s", type_text(b->arena, &n->type));
+			complain(b, n->span, "shapes differ from turn to turn: %s",
+			         type_text(b->arena, &n->type));
 			return false;
 		}
 		if (uses_turn(b->m->dims, n, var)) {

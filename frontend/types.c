@@ -186,7 +186,8 @@ DimSym *file_dim_sym(Build *b, FileDim *f, Span at)
 	if (f->decl->flag && f->file != b->main) {
 		Diag *m = complain(b, at, "session dim %s is declared in an imported file", f->decl->name);
 		diag_note(b->d, m, f->decl->span, "it is declared here");
-		diag_help(b->d, m, "declare it in the main file and pass it on:  layer Cache(%s: dim, ..)", f->decl->name);
+		diag_help(b->d, m, "declare it in the main file and pass it on:  layer Cache(%s: dim, ..)",
+		          f->decl->name);
 		return NULL;
 	}
 	if (!file_dim_range(b, f, &lo, &hi)) return NULL;

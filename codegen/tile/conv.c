@@ -214,9 +214,15 @@ static void out_index(const Conv *v, const Strip *s, Dim y, Dim x, Dim c, Dim *i
 	index[at] = c;
 }
 
-static bool store(Conv *v, TileStmt *put, const Dim *index, TileAccess value)
+static bool store(Conv *v, TileStmt *put, const Dim *at, TileAccess value)
 {
 	Kernel *k = v->k;
+	Dim index[MAX_RANK];
+	/* In a dim of 1 there is one place, which broadcasting calls 0. */
+	for (uint32_t i = 0; i < v->n->type.rank; i++)
+		index[i] = dim_is_const(v->n->type.dim[i], NULL) && v->n->type.dim[i] == dim_c(k->b, 1)
+		               ? dim_c(k->b, 0)
+		               : at[i];
 	Node *stored = k->g->results.at[0];
 	while (stored != v->n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE))
 		stored = stored->in[0];
@@ -225,7 +231,7 @@ static bool store(Conv *v, TileStmt *put, const Dim *index, TileAccess value)
 	uint16_t got = region_value(&r, stored, index);
 	region_end(&r, 1, &got);
 	put->n_out = 1;
-	return !k->b->failed && result_access(k, 0, stored, index, &put->out[0]);
+	return !k->b->failed && result_access(k, 0, stored, at, &put->out[0]);
 }
 
 /* The tile of outputs a contract takes: rows y of the strip one by one (CPU), positions of x split. */
