@@ -231,7 +231,8 @@ static bool stage(Gen *g, Plan *p, int op, const bool *also, int64_t limit)
 	            (t == DT_BF16 && p->dot == DOT_BF16);
 	if (!keep || !is_integer(g, &p->in[op]))
 		if (!(t == DT_BF16 && p->dot == DOT_BF16)) t = is_integer(g, &p->in[op]) ? DT_I32 : DT_F32;
-	TileAccess *copy = lower_stage(g, &p->in[op], vars, n, t, limit);
+	TileAccess *copy = t == DT_F32 ? lower_stage_int4(g, &p->in[op], vars, n, limit) : NULL;
+	if (!copy) copy = lower_stage(g, &p->in[op], vars, n, t, limit);
 	if (!copy) return false;
 	p->in[op] = *copy;
 	return true;
@@ -642,6 +643,7 @@ static bool lower_fast(Gen *g, const TileStmt *s, const TileStmt *then, bool *fu
 bool lower_contract(Gen *g, const TileStmt *s, const TileStmt *then)
 {
 	bool fused = false;
+	if (lower_int4(g, s)) return false;
 	if (lower_fast(g, s, then, &fused)) return fused;
 	General c = {.s = s};
 	c.integer = is_integer(g, &s->in[0]) && is_integer(g, &s->in[1]);

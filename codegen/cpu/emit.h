@@ -259,6 +259,13 @@ void lower_sort(Gen *g, const TileStmt *s);
 /* contract.c. `then` is the next statement: true when it was done too, as the epilogue. */
 bool lower_contract(Gen *g, const TileStmt *s, const TileStmt *then);
 
+/* --- int4.c: weights of 4 bits ---------------------------------------------------------------------------------- */
+/* A contract of few rows by such weights; false: it is none. */
+bool lower_int4(Gen *g, const TileStmt *s);
+/* The weights as f32 in a place over (k, column); NULL when they do not lie in whole groups. */
+TileAccess *lower_stage_int4(Gen *g, const TileAccess *a, const TileVar *vars, uint32_t n,
+                             int64_t limit);
+
 /* --- mac.c: the micro-kernel ------------------------------------------------------------------------------------------ */
 /* rows x (vectors * lanes) accumulators in registers; an operand is a scalar splatted over the
  * lanes, or vectors along them, and moves with the rows or not. */

@@ -565,6 +565,11 @@ Test(cpu, products)
 		"kernel mixed(in a f32[M, K], in b i8[K, 40], out c f32[M, 40]) {\n"
 		"  place p f32[60, 40]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 40, k < K\n"
 		"  contract p[i, j] += a[i, k] * b[k, 39 - j] over i < M, j < 40, k < K\n  put c[i, j] = p[i, j] over i < M, j < 40\n}\n"
+		"kernel nibbles(in a f32[M, 64], weight b i4[64, 40] i4(16, 32), out c f32[M, 40]) {\n"
+		"  place p f32[60, 40]\n  contract p[i, j] = a[i, k] * b[k, j] over i < M, j < 40, k < 64\n  put c[i, j] = p[i, j] over i < M, j < 40\n}\n"
+		"kernel nibble_rows(in a bf16[2, 96], weight b i4[3, 96, 70] i4(32, 16), out c f32[3, 2, 70]) {\n  par e in 0..3 {\n    place p f32[2, 70]\n"
+		"    contract p[i, j] = a[i, k] * b[e, k, j] over i < 2, j < 70, k < 64\n    contract p[i, j] += a[i, 64 + k] * b[e, 64 + k, j] over i < 2, j < 70, k < 32\n"
+		"    put c[e, i, j] = p[i, j] over i < 2, j < 70\n  }\n}\n"
 		"kernel shifted(in a f32[M, K], in b f32[5], out c f32[M, K]) {\n"
 		"  place p f32[60, 70]\n  contract p[i, j] = a[i, j + d - 2] else 0 * b[d] over i < M, j < K, d < 5\n  put c[i, j] = p[i, j] over i < M, j < K\n}\n";
 	check_text("products", text);
