@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 16, MOST_CORES = 8, SAMPLES = 4, MOST_WORK = 200000000, MOST_SHARED = 60000 };
+enum { LINE = 16, MOST_CORES = 8, SAMPLES = 6, MOST_WORK = 200000000, MOST_SHARED = 60000 };
 
 typedef struct Frame {
 	int64_t n, tile, count, pass;
@@ -577,7 +577,18 @@ static void compare_cores(Trace *t, const uint32_t *number)
 
 /* --- samples ---------------------------------------------------------------------------------------------------------------- */
 
-/* Parameters of sample k: lower ends, upper ends, an odd place between, near the lower end. */
+/* The tile of some loop of the program: sizes close to its multiples have short last tiles, or none. */
+static int64_t some_tile(const PearlProgram *p, uint64_t random)
+{
+	for (size_t n = 0, at = p->code.n ? (size_t)(random % p->code.n) : 0; n < p->code.n;
+	     n++, at = (at + 1) % p->code.n)
+		if (p->code.at[at].op == I_LOOP && p->code.at[at].field[F_LOOP_tile] > 1)
+			return p->code.at[at].field[F_LOOP_tile];
+	return 1;
+}
+
+/* Parameters of sample k: lower ends, upper ends, an odd place between, near the lower end, then near
+ * multiples of tiles. Those that relations exclude are drawn at random. */
 static bool sample_params(const PearlProgram *p, const InterfaceEntry *e, uint32_t k,
                           uint64_t *seed, int64_t *out)
 {
@@ -596,7 +607,11 @@ static bool sample_params(const PearlProgram *p, const InterfaceEntry *e, uint32
 			out[n] = lo + (int64_t)(span / 2 | (span > 2));
 		else if (k == 3)
 			out[n] = lo + (int64_t)(span < 4 ? span : 4);
-		else
+		else if (k < 10) {
+			int64_t tile = some_tile(p, *seed >> 20);
+			out[n] = tile * (1 + (int64_t)(*seed >> 40) % 3) + (int64_t)(*seed >> 50) % 3 - 1;
+			if (out[n] < lo || out[n] > hi) out[n] = (*seed >> 60) % 2 ? lo : hi;
+		} else
 			out[n] = lo + (int64_t)(span == UINT64_MAX ? *seed >> 1 : *seed % (span + 1));
 	}
 	for (uint32_t n = 0; n < f->n_require + e->n_require; n++) {

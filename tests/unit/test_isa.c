@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static Arena *arena;
 static Diags diags;
@@ -438,4 +439,71 @@ Test(isa, verifier_refuses)
 			cr_assert(strstr(t.at, cases[k].says), "%s -> %s: %s", cases[k].from, cases[k].to,
 			          t.at);
 	}
+}
+
+/* To a file and to memory: the same bytes, weights aligned so that they can be mapped. */
+Test(isa, written_file)
+{
+	PearlProgram *p = gemm();
+	uint8_t weights[5000];
+	for (uint32_t k = 0; k < sizeof weights; k++) weights[k] = (uint8_t)(k * 7);
+	p->weights.data = weights;
+	p->weights.bytes = sizeof weights;
+	char path[] = "/tmp/nacre-isa-XXXXXX";
+	int fd = mkstemp(path);
+	cr_assert_geq(fd, 0);
+	close(fd);
+	const char *why = "";
+	FileOut *f = file_out_open(path, &why);
+	cr_assert_not_null(f, "%s", why);
+	pearl_write(p, f);
+	cr_assert(file_out_commit(f, &why), "%s", why);
+	FileMap map;
+	cr_assert(file_map(path, &map, &why), "%s", why);
+	Text t = bytes_of(p);
+	cr_assert(map.size == t.n && memcmp(map.at, t.at, t.n) == 0);
+	PearlProgram *q = pearl_read(arena, map.at, map.size, &why);
+	cr_assert_not_null(q, "%s", why);
+	cr_assert_eq((q->weights.data - map.at) % 4096, 0);
+	cr_assert(q->weights.bytes == sizeof weights &&
+	          memcmp(q->weights.data, weights, sizeof weights) == 0);
+	file_unmap(&map);
+	unlink(path);
+}
+
+/* Weights by reference: the text names the file and has its checksum; another file is refused. */
+Test(isa, weights_beside_the_text)
+{
+	char folder[] = "/tmp/nacre-isa-XXXXXX";
+	cr_assert_not_null(mkdtemp(folder));
+	const char *source = arena_printf(arena, "%s/a.pasm", folder),
+			   *file = arena_printf(arena, "%s/a.weights", folder);
+	PearlProgram *p = gemm();
+	static const uint8_t weights[] = "weights of a program";
+	p->weights.data = weights;
+	p->weights.bytes = sizeof weights;
+	Text t = text_new(arena), bytes = bytes_of(p);
+	pearl_disassemble_by(&t, p, "a.weights");
+	for (uint32_t round = 0; round < 3; round++) {
+		const char *why = "";
+		Diags d = {.arena = arena};
+		if (round > 0) {
+			FileOut *f = file_out_open(file, &why);
+			file_out_write(f, round == 1 ? "weights of another .." : (const char *)weights,
+			               sizeof weights);
+			cr_assert(file_out_commit(f, &why), "%s", why);
+		}
+		PearlProgram *q = pearl_assemble(arena, &d, source_from_text(arena, source, t.at, t.n));
+		cr_assert_eq(q != NULL, round == 2);
+		if (!q) {
+			cr_assert_eq(d.errors, 1);
+			cr_assert(strstr(d.list.at[0]->text, round ? "checksum" : "No such file"), "%s",
+			          d.list.at[0]->text);
+			continue;
+		}
+		Text again = bytes_of(q);
+		cr_assert(again.n == bytes.n && memcmp(again.at, bytes.at, bytes.n) == 0);
+	}
+	unlink(file);
+	rmdir(folder);
 }
