@@ -148,6 +148,7 @@ bool command_generate(Tool *t)
 {
 	Writer w = {.t = t, .seed = t->a.seed.value, .ids = t->a.ids};
 	TargetId target;
+	t->a.no_time = true; /* nobody asks for cycles */
 	if (w.ids.n == 0) return tool_fail(t, "--ids is missing: the token numbers of the prompt");
 	if (!option_given(t, OPT_max_tokens))
 		return tool_fail(t, "--max-tokens is missing: how many tokens to add");

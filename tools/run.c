@@ -73,7 +73,8 @@ static void print_json(Call *c)
 		                    json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)c->report.weights,
 		                              "state", (json_int_t)c->report.state, "activations",
 		                              (json_int_t)c->report.activations));
-	if (c->report.sim) json_object_set_new(j, "sim", sim_json(c->report.sim, c->report.machine));
+	if (c->report.sim && !c->t->a.no_time)
+		json_object_set_new(j, "sim", sim_json(c->report.sim, c->report.machine));
 	report_json(c->t, j);
 }
 
@@ -104,7 +105,8 @@ static void print_text(Call *c)
 			       c->compared.each[i].relative);
 		putchar('\n');
 	}
-	if (c->report.sim) sim_print(t, c->report.sim, c->report.machine, &f->entry[c->entry]);
+	if (c->report.sim && !t->a.no_time)
+		sim_print(t, c->report.sim, c->report.machine, &f->entry[c->entry]);
 	if (c->compared.with)
 		printf("max error against %s: %.3g (relative %.3g)\n", c->compared.with,
 		       c->compared.worst.absolute, c->compared.worst.relative);

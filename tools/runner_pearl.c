@@ -105,7 +105,7 @@ static bool pearl_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in
 	}
 	for (uint32_t i = 0; i < e->n_in; i++)
 		if (!transfer(t, s->sim, &f->tensor[e->in[i]], &in[i], 0, false)) return false;
-	SimOptions o = {.time = true, .jitter = t->a.jitter.given ? t->a.jitter.value | 1 : 0};
+	SimOptions o = {.time = !t->a.no_time, .jitter = t->a.jitter.given ? t->a.jitter.value | 1 : 0};
 	SimReport *sim = NEW(a, SimReport);
 	if (!sim_run(s->sim, &t->d, entry, params, &o, sim, a)) return false;
 	for (uint32_t i = 0; i < e->n_out; i++)
