@@ -115,6 +115,7 @@ bool command_compile(Tool *t)
 	if (target == TARGET_INTERP)
 		return tool_fail(t,
 		                 "the interpreter runs model files as they are: compile for cpu or pearl");
+	if (!path_writable(t, t->a.out)) return false;
 	Module *m = module_load(t, t->a.files.at[0]);
 	if (!m) return false;
 	if (!(target == TARGET_PEARL ? compile_pearl(t, m, t->a.out) : compile_cpu(t, m, t->a.out)))

@@ -130,6 +130,7 @@ static bool call_run(Call *c, const Given *given)
 	for (uint32_t i = 0; i < e->n_out; i++) names[i] = c->r.face->tensor[e->out[i]].name;
 	c->in = NEW_ARRAY(t->arena, HostTensor, e->n_in + 1);
 	c->out = NEW_ARRAY(t->arena, HostTensor, e->n_out + 1);
+	if (c->dump_path && !path_writable(t, c->dump_path)) return false;
 	return outputs_check(t, names, c->plain_out) && runner_inputs(&c->r, c->entry, given, c->in) &&
 	       runner_call(&c->r, t->arena, c->entry, c->in, c->out, &c->report);
 }

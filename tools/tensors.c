@@ -122,7 +122,19 @@ bool outputs_check(Tool *t, const char *const *names, size_t n)
 		HostTensor named = {.name = t->a.output.at[i].name};
 		if (*named.name) vec_push(t->arena, &wanted.list, named);
 	}
-	return given_check(t, &wanted, names, n, "output");
+	if (!given_check(t, &wanted, names, n, "output")) return false;
+	for (size_t i = 0; i < t->a.output.n; i++)
+		if (!path_writable(t, t->a.output.at[i].path)) return false;
+	return true;
+}
+
+bool path_writable(Tool *t, const char *path)
+{
+	const char *why;
+	FileOut *f = file_out_open(path, &why);
+	if (!f) return tool_fail(t, "cannot write '%s': %s", path, why);
+	file_out_abandon(f);
+	return true;
 }
 
 bool outputs_write(Tool *t, const HostTensor *list, size_t n)

@@ -126,7 +126,9 @@ bool given_read(Tool *t, Given *out);
 const HostTensor *given_find(const Given *g, const char *name);
 /* A name given that is none of these: an error with the nearest. */
 bool given_check(Tool *t, const Given *g, const char *const *names, size_t n, const char *what);
-/* Before a run: that --output names outputs; then writes what it asks for. */
+/* Asked before long work: can the file be made? */
+bool path_writable(Tool *t, const char *path);
+/* Before a run: that --output names outputs and can be written; then writes what it asks for. */
 bool outputs_check(Tool *t, const char *const *names, size_t n);
 bool outputs_write(Tool *t, const HostTensor *list, size_t n);
 /* Differences; `scale` is the greatest magnitude of the reference. NaN in one only gives infinity. */
