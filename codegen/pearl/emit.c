@@ -5,6 +5,8 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
+enum { SHARED_REGS = 10 };
+
 typedef struct Emitter {
 	Compiler *c;
 	LoopInfo *loop;
@@ -110,25 +112,53 @@ static uint32_t symbol(Emitter *e, const DimSym *s)
 	return 0;
 }
 
+static bool known(const Emitter *e, Dim d, uint32_t *reg)
+{
+	for (uint32_t i = 0; i < e->n_cache; i++)
+		if (e->cache[i].d == d) {
+			*reg = e->cache[i].reg;
+			return true;
+		}
+	return false;
+}
+
+static void keep(Emitter *e, Dim d, uint32_t reg)
+{
+	if (e->n_cache == PEARL_REGS) return;
+	e->cache[e->n_cache].d = d;
+	e->cache[e->n_cache++].reg = reg;
+}
+
 static uint32_t atom(Emitter *e, const DimAtom *a)
 {
-	if (a->kind == ATOM_SYM) return symbol(e, a->sym);
-	PearlOpcode op = a->kind == ATOM_FLOORDIV ? I_FDIV : a->kind == ATOM_MIN ? I_MIN : I_MAX;
-	uint32_t x = value(e, a->a), r = new_reg(e);
-	int64_t k;
-	if (dim_is_const(a->b, &k))
-		alu_imm(e, op, r, x, k);
-	else
-		alu_reg(e, op, r, x, value(e, a->b));
+	DimPool *p = e->c->p->dims;
+	Dim d = a->kind == ATOM_SYM        ? dim_sym(p, a->sym)
+	        : a->kind == ATOM_FLOORDIV ? dim_floordiv(p, a->a, a->b)
+	        : a->kind == ATOM_MIN      ? dim_min(p, a->a, a->b)
+	                                   : dim_max(p, a->a, a->b);
+	uint32_t r;
+	if (known(e, d, &r)) return r;
+	if (a->kind == ATOM_SYM) {
+		r = symbol(e, a->sym);
+	} else {
+		PearlOpcode op = a->kind == ATOM_FLOORDIV ? I_FDIV : a->kind == ATOM_MIN ? I_MIN : I_MAX;
+		uint32_t x = value(e, a->a);
+		int64_t k;
+		r = new_reg(e);
+		if (dim_is_const(a->b, &k))
+			alu_imm(e, op, r, x, k);
+		else
+			alu_reg(e, op, r, x, value(e, a->b));
+	}
+	keep(e, d, r);
 	return r;
 }
 
 /* Register with the value of d. The register may be shared: it must not be changed. */
 static uint32_t value(Emitter *e, Dim d)
 {
-	for (uint32_t i = 0; i < e->n_cache; i++)
-		if (e->cache[i].d == d) return e->cache[i].reg;
 	uint32_t sum = 0;
+	if (known(e, d, &sum)) return sum;
 	bool any = false;
 	for (uint32_t t = 0; t < dim_terms(d); t++) {
 		DimTerm term = dim_term(d, t);
@@ -164,7 +194,7 @@ static uint32_t value(Emitter *e, Dim d)
 		alu_imm(e, I_ADD, to, sum, dim_constant(d));
 		sum = to;
 	}
-	if (e->n_cache < PEARL_REGS) e->cache[e->n_cache].d = d, e->cache[e->n_cache++].reg = sum;
+	keep(e, d, sum);
 	return sum;
 }
 
@@ -175,7 +205,7 @@ static void forget(Emitter *e)
 
 static void setd(Emitter *e, uint32_t slot, PearlField field, uint32_t index, Dim d)
 {
-	forget(e);
+	if (e->next_reg > SHARED_REGS) forget(e); /* what is known already serves several fields */
 	uint32_t r = value(e, d);
 	PearlInsn *i = out(e, I_SETD);
 	i->field[F_SETD_slot] = slot;

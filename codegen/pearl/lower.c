@@ -153,7 +153,7 @@ static void lower_place(Compiler *c, const TileStmt *s)
 	else if (u.contracted && !u.fed && !u.brought && o->rank >= 1 &&
 	         cap[o->rank - 1] <= c->m->array_cols && o->level != LEVEL_NEAR &&
 	         (o->dtype == DT_F32 || o->dtype == DT_I32) &&
-	         c->acc_used + rows <= c->m->acc_rows / 2) {
+	         c->acc_used + rows <= c->m->acc_rows * 3 / 4) {
 		space = SPACE_ACC;
 		c->acc_used += rows;
 	}
@@ -168,6 +168,52 @@ static void lower_place(Compiler *c, const TileStmt *s)
 		c->gsm_used += round_up(made->bytes, 512);
 	}
 	bind(c, o, made);
+}
+
+/* Index d of an access as base + one variable of the statement (NULL: none), with the variable's
+ * extent; false when it is otherwise. */
+static bool one_variable(Compiler *c, const TileStmt *s, Dim index, DimSym **var, Dim *extent,
+                         Dim *base)
+{
+	*var = NULL;
+	*base = index;
+	*extent = dim_const(c->p->dims, 1);
+	for (uint32_t v = 0; v < s->n_space; v++) {
+		Dim factor, rest;
+		int64_t one;
+		DimSym *x = s->space[v].sym;
+		if (!dim_mentions(*base, x)) continue;
+		if (*var || !dim_linear_in(c->p->dims, *base, x, &factor, &rest) ||
+		    !dim_is_const(factor, &one) || one != 1)
+			return false;
+		*var = x;
+		*base = rest;
+		*extent = s->space[v].extent;
+	}
+	return true;
+}
+
+/* The part of `o` that the map and the product both write, as a place of its own: its capacity, and
+ * the index of each. False when they write different parts. */
+static bool same_part(Compiler *c, const TileStmt *map, const TileStmt *product, int64_t *cap,
+                      TileAccess *by_map, TileAccess *by_product)
+{
+	const TileObj *o = map->out[0].obj;
+	DimPool *p = c->p->dims;
+	*by_map = map->out[0];
+	*by_product = product->out[0];
+	for (uint32_t d = 0; d < o->rank; d++) {
+		DimSym *x, *y;
+		Dim n, m, a, b;
+		if (!one_variable(c, map, map->out[0].index[d], &x, &n, &a) ||
+		    !one_variable(c, product, product->out[0].index[d], &y, &m, &b) || a != b || n != m ||
+		    !x != !y)
+			return false;
+		cap[d] = greatest(c, n);
+		by_map->index[d] = x ? dim_sym(p, x) : dim_const(p, 0);
+		by_product->index[d] = y ? dim_sym(p, y) : dim_const(p, 0);
+	}
+	return true;
 }
 
 /* `acc = acc * alpha` before `acc += p * v` of a staged loop becomes `u = p * v; acc = acc * alpha + u`,
@@ -187,17 +233,18 @@ static bool rescaled_product(Compiler *c, const TileStmt *s)
 	if (!c->loop || c->loop->stages < 2) return false;
 	for (uint32_t d = 0; d < o->rank; d++)
 		if (s->in[0].index[d] != s->out[0].index[d]) return false;
-	Store *acc = binding_store(c, o);
-	int64_t rows = acc->bytes / (c->m->array_cols * 4);
-	if (acc->space != SPACE_ACC || c->acc_used + 3 * rows > c->m->acc_rows) return false;
-	c->acc_used += rows;
-	TileObj *u = temp_obj(c, SPACE_ACC, o->dtype, o->rank, acc->cap);
+	int64_t cap[TILE_RANK], rows = 1;
 	TileStmt first = *product, then = *s;
+	if (!same_part(c, s, product, cap, &then.in[2], &first.out[0])) return false;
+	for (uint32_t d = 0; d + 1 < o->rank; d++) rows *= cap[d];
+	if (binding_store(c, o)->space != SPACE_ACC || c->acc_used + 3 * rows > c->m->acc_rows)
+		return false;
+	c->acc_used += rows;
+	TileObj *u = temp_obj(c, SPACE_ACC, o->dtype, o->rank, cap);
 	first.out[0].obj = u;
 	first.accumulate = false;
 	pearl_lower_contract(c, &first);
 	then.n_in = 3;
-	then.in[2] = then.out[0];
 	then.in[2].obj = u;
 	then.region.n_arg = 3;
 	then.region.n = 4;

@@ -125,9 +125,10 @@ static bool try_interval(Compiler *c, const LoopInfo *l, Slot *s, uint32_t n, in
 		int64_t t = 0;
 		for (uint32_t j = 0; j < k; j++)
 			if (depends(s[j].insn, s[k].insn)) {
-				int64_t after =
-					s[j].time +
-					(insn_queue(s[j].insn) == insn_queue(s[k].insn) ? s[j].cost : s[j].delay);
+				/* loads need no lead in the schedule: their queue runs ahead by the rings */
+				PearlQueue q = insn_queue(s[j].insn);
+				bool near = q == insn_queue(s[k].insn) || q == Q_L;
+				int64_t after = s[j].time + (q == Q_L ? 0 : near ? s[j].cost : s[j].delay);
 				if (after > t) t = after;
 			}
 		int64_t end = t + interval;
