@@ -10,7 +10,7 @@ enum { SHARED_REGS = 10 };
 typedef struct Emitter {
 	Compiler *c;
 	LoopInfo *loop;
-	uint32_t stage;
+	uint32_t stage, known_stage;
 	uint32_t next_reg; /* temporaries of the instruction in hand */
 	uint32_t data_reg; /* the lowest register taken by a loaded index */
 	uint32_t slot;     /* next rotating descriptor slot */
@@ -342,10 +342,12 @@ static uint32_t descriptor(Emitter *e, const Operand *o, bool early)
 static void emit_insn(Emitter *e, const Insn *n)
 {
 	uint32_t slot[4], reg[3];
-	e->stage = n->stage;
+	/* what the instruction before computed stays known, unless it belongs to another iteration */
+	if (e->known_stage != n->stage || n->defines) forget(e);
+	e->stage = e->known_stage = n->stage;
 	for (uint32_t k = 0; k < 4; k++)
 		slot[k] = n->arg[k].store ? descriptor(e, &n->arg[k], false) : PEARL_NONE;
-	forget(e);
+	if (e->next_reg > SHARED_REGS) forget(e);
 	for (uint32_t k = 0; k < n->n_reg; k++) reg[k] = value(e, n->reg[k].value);
 	uint32_t dst = 0;
 	if (n->defines) {
@@ -364,7 +366,7 @@ static void emit_insn(Emitter *e, const Insn *n)
 	if (n->defines) i->field[F_LDI_dst] = dst;
 	memcpy(i->wait, n->wait, sizeof i->wait);
 	memcpy(i->signal, n->signal, sizeof i->signal);
-	forget(e);
+	if (n->defines) forget(e);
 	e->stage = 0;
 }
 
@@ -400,6 +402,7 @@ static void emit_list(Emitter *e, const StepList *l)
 			e->loop = n->loop;
 			emit_list(e, &n->body);
 			e->loop = n->loop->outer;
+			forget(e);
 			out(e, I_ENDL);
 			break;
 		case FORM_IF: {
@@ -418,9 +421,11 @@ static void emit_list(Emitter *e, const StepList *l)
 			emit_list(e, &n->body);
 			e->data_reg = data_reg;
 			e->data.n = data_n;
+			forget(e);
 			if (n->orelse.first) {
 				out(e, I_ELSE);
 				emit_list(e, &n->orelse);
+				forget(e);
 			}
 			out(e, I_ENDIF);
 			break;

@@ -237,7 +237,10 @@ static bool rescaled_product(Compiler *c, const TileStmt *s)
 	TileStmt first = *product, then = *s;
 	if (!same_part(c, s, product, cap, &then.in[2], &first.out[0])) return false;
 	for (uint32_t d = 0; d + 1 < o->rank; d++) rows *= cap[d];
-	if (binding_store(c, o)->space != SPACE_ACC || c->acc_used + 3 * rows > c->m->acc_rows)
+	PearlSpace space = binding_store(c, o)->space;
+	bool wide = !o->rank || cap[o->rank - 1] > c->m->array_cols;
+	if ((space != SPACE_ACC && space != SPACE_SPM) || o->dtype != DT_F32 || wide ||
+	    c->acc_used + 3 * rows > c->m->acc_rows)
 		return false;
 	c->acc_used += rows;
 	TileObj *u = temp_obj(c, SPACE_ACC, o->dtype, o->rank, cap);
