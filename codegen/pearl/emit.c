@@ -5,7 +5,9 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-enum { SHARED_REGS = 10 };
+/* Above SHARED_REGS an instruction begins with what is known forgotten; above CROWDED_REGS parts of an
+ * expression are given up when it is complete. */
+enum { SHARED_REGS = 10, CROWDED_REGS = 16 };
 
 typedef struct Emitter {
 	Compiler *c;
@@ -129,6 +131,15 @@ static void keep(Emitter *e, Dim d, uint32_t reg)
 	e->cache[e->n_cache++].reg = reg;
 }
 
+/* Whether registers from `first` on, and what is known about them, were given up. */
+static bool give_up(Emitter *e, uint32_t first, uint32_t held)
+{
+	if (e->next_reg <= CROWDED_REGS) return false;
+	e->n_cache = held;
+	e->next_reg = first;
+	return true;
+}
+
 static uint32_t atom(Emitter *e, const DimAtom *a)
 {
 	DimPool *p = e->c->p->dims;
@@ -142,13 +153,16 @@ static uint32_t atom(Emitter *e, const DimAtom *a)
 		r = symbol(e, a->sym);
 	} else {
 		PearlOpcode op = a->kind == ATOM_FLOORDIV ? I_FDIV : a->kind == ATOM_MIN ? I_MIN : I_MAX;
-		uint32_t x = value(e, a->a);
+		uint32_t first = e->next_reg, held = e->n_cache, x = value(e, a->a), y = 0;
 		int64_t k;
-		r = new_reg(e);
-		if (dim_is_const(a->b, &k))
+		bool fixed = dim_is_const(a->b, &k);
+		if (!fixed) y = value(e, a->b);
+		r = give_up(e, first, held) ? first : new_reg(e);
+		if (r == first) e->next_reg = first + 1;
+		if (fixed)
 			alu_imm(e, op, r, x, k);
 		else
-			alu_reg(e, op, r, x, value(e, a->b));
+			alu_reg(e, op, r, x, y);
 	}
 	keep(e, d, r);
 	return r;
@@ -157,7 +171,7 @@ static uint32_t atom(Emitter *e, const DimAtom *a)
 /* Register with the value of d. The register may be shared: it must not be changed. */
 static uint32_t value(Emitter *e, Dim d)
 {
-	uint32_t sum = 0;
+	uint32_t sum = 0, first = e->next_reg, held = e->n_cache;
 	if (known(e, d, &sum)) return sum;
 	bool any = false;
 	for (uint32_t t = 0; t < dim_terms(d); t++) {
@@ -193,6 +207,11 @@ static uint32_t value(Emitter *e, Dim d)
 		uint32_t to = new_reg(e);
 		alu_imm(e, I_ADD, to, sum, dim_constant(d));
 		sum = to;
+	}
+	if (sum > first && give_up(e, first, held)) {
+		alu_imm(e, I_ADD, first, sum, 0);
+		e->next_reg = first + 1;
+		sum = first;
 	}
 	keep(e, d, sum);
 	return sum;
