@@ -31,7 +31,6 @@ static const char *operator_text(int op)
 static Diag *operands(Build *b, const Ast *e, Span at, const Item *x, const Item *y,
                       const char *why)
 {
-	(void)b;
 	Diag *m = complain(b, at, "%s of %s and %s: %s", operator_text(e->op ? e->op : '+'),
 	                   item_kind(b, x), item_kind(b, y), why);
 	if (e->kind == AST_BINARY) {

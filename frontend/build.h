@@ -373,8 +373,7 @@ uint32_t builtin_names(const char **out, uint32_t room);
 void run_block(Build *b, const AstList *l);
 void run_statement(Build *b, const Ast *s);
 void run_for(Build *b, const Ast *s);
-void assign_to(Build *b, const AstList *targets, Item value, Span value_span,
-               const AstList *values);
+void assign_to(Build *b, const AstList *targets, Item value, Span span);
 
 /* --- layer.c ---------------------------------------------------------------------------------------------- */
 Instance *instance_make(Build *b, const Ast *layer, File *file, const Argument *args,

@@ -234,9 +234,8 @@ static void make_state(Build *b, Instance *in, const Ast *decl)
 	m->absent = false;
 }
 
-static const Ast *find_layer(Build *b, const Ast *name, File **file, Instance **unused)
+static const Ast *find_layer(Build *b, const Ast *name, File **file)
 {
-	(void)unused;
 	Item i = bad();
 	const char *dot = strchr(name->name, '.');
 	if (dot) {
@@ -266,7 +265,7 @@ static Instance *make_element(Build *b, const Instance *in, const Ast *decl, int
 {
 	File *file = NULL;
 	Arguments args = {0};
-	const Ast *layer = find_layer(b, decl->a->a, &file, NULL);
+	const Ast *layer = find_layer(b, decl->a->a, &file);
 	if (!layer || !gather_arguments(b, &decl->a->list, &args)) return NULL;
 	const char *key;
 	if (decl->b) {

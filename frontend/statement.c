@@ -97,16 +97,15 @@ static bool assign_one(Build *b, const Ast *target, Item value)
 		return false;
 	}
 	if (target->kind == AST_TUPLE || target->kind == AST_LIST) {
-		assign_to(b, &target->list, value, target->span, NULL);
+		assign_to(b, &target->list, value, target->span);
 		return true;
 	}
 	complain(b, target->span, "this cannot be assigned: a name or a part of a state can");
 	return false;
 }
 
-void assign_to(Build *b, const AstList *targets, Item value, Span span, const AstList *values)
+void assign_to(Build *b, const AstList *targets, Item value, Span span)
 {
-	(void)values;
 	if (targets->n == 1) {
 		assign_one(b, targets->at[0], value);
 		return;
@@ -150,7 +149,7 @@ static void run_assign(Build *b, const Ast *s)
 	}
 	Item v = eval_values(b, &s->list2);
 	if (!s->op) {
-		assign_to(b, &s->list, v, list_span(&s->list2), &s->list2);
+		assign_to(b, &s->list, v, list_span(&s->list2));
 		return;
 	}
 	if (s->list.n != 1) {
@@ -301,7 +300,7 @@ static void run_let(Build *b, const Ast *s)
 			return;
 		}
 	}
-	assign_to(b, &s->list, v, list_span(&s->list2), &s->list2);
+	assign_to(b, &s->list, v, list_span(&s->list2));
 }
 
 static void run_yield(Build *b, const Ast *s)

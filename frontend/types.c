@@ -234,7 +234,7 @@ bool type_bind(Build *b, const Ast *type, Node *arg)
 {
 	int64_t open = ellipsis_room(type, arg->type.rank);
 	uint32_t at = 0;
-	if (open < 0 || !type->flag) return open >= 0;
+	if (open < 0 || !type->flag) return true; /* type_check reports it */
 	for (size_t i = 0; i < type->list.n; i++) {
 		const Ast *dim = type->list.at[i];
 		FileDim *f;
