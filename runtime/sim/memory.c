@@ -2,10 +2,9 @@
  * link. Bandwidth is kept as calendars, so that requests need not come in the order of their times:
  * the cores are simulated one instruction at a time, a little out of step.
  *
- * HBM: blocks of 512 B lie on channels in turn, XORed with higher address bits. A block's accesses of
- * 64 B take the channel 64 / channel_bytes clocks each. Opening another row costs commands of which a
- * long burst hides the most; the sums are fitted to what is known of four HBM2 stacks: 90 % of the peak
- * streaming, 81 % in bursts of 4 KiB, 75 % with a third of writes, 24 % in random accesses of 64 B. */
+ * HBM: blocks of 512 B lie on channels in turn, XORed with higher address bits; a row holds two of a
+ * channel. The costs are fitted to what is known of four HBM2 stacks: 90 % of the peak streaming, 81 % in
+ * bursts of 4 KiB, 75 % with a third of writes, 24 % in random accesses of 64 B. */
 #include "runtime/sim/timing.h"
 
 #include <stdlib.h>
@@ -24,15 +23,10 @@ typedef struct Calendar {
 	uint64_t origin;  /* number of the first bucket */
 } Calendar;
 
-typedef struct Channel {
-	Calendar calendar;
-	int64_t open_row[BANKS], last_row;
-	bool writing;
-} Channel;
-
 struct SharedMemory {
 	const PearlMachine *machine;
-	Channel *channel;
+	Calendar *channel;
+	int64_t (*open_row)[BANKS];
 	Calendar gsm;
 	uint64_t channels;
 	uint64_t latency, rate; /* of HBM in clocks; sixteenths of a nanosecond a clock */
@@ -136,11 +130,10 @@ SharedMemory *memory_new(Arena *a, const PearlMachine *m)
 	s->channels = (uint64_t)m->hbm_channels;
 	s->latency = (uint64_t)(m->hbm_latency * m->clock_mhz / 1000);
 	s->rate = (uint64_t)(16000 / m->clock_mhz > 0 ? 16000 / m->clock_mhz : 1);
-	s->channel = NEW_ARRAY(a, Channel, s->channels);
-	for (uint64_t k = 0; k < s->channels; k++) {
-		s->channel[k].last_row = -1;
-		for (uint32_t b = 0; b < BANKS; b++) s->channel[k].open_row[b] = -1;
-	}
+	s->channel = NEW_ARRAY(a, Calendar, s->channels);
+	s->open_row = arena_array(a, s->channels, sizeof *s->open_row);
+	for (uint64_t k = 0; k < s->channels; k++)
+		for (uint32_t b = 0; b < BANKS; b++) s->open_row[k][b] = -1;
 	return s;
 }
 
@@ -151,13 +144,13 @@ static void calendar_end(Calendar *c)
 
 void memory_end(SharedMemory *s)
 {
-	for (uint64_t k = 0; k < s->channels; k++) calendar_end(&s->channel[k].calendar);
+	for (uint64_t k = 0; k < s->channels; k++) calendar_end(&s->channel[k]);
 	calendar_end(&s->gsm);
 }
 
 void memory_barrier(SharedMemory *s, uint64_t now)
 {
-	for (uint64_t k = 0; k < s->channels; k++) calendar_reset(&s->channel[k].calendar, now);
+	for (uint64_t k = 0; k < s->channels; k++) calendar_reset(&s->channel[k], now);
 	calendar_reset(&s->gsm, now);
 }
 
@@ -177,31 +170,36 @@ const Transfer *link_transfer(const CoreLink *l)
 	return &l->transfer;
 }
 
+/* One block, or a part of a copy from or to GSM or SPM. */
+struct Move {
+	uint64_t block;
+	uint32_t accesses, bytes;
+	MoveKind kind;
+	bool hbm, gsm;
+};
+
 /* --- HBM ----------------------------------------------------------------------------------------- */
 
-/* `accesses` of 64 B of one block; the clock when the channel is through with them. */
-static uint64_t block_access(SharedMemory *s, uint64_t block, uint64_t accesses, bool write,
-                             uint64_t start)
+/* Accesses of 64 B of one block; the clock when the channel is through with them. */
+static uint64_t block_access(SharedMemory *s, const Move *m, bool write, uint64_t start)
 {
-	const PearlMachine *m = s->machine;
-	uint64_t higher = block / s->channels, number = (block ^ higher ^ higher >> 5) % s->channels;
-	Channel *c = &s->channel[number];
-	int64_t row = (int64_t)(higher / 2);
-	uint32_t bank = (uint32_t)(row ^ row >> 4 ^ row >> 8) % BANKS;
-	/* in sixteenths of a nanosecond */
-	uint64_t clock = (ACCESS * 16 + (uint64_t)m->hbm_channel_bytes - 1) /
-	                 (uint64_t)m->hbm_channel_bytes,
-			 work = accesses * clock;
-	if (c->open_row[bank] != row) {
-		uint64_t exposed = row == c->last_row + 1 ? 1 : accesses >= 8 ? 2 : 6 - accesses / 2;
-		work += exposed * clock / 2;
-		c->open_row[bank] = row;
-	}
-	if (write != c->writing) work += 5 * clock / 2;
-	c->writing = write;
-	c->last_row = row;
+	uint64_t higher = m->block / s->channels,
+			 number = (m->block ^ higher ^ higher >> 5) % s->channels, n = m->accesses;
+	/* in sixteenths of a nanosecond; commands and turning round scale with the time of an access */
+	uint64_t access = (ACCESS * 16 + (uint64_t)s->machine->hbm_channel_bytes - 1) /
+	                  (uint64_t)s->machine->hbm_channel_bytes;
+	uint64_t half = n * 2; /* halves of an access: the data, */
+	int64_t row = (int64_t)(higher / 2),
+			*open = &s->open_row[number][(row ^ row >> 4 ^ row >> 8) % BANKS];
+	bool opens = *open != row;
+	*open = row;
+	if (opens)
+		half +=
+			n >= 8 ? 2 : 6 - n / 2; /* opening a row, the more of it hidden the longer the burst, */
+	if (write) half += 1 + n / 2;   /* a share of changing between reads and writes */
+	uint64_t work = half * access / 2;
 	work += work / 14; /* refresh: 260 of 3900 clocks */
-	return calendar_book(&c->calendar, start, work, s->rate, write);
+	return calendar_book(&s->channel[number], start, work, s->rate, write);
 }
 
 /* --- the walk over an operand in the order of its addresses ------------------------------------------ */
@@ -261,14 +259,6 @@ static void window_add(Window *w, uint64_t accesses, uint64_t done)
 		w->next = (w->next + 1) % OUTSTANDING;
 	}
 }
-
-/* One block, or a part of a copy from or to GSM or SPM. */
-struct Move {
-	uint64_t block;
-	uint32_t accesses, bytes;
-	MoveKind kind;
-	bool hbm, gsm;
-};
 
 static bool move_push(CoreLink *l, Move m)
 {
@@ -338,7 +328,7 @@ static void move_in(SharedMemory *s, CoreLink *l, const Move *m, bool far)
 			 ready;
 	if (m->hbm) {
 		t->ask_in = window_room(&l->loads, m->accesses, t->ask_in);
-		ready = block_access(s, m->block, m->accesses, false, t->ask_in + latency) + s->latency;
+		ready = block_access(s, m, false, t->ask_in + latency) + s->latency;
 		if (!far) {
 			if (l->in_free > ready) ready = l->in_free;
 			l->in_free = ready += (m->bytes + rate - 1) / rate;
@@ -369,9 +359,8 @@ static void move_out(SharedMemory *s, CoreLink *l, const Move *m, bool far)
 	if (!far) l->out_free = sent += (m->bytes + rate - 1) / rate;
 	t->ask_out = sent;
 	if (m->hbm) {
-		if (m->kind == MOVE_ADD)
-			sent = block_access(s, m->block, m->accesses, false, sent + latency);
-		done = block_access(s, m->block, m->accesses, true, sent + latency) + latency;
+		if (m->kind == MOVE_ADD) sent = block_access(s, m, false, sent + latency);
+		done = block_access(s, m, true, sent + latency) + latency;
 		window_add(&l->stores, m->accesses, done);
 	} else
 		done = calendar_book(&s->gsm, sent, m->bytes, GSM_RATE, 0) + 2 * latency;
