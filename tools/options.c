@@ -191,6 +191,7 @@ void options_read(Tool *t, const Command *c, int argc, char **argv)
 	struct argp a = {.options = options, .parser = parse, .args_doc = c->files};
 	a.doc = arena_printf(t->arena, "nacre %s: %s\v%s", c->name, c->summary, c->details);
 	Reading r = {t, c};
+	setenv("ARGP_HELP_FMT", "no-dup-args-note", 0);
 	argp_err_exit_status = EXIT_FAILURE;
 	argv[0] = arena_printf(t->arena, "nacre %s", c->name);
 	argp_parse(&a, argc, argv, 0, NULL, &r);
