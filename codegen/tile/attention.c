@@ -353,23 +353,42 @@ static void softmax(Attention *a, TileObj *vt)
 	product->in[1] = access2(vt, j, c);
 }
 
-/* result = acc / l; a row that saw no key has l = 0 and gives 0 */
+/* The divisor of a row: one that saw no key has l = 0 and gives 0. */
+static uint16_t divisor(RegionMaker *m, const TileAccess *sum)
+{
+	uint16_t l = region_access(m, sum);
+	uint16_t empty = region_call(m, SC_EQ, l, region_const(m, DT_F32, 0), 0);
+	return region_call(m, SC_SELECT, empty, region_const(m, DT_F32, 1), l);
+}
+
+/* l = 1 / l: one division a row instead of one an element. */
+static void invert_sums(Attention *a)
+{
+	TileStmt *s = statement(a, a->body, TILE_MAP);
+	Dim row = space(a->k, s, "i", rows_now(a));
+	s->out[0] = access1(a->sum, row);
+	RegionMaker m = region_begin(a->k, s);
+	uint16_t v = region_call(&m, SC_RECIP, divisor(&m, &s->out[0]), 0, 0);
+	region_end(&m, 1, &v);
+}
+
+/* result = acc / l */
 static bool store_rows(Attention *a)
 {
 	Kernel *k = a->k;
 	Dim index[MAX_RANK];
 	a->from = dim_c(k->b, 0);
 	a->now = a->len;
+	if (a->strips) invert_sums(a);
 	TileStmt *s = statement(a, a->body, TILE_PUT);
 	Row r = row_space(a, s);
 	Dim c = space(k, s, "c", dim_c(k->b, a->v_width));
 	query_index(a, r.head, r.position, c, index);
 	RegionMaker m = region_begin(k, s);
 	TileAccess acc = access2(a->acc, r.row, c), sum = access1(a->sum, r.row);
-	uint16_t l = region_access(&m, &sum), v = region_access(&m, &acc);
-	uint16_t empty = region_call(&m, SC_EQ, l, region_const(&m, DT_F32, 0), 0);
-	l = region_call(&m, SC_SELECT, empty, region_const(&m, DT_F32, 1), l);
-	v = region_call(&m, SC_DIV, v, l, 0);
+	uint16_t v = region_access(&m, &acc);
+	v = a->strips ? region_call(&m, SC_MUL, v, region_access(&m, &sum), 0)
+	              : region_call(&m, SC_DIV, v, divisor(&m, &sum), 0);
 	region_end(&m, 1, &v);
 	Node *stored = k->g->results.at[0];
 	while (stored != a->n && (stored->op == OP_RESHAPE || stored->op == OP_TRANSPOSE))
