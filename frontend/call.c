@@ -141,8 +141,7 @@ static bool bind_parameters(Build *b, const Ast *def, Argument *in, Span callee)
 			in[i].item = item_node(as_node(b, &in[i].item, t, in[i].span));
 		if (in[i].item.kind == ITEM_CONST)
 			in[i].item = item_node(emit_constant(b, in[i].item.constant, in[i].span));
-		if (in[i].item.kind == ITEM_TENSOR && !type_bind(b, type, in[i].item.node))
-			return false;
+		if (in[i].item.kind == ITEM_TENSOR && !type_bind(b, type, in[i].item.node)) return false;
 	}
 	for (size_t i = 0; i < params->n; i++) {
 		const Ast *p = params->at[i];

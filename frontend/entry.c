@@ -28,19 +28,44 @@ static void sweep(Graph *g)
 	}
 }
 
-typedef VEC(const char *) Names;
+/* How often each name was given, by open addressing; names are interned. */
+typedef struct NameCounts {
+	const char **name;
+	uint32_t *count, slots, used;
+} NameCounts;
+
+static void counts_grow(Build *b, NameCounts *c)
+{
+	NameCounts was = *c;
+	c->slots = was.slots ? was.slots * 2 : 256;
+	c->name = NEW_ARRAY(b->arena, const char *, c->slots);
+	c->count = NEW_ARRAY(b->arena, uint32_t, c->slots);
+	for (uint32_t i = 0; i < was.slots; i++) {
+		if (!was.name[i]) continue;
+		uint32_t at = (uint32_t)((uintptr_t)was.name[i] >> 4) & (c->slots - 1);
+		while (c->name[at]) at = (at + 1) & (c->slots - 1);
+		c->name[at] = was.name[i];
+		c->count[at] = was.count[i];
+	}
+}
+
+static uint32_t counts_next(Build *b, NameCounts *c, const char *name)
+{
+	if (c->used * 2 >= c->slots) counts_grow(b, c);
+	uint32_t at = (uint32_t)((uintptr_t)name >> 4) & (c->slots - 1);
+	while (c->name[at] && c->name[at] != name) at = (at + 1) & (c->slots - 1);
+	c->used += !c->name[at];
+	c->name[at] = name;
+	return ++c->count[at];
+}
 
 /* One name for one value, so that --dump can tell them apart: x, x#2, x#3. */
-static void distinct_names(Build *b, Graph *g, Names *seen)
+static void distinct_names(Build *b, Graph *g, NameCounts *seen)
 {
 	for (Node *n = g->first; n; n = n->next) {
-		if (n->name) {
-			uint32_t count = 1;
-			for (size_t i = 0; i < seen->n; i++) count += seen->at[i] == n->name;
-			vec_push(b->arena, seen, n->name);
-			if (count > 1)
-				n->name = intern_str(b->names, arena_printf(b->arena, "%s#%u", n->name, count));
-		}
+		uint32_t count = n->name ? counts_next(b, seen, n->name) : 0;
+		if (count > 1)
+			n->name = intern_str(b->names, arena_printf(b->arena, "%s#%u", n->name, count));
 		if (n->region) distinct_names(b, n->region, seen);
 	}
 }
@@ -54,15 +79,19 @@ static void renumber(Graph *g, uint32_t *next)
 	}
 }
 
+static void number_nodes(Build *b)
+{
+	uint32_t next = 0;
+	for (size_t i = 0; i < b->m->entries.n; i++) renumber(b->m->entries.at[i]->graph, &next);
+	b->m->next_id = next;
+}
+
 static void tidy(Build *b, Entry *e)
 {
-	Names seen = {0};
-	uint32_t next = 0;
+	NameCounts seen = {0};
 	mark_live(e->graph);
 	sweep(e->graph);
 	distinct_names(b, e->graph, &seen);
-	for (size_t i = 0; i < b->m->entries.n; i++) renumber(b->m->entries.at[i]->graph, &next);
-	b->m->next_id = next > b->m->next_id ? next : b->m->next_id;
 }
 
 /* --- one entry --------------------------------------------------------------------------------------------- */
@@ -343,6 +372,7 @@ void build_entries(Build *b, Instance *model)
 	place->path = "";
 	uint32_t errors = b->errors;
 	entries_in(b, place, &model->layer->list2);
+	number_nodes(b);
 	if (b->errors != errors) return;
 	if (!b->m->entries.n) {
 		Diag *m = complain(b, model->layer->op_span, "model `%s` has no entry", model->layer->name);
@@ -370,5 +400,6 @@ bool build_test(Build *b, const Ast *test)
 	if (!b->errors && !b->asserts.n)
 		complain(b, test->span, "test \"%s\" asserts nothing", test->name);
 	entry_end(b);
+	number_nodes(b);
 	return !b->errors;
 }

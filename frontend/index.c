@@ -277,6 +277,41 @@ static bool parse_subs(Build *b, const Ast *e, const Type *t, Subs *out)
 	return true;
 }
 
+/* x[:, t] in a loop over t: the axis is moved to the front before the loop, once, so that each turn
+ * reads one piece. True when it was: *x, start and size are those of the moved tensor. */
+static bool turn_axis_first(Build *b, Node **x, const Subs *subs, Dim *start, Dim *size, Span at)
+{
+	Loop *l = b->loop;
+	uint32_t axis = 0, found = 0, rank = (*x)->type.rank;
+	int64_t perm[MAX_RANK];
+	if (!l || (*x)->owner == b->graph) return false;
+	for (uint32_t i = 0; i < subs->n; i++) {
+		const Sub *s = &subs->at[i];
+		if (s->kind == SUB_NEW) continue;
+		if (s->kind == SUB_ONE && dim_mentions(s->start, l->var)) {
+			if (found) return false;
+			found = axis;
+		}
+		axis++;
+	}
+	if (!found) return false; /* none, or the first already */
+	perm[0] = found;
+	for (uint32_t i = 1; i < rank; i++) perm[i] = i <= found ? i - 1 : i;
+	b->graph = l->outer;
+	b->loop = l->up;
+	Node *moved = emit_transpose(b, *x, perm, at);
+	b->graph = l->graph;
+	b->loop = l;
+	if (!moved) return false;
+	Dim first = start[found];
+	memmove(start + 1, start, found * sizeof *start);
+	memmove(size + 1, size, found * sizeof *size);
+	start[0] = first;
+	size[0] = dim_const(b->m->dims, 1);
+	*x = moved;
+	return true;
+}
+
 static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place, const Type *own)
 {
 	Subs subs;
@@ -309,6 +344,7 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 		complain(b, e->span, "a tensor has at most %d dims", MAX_RANK);
 		return bad();
 	}
+	if (!place) turn_axis_first(b, &whole, &subs, start, size, e->span);
 	Node *n = emit_reshape(b, emit_slice(b, whole, start, size, e->span), rank, dims, e->span);
 	if (!index || !n) return item_node(n);
 	Node *g = node_new(b->m, OP_GATHER, 2, (Node *[]){n, index}, e->span);

@@ -185,8 +185,7 @@ static bool carried_results(Build *b, Roll *r)
 {
 	for (size_t i = 0; i < r->carried.n; i++) {
 		const Carried *c = &r->carried.at[i];
-		const Binding *k = scope_own(
-			function_scope_of(b->frame->scope, c->name), c->name);
+		const Binding *k = scope_own(function_scope_of(b->frame->scope, c->name), c->name);
 		Item now = k->item;
 		if (now.kind == ITEM_BAD) return false;
 		Node *n =
@@ -320,7 +319,8 @@ static bool collected(Build *b, Roll *r, size_t *count)
 static void take_collected(Build *b, const Ast *s, const ItemList *values)
 {
 	if (s->c) {
-		assign_to(b, &s->c->list, values->n == 1 ? values->at[0] : item_list(b, values), s->c->span);
+		assign_to(b, &s->c->list, values->n == 1 ? values->at[0] : item_list(b, values),
+		          s->c->span);
 	} else if (values->n) {
 		complain(b, s->span, "what this loop yields is not used");
 	}
