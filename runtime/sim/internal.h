@@ -177,6 +177,6 @@ void panel_multiply(const Panel *p);
 
 /* --- the three ways to run --------------------------------------------------------------------------------- */
 bool run_data(PearlSim *s, const PearlCode *entry);
-bool run_jitter(PearlSim *s, const PearlCode *entry, uint64_t seed, Arena *a);
+bool run_jitter(PearlSim *s, const PearlCode *entry, uint64_t seed);
 bool run_timed(PearlSim *s, const PearlCode *entry, bool serial, SimReport *r, Arena *a);
 #endif

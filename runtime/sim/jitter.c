@@ -197,22 +197,31 @@ static bool tell_deadlock(Jitter *j)
 	                told ? t.at : "the cores wait for each other at a barrier");
 }
 
-bool run_jitter(PearlSim *s, const PearlCode *entry, uint64_t seed, Arena *a)
+static bool shake(Jitter *j, const PearlCode *entry)
 {
-	Jitter j = {s, NEW_ARRAY(a, JitterCore, s->machine.cores), seed};
+	PearlSim *s = j->s;
 	for (uint32_t k = 0; k < (uint32_t)s->machine.cores; k++) {
 		core_begin(s, &s->core[k], entry);
 		for (uint32_t t = 0; t < s->program->tokens.n && t < PEARL_TOKENS; t++)
-			j.core[k].count[t + 1] = s->program->tokens.at[t].initial;
+			j->core[k].count[t + 1] = s->program->tokens.at[t].initial;
 		for (uint32_t q = 0; q < NUM_QUEUES; q++)
-			j.core[k].queue[q].depth = 1 + random_below(&j, MOST_DEPTH);
+			j->core[k].queue[q].depth = 1 + random_below(j, MOST_DEPTH);
 	}
 	for (;;) {
-		bool moved = round_of_moves(&j, false);
-		if (!moved) moved = round_of_moves(&j, true);
+		bool moved = round_of_moves(j, false);
+		if (!moved) moved = round_of_moves(j, true);
 		if (s->trapped) return false;
-		if (barrier_move(&j, &moved)) return true;
+		if (barrier_move(j, &moved)) return true;
 		if (s->trapped) return false;
-		if (!moved) return tell_deadlock(&j);
+		if (!moved) return tell_deadlock(j);
 	}
+}
+
+bool run_jitter(PearlSim *s, const PearlCode *entry, uint64_t seed)
+{
+	Arena *own = arena_new();
+	Jitter j = {s, NEW_ARRAY(own, JitterCore, s->machine.cores), seed};
+	bool done = shake(&j, entry);
+	arena_free(own);
+	return done;
 }

@@ -186,7 +186,7 @@ bool sim_run(PearlSim *s, Diags *d, uint32_t entry, const int64_t *params, const
 	const PearlCode *code = &s->program->entries.at[entry];
 	bool done;
 	if (o->jitter)
-		done = run_jitter(s, code, o->jitter, a);
+		done = run_jitter(s, code, o->jitter);
 	else if (o->time || o->serial)
 		done = run_timed(s, code, o->serial, report, a);
 	else

@@ -441,19 +441,21 @@ static bool run_clock(Clock *k, uint32_t cores)
 bool run_timed(PearlSim *s, const PearlCode *entry, bool serial, SimReport *r, Arena *a)
 {
 	uint32_t cores = (uint32_t)s->machine.cores;
+	Arena *own = arena_new(); /* of the run; the marks stay */
 	Clock k = {.s = s, .r = r, .serial = serial, .a = a};
-	k.core = NEW_ARRAY(a, CoreTime, cores);
-	k.memory = memory_new(a, &s->machine);
+	k.core = NEW_ARRAY(own, CoreTime, cores);
+	k.memory = memory_new(own, &s->machine);
 	for (uint32_t n = 0; n < cores; n++) {
 		core_begin(s, &s->core[n], entry);
-		k.core[n].token = NEW_ARRAY(a, TokenTime, s->program->tokens.n + 1);
-		k.core[n].link = link_new(a);
+		k.core[n].token = NEW_ARRAY(own, TokenTime, s->program->tokens.n + 1);
+		k.core[n].link = link_new(own);
 		k.core[n].at = STEP_SCALAR;
 	}
 	bool done = run_clock(&k, cores);
 	close_launch(&k, r->cycles);
 	for (uint32_t n = 0; n < cores; n++) link_end(k.core[n].link);
 	memory_end(k.memory);
+	arena_free(own);
 	r->launch = k.launch.at;
 	r->launches = (uint32_t)k.launch.n;
 	return done;
