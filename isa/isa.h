@@ -194,5 +194,6 @@ uint32_t pearl_add_desc(PearlProgram *p, const PearlDesc *d);
 uint32_t pearl_add_token(PearlProgram *p, const char *name, PearlQueue from, PearlQueue to, uint8_t initial, uint8_t capacity);
 uint32_t pearl_add_region(PearlProgram *p, const PearlRegion *r);
 /* --- verify.c (own code: shares nothing with the compiler) --- */
+bool pearl_verify_for(Diags *d, const PearlProgram *p, const PearlMachine *m); /* when it shall run on m */
 bool pearl_verify(Diags *d, const PearlProgram *p); /* structure, bounds, rights, the program-order token proof */
 #endif

@@ -690,3 +690,10 @@ bool pearl_verify(Diags *d, const PearlProgram *p)
 	if (d->errors == errors) verify_traces(d, p);
 	return d->errors == errors;
 }
+
+bool pearl_verify_for(Diags *d, const PearlProgram *p, const PearlMachine *m)
+{
+	PearlProgram q = *p;
+	q.machine = *m;
+	return pearl_verify(d, &q);
+}

@@ -144,8 +144,8 @@ static bool pearl_begin(Runner *r, PearlProgram *p)
 	r->self = s;
 	r->ops = &ops;
 	r->face = p->interface;
-	if (!pearl_verify(&t->d, p)) return false;
 	if (t->a.machine && !machine_chosen(t, &s->machine)) return false;
+	if (!pearl_verify_for(&t->d, p, &s->machine)) return false;
 	s->sim = sim_new(&t->d, p, &s->machine);
 	return s->sim != NULL;
 }

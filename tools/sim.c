@@ -133,9 +133,10 @@ static bool simulate(Simulation *s, PearlSim *sim, uint32_t *sum)
 bool command_sim(Tool *t)
 {
 	Simulation s = {.t = t, .p = pearl_open(t, t->a.files.at[0])};
-	if (!s.p || !pearl_verify(&t->d, s.p)) return false;
+	if (!s.p) return false;
 	s.machine = s.p->machine;
 	if (t->a.machine && !machine_chosen(t, &s.machine)) return false;
+	if (!pearl_verify_for(&t->d, s.p, &s.machine)) return false;
 	if (!entry_find(&s) || !params_bind(&s)) return false;
 	PearlSim *sim = sim_new(&t->d, s.p, &s.machine);
 	uint32_t sum = 0;
