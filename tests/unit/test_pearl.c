@@ -11,6 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__SANITIZE_ADDRESS__)
+#define NACRE_SLOW_BUILD
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define NACRE_SLOW_BUILD
+#endif
+#endif
+
 enum { MOST_PARAMS = 8 };
 
 typedef struct Shape {
@@ -86,12 +94,13 @@ static void fill_buffers(Run *r)
 	}
 }
 
-static void open_run(Run *r, const char *file, const char *machine, const int64_t *params)
+static void open_path(Run *r, const char *folder, const char *file, const char *machine,
+                      const int64_t *params)
 {
 	const char *why = NULL;
 	*r = (Run){.a = arena_new(), .seed = 1};
 	r->d.arena = r->a;
-	const char *path = arena_printf(r->a, "%s/tile/programs/%s.tile", NACRE_TESTS_DIR, file);
+	const char *path = arena_printf(r->a, "%s/%s.tile", folder, file);
 	const Source *s = source_from_file(r->a, path, &why);
 	cr_assert(s, "%s: %s", path, why);
 	r->p = tile_parse(r->a, &r->d, s);
@@ -99,7 +108,7 @@ static void open_run(Run *r, const char *file, const char *machine, const int64_
 	tile_default_entries(r->p);
 	tile_liveness(r->p);
 	cr_assert(tile_verify(&r->d, r->p), "%s", rendered(r));
-	cr_assert(pearl_machine_named(machine, &r->m));
+	cr_assert(pearl_machine_read(&r->d, r->a, machine, &r->m), "%s", rendered(r));
 	r->q = pearl_compile(&r->d, r->p, &r->m, NULL, r->a);
 	cr_assert(r->q, "%s on %s: %s", file, machine, rendered(r));
 	cr_assert(pearl_verify(&r->d, r->q), "%s on %s: %s", file, machine, rendered(r));
@@ -161,7 +170,7 @@ static void compare(Run *r, const char *what, uint32_t b, const void *got)
 static void agrees(const char *file, const char *machine, const int64_t *params)
 {
 	Run r;
-	open_run(&r, file, machine, params);
+	open_path(&r, NACRE_TESTS_DIR "/tile/programs", file, machine, params);
 	void **in_order = simulate(&r, 0);
 	for (size_t e = 0; e <= r.p->entries.n; e++) {
 		TileRun t = {.params = r.params, .data = r.data};
@@ -185,6 +194,25 @@ static void both(const char *file, const int64_t *params)
 {
 	agrees(file, "base", params);
 	agrees(file, "nano", params);
+}
+
+/* The share of the time in which the matrix units of all cores are busy. */
+static double matrix_busy(const char *file, const char *machine, const int64_t *params)
+{
+	Run r;
+	open_path(&r, NACRE_SOURCE_DIR "/bench/pearl", file, machine, params);
+	PearlSim *sim = sim_new(&r.d, r.q, &r.m);
+	cr_assert(sim, "%s", rendered(&r));
+	for (uint32_t b = 0; b < r.p->bufs.n; b++)
+		if (r.p->bufs.at[b]->kind != TB_OUT)
+			cr_assert(pearl_place_buffer(r.p, r.q, b, r.params, r.given[b], write_sim, sim));
+	SimReport report = {0};
+	SimOptions o = {.time = true};
+	cr_assert(sim_run(sim, &r.d, 0, r.params, &o, &report, r.a), "%s", rendered(&r));
+	double share = (double)report.busy[Q_M] / ((double)report.cycles * report.cores);
+	sim_free(sim);
+	arena_free(r.a);
+	return share;
 }
 
 #define PARAMS(...) ((int64_t[MOST_PARAMS]){__VA_ARGS__})
@@ -237,4 +265,15 @@ Test(pearl, order)
 	both("lstm", PARAMS(13, 6));
 	both("layers", PARAMS(1));
 	both("layers", PARAMS(23));
+}
+
+/* The figures that the machine is to reach. */
+Test(pearl, matrix_units_are_busy)
+{
+	static const char one_core[] = NACRE_SOURCE_DIR "/bench/pearl/one-core.machine";
+	cr_assert_geq(matrix_busy("attention_512", one_core, PARAMS(8)), 0.85);
+#if !defined(NACRE_SLOW_BUILD)
+	cr_assert_geq(matrix_busy("attention", one_core, PARAMS(1, 2048)), 0.85);
+	cr_assert_geq(matrix_busy("gemm", "base", PARAMS(512)), 0.85);
+#endif
 }
