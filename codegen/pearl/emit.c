@@ -391,6 +391,8 @@ static void emit_insn(Emitter *e, const Insn *n)
 
 static void loop_begin(Emitter *e, LoopInfo *l)
 {
+	if (l->depth >= PEARL_LEVELS)
+		pearl_fail(e->c, e->c->at, "its loops are nested deeper than %d levels", PEARL_LEVELS);
 	forget(e);
 	int64_t n;
 	bool fixed = dim_is_const(l->n, &n) && n < (int64_t)1 << 26;

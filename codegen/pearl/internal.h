@@ -128,7 +128,8 @@ typedef struct Compiler {
 	bool has_par, no_stages;
 	bool failed;
 	uint32_t temps;
-	int64_t spm_budget; /* bytes that temporaries of one operation should not exceed */
+	uint32_t ring_descriptors; /* registers that rings of staged loops take */
+	int64_t spm_budget;        /* bytes that temporaries of one operation should not exceed */
 	int64_t gsm_used, acc_used;
 	DimFacts facts;
 	Span at;

@@ -463,6 +463,7 @@ static bool try_kernel(Compiler *c, const TileStep *step, int64_t budget, StepLi
 	c->stores.n = 0;
 	c->acc_used = c->gsm_used = 0;
 	c->temps = 0;
+	c->ring_descriptors = 0;
 	c->par_depth = 0;
 	c->spm_budget = budget;
 	c->list = body;

@@ -57,6 +57,7 @@ static void rows_first(Compiler *c, Work *w, Chunk *open, uint32_t *n_open)
 		if (access_mentions(&w->in[1], w->space[v].sym)) n++;
 	if (!n) {
 		Dim zero = dim_const(p, 0);
+		if (w->n_space == TILE_SPACE) open[(*n_open)++] = loop_over(c, w, 0);
 		w->space[w->n_space++] =
 			(TileVar){dim_sym_new(p, intern_str(c->p->names, "r"), SYM_LOOP, zero, zero, c->at),
 		              dim_const(p, 1)};
@@ -88,7 +89,7 @@ static void move_gather(Compiler *c, Work *w)
 	stage_in(c, w, &rows, DT_I32);
 	w->in[1] = rows;
 	w->n_in = 2;
-	Chunk open[TILE_SPACE + 1];
+	Chunk open[2 * TILE_SPACE];
 	uint32_t n_open = 0, order[TILE_SPACE], n = 0;
 	rows_first(c, w, open, &n_open);
 	for (uint32_t v = 0; v < w->n_space; v++) order[n++] = v;

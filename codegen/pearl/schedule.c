@@ -209,7 +209,7 @@ static bool rings_fit(Compiler *c, const Slot *s, uint32_t n)
 			if (o->store && root(o)->ring > 1) descriptors++;
 		}
 	return spm <= c->m->spm_bytes && acc <= c->m->acc_rows * row &&
-	       descriptors <= MOST_RING_DESCRIPTORS;
+	       c->ring_descriptors + descriptors <= MOST_RING_DESCRIPTORS;
 }
 
 static bool schedule_loop(Compiler *c, Step *node)
@@ -239,6 +239,9 @@ static bool schedule_loop(Compiler *c, Step *node)
 			if (c->stores.at[i]->home == node->loop) c->stores.at[i]->ring = 1;
 		return false;
 	}
+	for (uint32_t k = 0; k < n; k++)
+		for (uint32_t a = 0; a < 4; a++)
+			c->ring_descriptors += s[k].insn->arg[a].store && root(&s[k].insn->arg[a])->ring > 1;
 	uint32_t stages = 0;
 	for (uint32_t k = 0; k < n; k++) {
 		s[k].insn->stage = (uint32_t)(s[k].time / interval);
