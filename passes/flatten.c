@@ -53,22 +53,25 @@ static bool is_split(const Node *n, DimPool *p)
 	return flat[0] == n->in[0]->type.dim[0] && flat[1] == n->in[0]->type.dim[1];
 }
 
-/* The operand with its leading dims merged; NULL when it is broadcast along some of them. */
+/* Can its leading dims be merged? Not when it is broadcast along some of them only. */
+static bool merges(const Node *x, const Type *full)
+{
+	bool same = true, ones = true;
+	if (x->type.rank != full->rank) return x->type.rank <= 1;
+	for (uint32_t i = 0; i + 1 < full->rank; i++) {
+		int64_t one;
+		same &= x->type.dim[i] == full->dim[i];
+		ones &= dim_is_const(x->type.dim[i], &one) && one == 1;
+	}
+	return same || ones;
+}
+
 static Node *merge(Rewrite *w, Node *x, const Type *full)
 {
 	Dim flat[2];
-	if (x->type.rank == full->rank) {
-		bool same = true, ones = true;
-		for (uint32_t i = 0; i + 1 < full->rank; i++) {
-			int64_t one;
-			same &= x->type.dim[i] == full->dim[i];
-			ones &= dim_is_const(x->type.dim[i], &one) && one == 1;
-		}
-		if (!same && !ones) return NULL;
-		merged_dims(w->c->m->dims, &x->type, flat);
-		return rewrite_reshape(w, x, 2, flat);
-	}
-	return x->type.rank <= 1 ? x : NULL;
+	if (x->type.rank != full->rank) return x;
+	merged_dims(w->c->m->dims, &x->type, flat);
+	return rewrite_reshape(w, x, 2, flat);
 }
 
 static uint32_t attr_rows(Op op)
@@ -87,11 +90,9 @@ static Node *sink_split(Rewrite *w, Node *n)
 	for (uint32_t i = 0; i < (norm ? 1 : n->n_in); i++)
 		any |= is_split(n->in[i], w->c->m->dims) && n->in[i]->type.rank == n->type.rank;
 	if (!any) return NULL;
-	for (uint32_t i = 0; i < n->n_in; i++) {
-		const Node *x = n->in[i];
-		bool shaped = x->type.rank <= 1 || x->type.rank == n->type.rank;
-		if (!shaped) return NULL;
-	}
+	/* all must fit before anything is built: what is built and not used would be rewritten for ever */
+	for (uint32_t i = 0; i < (norm ? 1 : n->n_in); i++)
+		if (!merges(n->in[i], &n->type)) return NULL;
 	for (uint32_t i = 0; i < n->n_in; i++)
 		if (!(in[i] = norm && i ? n->in[i] : merge(w, n->in[i], &n->type))) return NULL;
 	Node *e = node_new(w->c->m, n->op, n->n_in, in, n->span);

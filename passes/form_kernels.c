@@ -143,22 +143,20 @@ static void mark_operands(Node *n)
 	}
 }
 
-/* Would reading the operand of a reshape divide by a symbolic dim? That is cheap, and proved to stay
- * inside, only where what is read lies as a whole, so that the division goes again. */
+/* Would reading the operand of a reshape divide an index? That is cheap, and proved to stay inside,
+ * only where what is read lies as a whole, so that it can be seen with other dims. */
 static bool reshape_divides(const Node *n)
 {
 	const Type *from = &n->in[0]->type;
 	uint32_t i = 0, k = 0;
 	while (i < from->rank || k < n->type.rank) {
-		uint32_t first = i, symbolic = 0, large = 0;
+		uint32_t first = i, large = 0;
 		type_run(n->owner->module->dims, from, &n->type, &i, &k);
 		for (uint32_t d = first; d < i; d++) {
 			int64_t size;
-			bool known = dim_is_const(from->dim[d], &size);
-			if (known && size == 1) continue;
-			symbolic += large++ > 0 && !known;
+			large += !(dim_is_const(from->dim[d], &size) && size == 1);
 		}
-		if (symbolic) return true;
+		if (large > 1) return true;
 	}
 	return false;
 }

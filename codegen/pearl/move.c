@@ -108,7 +108,8 @@ static void move_gather(Compiler *c, Work *w)
 	while (n_open) chunk_close(c, open[--n_open]);
 }
 
-static void move_dma(Compiler *c, Work *w);
+/* sure: dims whose index is known to lie inside, as bits. */
+static void move_dma(Compiler *c, Work *w, uint32_t sure);
 
 static Step *if_open(Compiler *c, TileRel rel, Dim a, Dim b, StepList **saved)
 {
@@ -121,7 +122,7 @@ static Step *if_open(Compiler *c, TileRel rel, Dim a, Dim b, StepList **saved)
 
 /* A dim that may be left and has no window: position by position, first filled, then copied where the
  * position lies inside. */
-static void move_guarded(Compiler *c, Work *w, uint32_t d)
+static void move_guarded(Compiler *c, Work *w, uint32_t d, uint32_t sure)
 {
 	DimPool *p = c->p->dims;
 	TileAccess *x = &w->in[0];
@@ -151,20 +152,22 @@ static void move_guarded(Compiler *c, Work *w, uint32_t d)
 	if_open(c, REL_LT, at, x->obj->dims[d], &half);
 	vec_push(c->arena, &c->facts.nonneg, at);
 	vec_push(c->arena, &c->facts.nonneg, dim_addc(p, dim_sub(p, x->obj->dims[d], at), -1));
-	move_dma(c, w);
+	/* as it is, said so that the bounds of the address show it */
+	x->index[d] = dim_max(p, zero, dim_min(p, at, dim_addc(p, x->obj->dims[d], -1)));
+	move_dma(c, w, sure | 1u << d);
 	c->facts.nonneg.n = facts;
 	c->list = outside;
 	while (n_open) chunk_close(c, open[--n_open]);
 }
 
-static void move_dma(Compiler *c, Work *w)
+static void move_dma(Compiler *c, Work *w, uint32_t sure)
 {
 	TileAccess *x = &w->in[0];
 	DimPool *p = c->p->dims;
 	bool leaves[TILE_RANK] = {0};
 	if (x->has_else)
 		for (uint32_t d = 0; d < x->obj->rank; d++) {
-			if (!x->index[d] || !may_leave(c, w, x, d)) continue;
+			if (!x->index[d] || sure >> d & 1 || !may_leave(c, w, x, d)) continue;
 			leaves[d] = true;
 			uint32_t vars = 0;
 			bool plain = true;
@@ -186,7 +189,7 @@ static void move_dma(Compiler *c, Work *w)
 	for (uint32_t d = 0, count = 0; d < x->obj->rank; d++) {
 		count += leaves[d];
 		if (count < 3) continue;
-		move_guarded(c, w, d);
+		move_guarded(c, w, d, sure);
 		return;
 	}
 	Chunk open[TILE_SPACE];
@@ -261,7 +264,7 @@ void move_in(Compiler *c, Work *w)
 	else if (w->in[0].rows)
 		move_gather(c, w);
 	else
-		move_dma(c, w);
+		move_dma(c, w, 0);
 }
 
 /* The space of w is stored at `to` (HBM or GSM) from `from` (SPM). */

@@ -63,7 +63,7 @@ void memory_index(const Build *b, const Type *t, uint32_t keep, const Dim *index
 	if (!n) out[n++] = dim_c(b, 0);
 }
 
-static bool is_one(Dim d)
+bool dim_is_one(Dim d)
 {
 	int64_t v;
 	return dim_is_const(d, &v) && v == 1;
@@ -98,11 +98,12 @@ void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *
 		}
 		Dim linear = dim_c(b, 0);
 		for (uint32_t n = k0; n < k; n++)
-			if (!is_one(to->dim[n])) linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
+			if (!dim_is_one(to->dim[n]))
+				linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
 		uint32_t top = i0; /* takes what the others leave: out of range shows there */
-		while (top + 1 < i && is_one(from->dim[top])) top++;
+		while (top + 1 < i && dim_is_one(from->dim[top])) top++;
 		for (uint32_t n = i; n-- > i0;) {
-			if (is_one(from->dim[n]) && n != top) {
+			if (dim_is_one(from->dim[n]) && n != top) {
 				out[n] = dim_c(b, 0);
 			} else if (n == top) {
 				out[n] = linear;
@@ -151,7 +152,8 @@ static const TileAccess *find_bound(const Kernel *k, const Node *n, const Dim *i
 {
 	for (uint32_t i = 0; i < k->n_bound; i++) {
 		bool same = k->bound[i].node == n;
-		for (uint32_t j = 0; same && j < n->type.rank; j++) same = k->bound[i].index[j] == index[j];
+		for (uint32_t j = 0; same && j < n->type.rank; j++)
+			same = k->bound[i].index[j] == index[j] || dim_is_one(n->type.dim[j]);
 		if (same) return &k->bound[i].at;
 	}
 	return NULL;
@@ -187,7 +189,7 @@ bool reshape_divides(const Build *b, const Node *n, bool back)
 	while (i < from->rank || k < to->rank) {
 		uint32_t first = i, large = 0;
 		type_run(b->m->dims, from, to, &i, &k);
-		for (uint32_t d = first; d < i; d++) large += !is_one(from->dim[d]);
+		for (uint32_t d = first; d < i; d++) large += !dim_is_one(from->dim[d]);
 		if (large > 1) return true;
 	}
 	return false;
@@ -544,6 +546,15 @@ TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Di
 	s->hi = hi;
 	s->by = by;
 	return s;
+}
+
+TileBlock *each_of(Kernel *k, TileBlock *in, const char *name, Dim extent, Dim *at)
+{
+	*at = dim_c(k->b, 0);
+	if (dim_is_one(extent)) return in;
+	TileStmt *s = loop(k, in, TILE_PAR, name, dim_c(k->b, 0), extent, 1, false);
+	*at = loop_at(k->b, s);
+	return &s->body;
 }
 
 Dim loop_at(const Build *b, const TileStmt *s)

@@ -91,8 +91,8 @@ static Row row_space(const Attention *a, TileStmt *s)
 {
 	const Build *b = a->k->b;
 	DimPool *p = b->m->dims;
-	Row r = {.head = dim_c(b, 0)};
-	r.position = space(a->k, s, "s", a->now);
+	Row r = {.position = dim_c(b, 0), .head = dim_c(b, 0)};
+	if (!dim_is_one(a->queries)) r.position = space(a->k, s, "s", a->now);
 	if (a->group > 1) r.head = space(a->k, s, "h", dim_c(b, a->group));
 	r.row = dim_add(p, dim_mulc(p, r.position, a->group), r.head);
 	return r;
@@ -123,20 +123,17 @@ static void open_tasks(Attention *a)
 	Kernel *k = a->k;
 	const Build *b = k->b;
 	a->body = &k->k->body;
-	for (uint32_t i = 0; i + 3 < a->rank; i++) {
-		TileStmt *s = loop(k, a->body, TILE_PAR, "b", dim_c(b, 0), a->q->type.dim[i], 1, false);
-		a->outer[i] = loop_at(b, s);
-		a->body = &s->body;
-	}
-	TileStmt *g =
-		loop(k, a->body, TILE_PAR, "g", dim_c(b, 0), a->key->type.dim[a->rank - 3], 1, false);
-	a->head = loop_at(b, g);
+	for (uint32_t i = 0; i + 3 < a->rank; i++)
+		a->body = each_of(k, a->body, "b", a->q->type.dim[i], &a->outer[i]);
+	a->body = each_of(k, a->body, "g", a->key->type.dim[a->rank - 3], &a->head);
+	a->from = a->at = dim_c(b, 0);
+	a->now = a->len = dim_c(b, 1);
+	if (dim_is_one(a->queries)) return;
 	TileStmt *r =
-		loop(k, &g->body, TILE_PAR, "s", dim_c(b, 0), a->queries, a->rows / a->group, true);
+		loop(k, a->body, TILE_PAR, "s", dim_c(b, 0), a->queries, a->rows / a->group, true);
 	r->ways = 2;
 	a->at = loop_at(b, r);
 	a->now = a->len = loop_len(b, r);
-	a->from = dim_c(b, 0);
 	a->body = &r->body;
 }
 

@@ -149,6 +149,9 @@ bool result_access(Kernel *k, uint32_t r, const Node *n, const Dim *index, TileA
 /* access.c: statements */
 TileStmt *loop(Kernel *k, TileBlock *in, TileOp op, const char *name, Dim lo, Dim hi, int64_t by,
                bool with_len);
+/* A parallel loop one by one; none for an extent of 1. *at: the index. The block to go on in. */
+TileBlock *each_of(Kernel *k, TileBlock *in, const char *name, Dim extent, Dim *at);
+bool dim_is_one(Dim d);
 Dim loop_at(const Build *b, const TileStmt *loop_stmt);  /* the offset as an expression */
 Dim loop_len(const Build *b, const TileStmt *loop_stmt); /* the length */
 TileObj *place(Kernel *k, TileBlock *in, const char *name, DType t, TileLevel level, uint32_t rank,

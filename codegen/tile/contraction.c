@@ -126,7 +126,8 @@ static void contract(Kernel *k, Product *p, const Tile *t, int64_t mr, int64_t n
 	if (t->mi) value[(unsigned char)t->mi] = dim_add(b->m->dims, value[(unsigned char)t->mi], i);
 	if (t->ni) value[(unsigned char)t->ni] = dim_add(b->m->dims, value[(unsigned char)t->ni], j);
 	for (uint32_t q = 0; q < p->k.n; q++)
-		value[(unsigned char)p->k.at[q]] = space(k, s, "k", p->size[(unsigned char)p->k.at[q]]);
+		if (!dim_is_one(p->size[(unsigned char)p->k.at[q]]))
+			value[(unsigned char)p->k.at[q]] = space(k, s, "k", p->size[(unsigned char)p->k.at[q]]);
 	s->out[0] = access2(p->acc, i, j);
 	s->n_out = 1;
 	s->n_in = 2;
@@ -144,10 +145,18 @@ static void contract(Kernel *k, Product *p, const Tile *t, int64_t mr, int64_t n
 /* Loop over a letter one by one. */
 static void each(Kernel *k, Tile *t, const Product *p, char c)
 {
-	TileStmt *s =
-		loop(k, t->body, TILE_PAR, "b", dim_c(k->b, 0), p->size[(unsigned char)c], 1, false);
-	t->value[(unsigned char)c] = loop_at(k->b, s);
-	t->body = &s->body;
+	t->body = each_of(k, t->body, "b", p->size[(unsigned char)c], &t->value[(unsigned char)c]);
+}
+
+/* The last letter of more than one element is tiled; the others are taken one by one. */
+static char tiled(Kernel *k, Tile *t, const Product *p, const Letters *l)
+{
+	char last = 0;
+	for (uint32_t i = 0; i < l->n; i++)
+		if (!dim_is_one(p->size[(unsigned char)l->at[i]])) last = l->at[i];
+	for (uint32_t i = 0; i < l->n; i++)
+		if (l->at[i] != last) each(k, t, p, l->at[i]);
+	return last;
 }
 
 bool build_contraction(Kernel *k)
@@ -168,10 +177,8 @@ bool build_contraction(Kernel *k)
 	int64_t mr = b->t->mr / n_products, nr = b->t->nr, lo, most_n = nr;
 	if (mr < 1) mr = 1;
 	for (uint32_t i = 0; i < f->batch.n; i++) each(k, &t, f, f->batch.at[i]);
-	for (uint32_t i = 0; i + 1 < f->m.n; i++) each(k, &t, f, f->m.at[i]);
-	for (uint32_t i = 0; i + 1 < f->n.n; i++) each(k, &t, f, f->n.at[i]);
-	t.mi = f->m.n ? f->m.at[f->m.n - 1] : 0;
-	t.ni = f->n.n ? f->n.at[f->n.n - 1] : 0;
+	t.mi = tiled(k, &t, f, &f->m);
+	t.ni = tiled(k, &t, f, &f->n);
 	TileStmt *ms = NULL;
 	if (t.mi) {
 		ms = loop(k, t.body, TILE_PAR, "m", dim_c(b, 0), f->size[(unsigned char)t.mi], b->t->mb,

@@ -104,7 +104,7 @@ static uint32_t keep_of_result(const Build *b, const Node *loop, size_t number, 
 		merge |= merge_wanted(b, u.at[i]);
 		apart |= apart_wanted(b, u.at[i]);
 	}
-	return keep_for(lead, apart || (b->t->apart && !merge), rank);
+	return keep_for(lead, (apart || b->t->apart) && !merge, rank);
 }
 
 /* Made when first asked: a kernel before the loop may write the first half. */

@@ -3,12 +3,13 @@
  * part of a state, in place). */
 #include "codegen/tile/build.h"
 
-/* Loops over all but the last two dims one by one, over the last but one in blocks, and a space over
- * the rest; index gets the position of the element, of type t. */
+/* Loops over all dims but the last two of more than one element: one by one; over the last but one
+ * in blocks, and a space over the rest. */
 typedef struct Nest {
 	TileBlock *body;
 	Dim base[MAX_RANK]; /* what the loops fix */
 	uint32_t blocked;   /* dim with a block, MAX_RANK if none */
+	uint32_t inner;     /* dim taken whole in each statement, MAX_RANK if none */
 	Dim length;
 } Nest;
 
@@ -16,21 +17,22 @@ static Nest nest_open(Kernel *k, const Type *t)
 {
 	Nest n = {.body = &k->k->body, .blocked = MAX_RANK};
 	const Build *b = k->b;
-	for (uint32_t i = 0; i + 1 < t->rank; i++) {
-		bool block = i + 2 == t->rank;
-		TileStmt *s = loop(k, n.body, TILE_PAR, "i", dim_c(b, 0), t->dim[i],
-		                   block ? b->t->row_block : 1, block);
-		n.base[i] = loop_at(b, s);
-		if (block) {
-			n.blocked = i;
-			n.length = loop_len(b, s);
+	uint32_t inner = t->rank; /* the last dim of more than one element: a space */
+	while (inner > 0 && dim_is_one(t->dim[inner - 1])) inner--;
+	for (uint32_t i = inner; i < t->rank; i++) n.base[i] = dim_c(b, 0);
+	n.inner = inner ? inner - 1 : MAX_RANK;
+	for (uint32_t i = 0; i + 1 < inner; i++)
+		if (!dim_is_one(t->dim[i])) n.blocked = i;
+	if (n.blocked == MAX_RANK && inner) n.blocked = inner - 1;
+	for (uint32_t i = 0; i < inner; i++) {
+		n.base[i] = dim_c(b, 0);
+		if (i != n.blocked) {
+			if (i != n.inner) n.body = each_of(k, n.body, "i", t->dim[i], &n.base[i]);
+			continue;
 		}
-		n.body = &s->body;
-	}
-	if (t->rank == 1) {
-		TileStmt *s = loop(k, n.body, TILE_PAR, "i", dim_c(b, 0), t->dim[0], 4096, true);
-		n.base[0] = loop_at(b, s);
-		n.blocked = 0;
+		TileStmt *s = loop(k, n.body, TILE_PAR, "i", dim_c(b, 0), t->dim[i],
+		                   i == n.inner ? 4096 : b->t->row_block, true);
+		n.base[i] = loop_at(b, s);
 		n.length = loop_len(b, s);
 		n.body = &s->body;
 	}
@@ -41,18 +43,21 @@ static void nest_space(Kernel *k, const Nest *n, TileStmt *s, const Type *t, Dim
 {
 	DimPool *p = k->b->m->dims;
 	for (uint32_t i = 0; i < t->rank; i++) {
+		index[i] = n->base[i];
 		if (i == n->blocked)
-			index[i] = dim_add(p, n->base[i], space(k, s, "r", n->length));
-		else if (i + 1 == t->rank)
+			index[i] = dim_add(p, index[i], space(k, s, "r", n->length));
+		else if (i == n->inner)
 			index[i] = space(k, s, "c", t->dim[i]);
-		else
-			index[i] = n->base[i];
 	}
 }
 
 bool build_map(Kernel *k)
 {
 	Node *root = k->root[0];
+	/* in the order of what is read where that is simpler */
+	while (root->op == OP_RESHAPE && reshape_divides(k->b, root, false) &&
+	       !reshape_divides(k->b, root, true))
+		root = root->in[0];
 	Nest n = nest_open(k, &root->type);
 	TileStmt *s = tile_stmt(k->b->p, n.body, TILE_PUT);
 	Dim index[MAX_RANK] = {0};

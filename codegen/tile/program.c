@@ -366,41 +366,6 @@ bool home_equal(const Home *a, const Home *b)
 	return true;
 }
 
-static int64_t output_number(const Build *b, const Node *n)
-{
-	for (size_t i = 0; i < b->source->out_names.n; i++)
-		if (b->source->graph->results.at[i] == n) return (int64_t)i;
-	return -1;
-}
-
-uint32_t lead_wanted(const Build *b, const Node *n)
-{
-	return n->id < b->ids ? b->lead[n->id] : 0;
-}
-
-bool merge_wanted(const Build *b, const Node *n)
-{
-	return n->id < b->ids && b->merge[n->id];
-}
-
-bool apart_wanted(const Build *b, const Node *n)
-{
-	return n->id < b->ids && b->apart[n->id];
-}
-
-uint32_t keep_for(uint32_t lead, bool apart, uint32_t rank)
-{
-	return apart ? rank : lead;
-}
-
-uint32_t keep_of(const Build *b, const Node *n)
-{
-	bool apart = apart_wanted(b, n) || (b->t->apart && !merge_wanted(b, n));
-	uint32_t keep = keep_for(lead_wanted(b, n), apart, n->type.rank);
-	/* what the caller sees is either one dense run or has all its dims */
-	return keep && (n->op == OP_PARAM || output_number(b, n) >= 0) ? n->type.rank : keep;
-}
-
 Users users_of(const Build *b, const Node *n)
 {
 	return n->id < b->ids ? b->users[n->id] : (Users){NULL, 0};
@@ -466,6 +431,7 @@ static void build_kernel(Build *b, Node *n)
 		out[0] = value_own(b, over, n);
 		for (uint32_t i = 0; i < n->n_in; i++) in[i] = *value_home(b, n->in[i]);
 	}
+	lay_apart(b, n, in);
 	for (uint32_t r = 0; r < results && !over; r++) {
 		Node *v = result_value(b, n, r);
 		const Type *t = n->type.is_tuple ? &n->type.element[r] : &n->type;
@@ -538,24 +504,6 @@ static void gather_states(Graph *top, Graph *g, Node **first)
 			graph_remove(n);
 		}
 	}
-}
-
-/* What is read or written through a reshape that would divide indices must lie as one run of memory,
- * to be seen with other dims. */
-static void note_layout(Build *b, Node *n)
-{
-	for (Node *r = n->region->first; r; r = r->next) {
-		const Node *x = r->op == OP_CONV || r->op == OP_POOL || r->op == OP_PAD ? r->in[0] : NULL;
-		if (r->op == OP_GATHER && node_attr(r, "axis")->i > 0) x = r->in[0];
-		while (x && (x->op == OP_TRANSPOSE || x->op == OP_RESHAPE)) x = x->in[0];
-		if (x && x->op == OP_ARG) b->apart[n->in[node_attr_const(x, "number")->i]->id] = true;
-	}
-	for (Node *r = n->region->first; r; r = r->next)
-		if (r->op == OP_RESHAPE && r->in[0]->op == OP_ARG && reshape_divides(b, r, false))
-			b->merge[n->in[node_attr(r->in[0], "number")->i]->id] = true;
-	for (const Node *r = n->region->results.at[0]; r->op == OP_RESHAPE || r->op == OP_TRANSPOSE;
-	     r = r->in[0])
-		if (r->op == OP_RESHAPE && reshape_divides(b, r, true)) b->merge[n->id] = true;
 }
 
 static void number_nodes(Build *b, Graph *g, uint32_t *next)

@@ -7,14 +7,20 @@
 Home *value_home(Build *b, Node *n);                /* made when the value has none yet */
 void value_move(Build *b, Node *n, const Home *to); /* a kernel that copies */
 bool home_equal(const Home *a, const Home *b);
+Users users_of(const Build *b, const Node *n);
+void build_graph(Build *b, Graph *g);
+void loop_symbol_found(void *found, DimSym *s); /* for dim_visit_syms; found: a bool */
+
+/* --- layout.c --- */
+int64_t output_number(const Build *b, const Node *n); /* of the entry, or -1 */
+void note_layout(Build *b, Node *n); /* what kernel n wants of its operands and result */
+void lay_apart(Build *b, Node *n,
+               Home *in); /* copies of operands that lie otherwise than it wants */
 uint32_t keep_of(const Build *b, const Node *n); /* dims that lie apart in memory */
 uint32_t lead_wanted(const Build *b, const Node *n);
 bool merge_wanted(const Build *b, const Node *n);
 bool apart_wanted(const Build *b, const Node *n);
 uint32_t keep_for(uint32_t lead, bool apart, uint32_t rank);
-Users users_of(const Build *b, const Node *n);
-void build_graph(Build *b, Graph *g);
-void loop_symbol_found(void *found, DimSym *s); /* for dim_visit_syms; found: a bool */
 
 /* --- loops.c --- */
 Node *update_source(Node *n); /* what an update kernel writes over, or NULL */

@@ -29,10 +29,18 @@ static Dim row_space(Rows *r, TileStmt *s, Dim *index)
 	return row;
 }
 
-static void column_space(Rows *r, TileStmt *s, Dim *index)
+/* False: there is but one column. */
+static bool column_space(Rows *r, TileStmt *s, Dim *index)
 {
-	for (uint32_t i = 0; i < r->x->type.rank; i++)
-		if (r->reduced >> i & 1) index[i] = space(r->k, s, "c", r->x->type.dim[i]);
+	bool any = false;
+	bool position =
+		r->anchor->op == OP_REDUCE && strcmp(node_attr(r->anchor, "reduce")->s, "argmax") == 0;
+	for (uint32_t i = 0; i < r->x->type.rank; i++) {
+		if (!(r->reduced >> i & 1) || (!position && dim_is_one(r->x->type.dim[i]))) continue;
+		index[i] = space(r->k, s, "c", r->x->type.dim[i]);
+		any = true;
+	}
+	return any;
 }
 
 /* x at index: from the copy if there is one. */
@@ -62,7 +70,7 @@ static TileObj *statistic(Rows *r, const char *name, TileReduce how, Prepare pre
 	Dim index[MAX_RANK];
 	s->reduce = how;
 	Dim row = row_space(r, s, index);
-	column_space(r, s, index);
+	if (!column_space(r, s, index)) s->op = TILE_MAP; /* one column: it is the statistic */
 	s->out[0] = access1(to, row);
 	s->n_out = 1;
 	RegionMaker m = region_begin(r->k, s);
@@ -137,21 +145,20 @@ static void open_rows(Rows *r)
 	r->blocked = MAX_RANK;
 	r->block = 1;
 	for (uint32_t i = 0; i < t->rank; i++)
-		if (!(r->reduced >> i & 1)) last = i;
+		if (!(r->reduced >> i & 1) && !dim_is_one(t->dim[i])) last = i;
 	for (uint32_t i = 0; i < t->rank; i++) {
-		if (r->reduced >> i & 1) {
-			r->base[i] = dim_c(b, 0);
+		r->base[i] = dim_c(b, 0);
+		if (r->reduced >> i & 1) continue;
+		if (i != last) {
+			r->body = each_of(r->k, r->body, "i", t->dim[i], &r->base[i]);
 			continue;
 		}
-		bool block = i == last;
-		TileStmt *s = loop(r->k, r->body, TILE_PAR, "i", dim_c(b, 0), t->dim[i],
-		                   block ? b->t->row_block : 1, block);
+		TileStmt *s =
+			loop(r->k, r->body, TILE_PAR, "i", dim_c(b, 0), t->dim[i], b->t->row_block, true);
 		r->base[i] = loop_at(b, s);
-		if (block) {
-			r->blocked = i;
-			r->block = b->t->row_block;
-			r->length = loop_len(b, s);
-		}
+		r->blocked = i;
+		r->block = b->t->row_block;
+		r->length = loop_len(b, s);
 		r->body = &s->body;
 	}
 }
@@ -314,7 +321,9 @@ bool build_rows(Kernel *k)
 	if (n->op == OP_REDUCE) {
 		const char *how = node_attr(n, "reduce")->s;
 		DType t = strcmp(how, "argmax") == 0 ? DT_I32 : n->type.dtype;
-		TileObj *value = strcmp(how, "prod") == 0 ? product(&r, t) : statistic(&r, "red", reduce_kind(how), AS_IS, NULL, t);
+		TileObj *value = strcmp(how, "prod") == 0
+		                     ? product(&r, t)
+		                     : statistic(&r, "red", reduce_kind(how), AS_IS, NULL, t);
 		return !k->b->failed && put_reduced(&r, value);
 	}
 	TileObj *a = NULL, *s = NULL;

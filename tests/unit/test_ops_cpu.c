@@ -6,6 +6,7 @@
 #include "modules.h"
 #include "ops_rows.h"
 #include "passes/passes.h"
+#include "random_modules.h"
 #include "support/support.h"
 
 #include <stdlib.h>
@@ -91,4 +92,10 @@ Test(ops_cpu, modules)
 {
 	TileTraits t = traits();
 	run_modules(&t, &cpu);
+}
+
+Test(ops_cpu, random)
+{
+	TileTraits t = traits();
+	run_random(1, 150, &t, &cpu);
 }

@@ -7,6 +7,7 @@
 #include "modules.h"
 #include "ops_rows.h"
 #include "passes/passes.h"
+#include "random_modules.h"
 #include "runtime/sim/sim.h"
 #include "support/support.h"
 
@@ -151,4 +152,11 @@ Test(ops_pearl, modules)
 	TileTraits t = traits("base"), u = traits("nano");
 	run_modules(&t, &base);
 	run_modules(&u, &nano);
+}
+
+Test(ops_pearl, random)
+{
+	TileTraits t = traits("base"), u = traits("nano");
+	run_random(1, 150, &t, &base);
+	run_random(5001, 150, &u, &nano);
 }
