@@ -27,6 +27,7 @@ void pearl_target(const PearlMachine *m, Target *out)
 	                           .lanes = (uint32_t)m->vector_lanes,
 	                           .near_bytes = m->spm_bytes / 2,
 	                           .stages = 2,
+	                           .row_pairs = true,
 	                           .row_block = 8,
 	                           .apart = true};
 	for (uint32_t t = 0; t < NUM_DTYPES; t++) out->traits.kg[t] = 1;

@@ -73,8 +73,9 @@ static int64_t reach_most(const Conv *v, uint32_t i, int64_t n)
 /* Loops over batch and all spatial dims but the last two (or one): one by one. */
 typedef struct Strip {
 	TileBlock *body;
-	Dim batch, outer;    /* index in dim 0 of three spatial dims, or of none */
-	Dim y, yn;           /* block of output rows; NULL when spatial is 1 */
+	Dim batch, outer; /* index in dim 0 of three spatial dims, or of none */
+	Dim y, yn;        /* block of output rows; NULL when spatial is 1 */
+	int64_t yn_most;
 	TileObj *place;      /* [outer taps.., rows, width * c] */
 	int64_t rows, width; /* capacity in input positions */
 	Dim width_now;
@@ -126,6 +127,7 @@ static bool strip_open(Conv *v, Strip *s)
 		l = loop(k, s->body, TILE_PAR, "y", dim_c(b, 0), v->out[x - 1], yb, true);
 		s->y = loop_at(b, l);
 		s->yn = loop_len(b, l);
+		s->yn_most = yb;
 		s->body = &l->body;
 	} else {
 		s->y = dim_c(b, 0);
@@ -286,15 +288,22 @@ static bool build_dense(Conv *v, Strip *s)
 	                    dim_c(b, kg), nr, true);
 	ns->stages = b->t->stages;
 	Dim k0 = dim_add(p, dim_mulc(p, group, kg), loop_at(b, ns));
-	XTile t = x_tile(v, s, &ns->body, mr);
-	TileObj *acc = place(k, t.body, "acc", DT_F32, LEVEL_ACC, 2, (int64_t[]){mr, nr});
+	/* whole images of a block at once where the target can, so that weights come once for all rows */
+	int64_t ow = dim_most(b, v->out[x]);
+	bool pairs = b->t->row_pairs && v->spatial >= 2 && ow <= mr && ow * s->yn_most <= mr;
+	XTile t = pairs ? (XTile){&ns->body, dim_c(b, 0), dim_c(b, 0), v->out[x]}
+	                : x_tile(v, s, &ns->body, mr);
+	TileObj *acc =
+		pairs ? place(k, t.body, "acc", DT_F32, LEVEL_ACC, 3, (int64_t[]){s->yn_most, ow, nr})
+			  : place(k, t.body, "acc", DT_F32, LEVEL_ACC, 2, (int64_t[]){mr, nr});
 	TileStmt *c = tile_stmt(b->p, t.body, TILE_CONTRACT);
+	Dim row = pairs ? space(k, c, "y", s->yn) : t.y;
 	Dim i = space(k, c, "i", t.h), j = space(k, c, "j", loop_len(b, ns));
-	c->out[0] = access2(acc, i, j);
+	c->out[0] = pairs ? access_of(acc, 3, (Dim[]){row, i, j}) : access2(acc, i, j);
 	c->n_out = 1;
 	c->n_in = 2;
 	Dim xi = dim_mulc(p, dim_add(p, t.x, i), v->stride[x]);
-	Dim y = v->spatial >= 2 ? dim_mulc(p, t.y, v->stride[x - 1]) : dim_c(b, 0), z = dim_c(b, 0),
+	Dim y = v->spatial >= 2 ? dim_mulc(p, row, v->stride[x - 1]) : dim_c(b, 0), z = dim_c(b, 0),
 		ky = dim_c(b, 0);
 	if (v->spatial == 3) z = tap(k, c, "kz", v->size[0]);
 	if (v->spatial >= 2) ky = tap(k, c, "ky", v->size[x - 1]);
@@ -320,10 +329,11 @@ static bool build_dense(Conv *v, Strip *s)
 	}
 	TileStmt *put = tile_stmt(b->p, t.body, TILE_PUT);
 	Dim index[MAX_RANK];
+	row = pairs ? space(k, put, "y", s->yn) : t.y;
 	i = space(k, put, "i", t.h);
 	j = space(k, put, "j", loop_len(b, ns));
-	out_index(v, s, dim_add(p, s->y, t.y), dim_add(p, t.x, i), dim_add(p, k0, j), index);
-	return store(v, put, index, access2(acc, i, j));
+	out_index(v, s, dim_add(p, s->y, row), dim_add(p, t.x, i), dim_add(p, k0, j), index);
+	return store(v, put, index, pairs ? access_of(acc, 3, (Dim[]){row, i, j}) : access2(acc, i, j));
 }
 
 /* One filter a channel: no n index, the channel is a batch index. */
