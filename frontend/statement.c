@@ -126,12 +126,7 @@ static Item eval_values(Build *b, const AstList *l)
 {
 	if (l->n == 1) return eval(b, l->at[0]);
 	ItemList out = {0};
-	bool ok = true;
-	for (size_t i = 0; i < l->n; i++) {
-		Item v = eval(b, l->at[i]);
-		ok &= v.kind != ITEM_BAD;
-		vec_push(b->arena, &out, v);
-	}
+	for (size_t i = 0; i < l->n; i++) vec_push(b->arena, &out, eval(b, l->at[i]));
 	return item_list(b, &out);
 }
 
