@@ -442,6 +442,50 @@ static bool verify_snapshots(Verifier *v, const TileStmt *s)
 	return true;
 }
 
+/* x of max(x, 0), else NULL. */
+static Dim arm_above_zero(Dim e)
+{
+	int64_t c;
+	if (dim_is_poison(e) || dim_constant(e) || dim_terms(e) != 1) return NULL;
+	DimTerm t = dim_term(e, 0);
+	if (t.coef != 1 || t.n != 1 || t.atom[0]->kind != ATOM_MAX) return NULL;
+	if (dim_is_const(t.atom[0]->a, &c) && c <= 0) return t.atom[0]->b;
+	return dim_is_const(t.atom[0]->b, &c) && c <= 0 ? t.atom[0]->a : NULL;
+}
+
+/* e >= 0, also by the arms of minima and maxima in it: of the lesser both must do, of the greater one. */
+static bool never_negative(Verifier *v, Dim e, uint32_t depth)
+{
+	DimPool *p = v->p->dims;
+	if (tile_verify_le(v, dim_const(p, 0), e)) return true;
+	for (uint32_t i = 0; depth && !dim_is_poison(e) && i < dim_terms(e); i++) {
+		DimTerm t = dim_term(e, i);
+		if (t.n != 1 || (t.atom[0]->kind != ATOM_MIN && t.atom[0]->kind != ATOM_MAX)) continue;
+		bool least = t.atom[0]->kind == ATOM_MIN, both = least == (t.coef > 0);
+		Dim a = t.atom[0]->a, b = t.atom[0]->b, whole = least ? dim_min(p, a, b) : dim_max(p, a, b);
+		Dim rest = dim_sub(p, e, dim_mulc(p, whole, t.coef));
+		bool first = never_negative(v, dim_add(p, rest, dim_mulc(p, a, t.coef)), depth - 1);
+		if (!both && first) return true;
+		if (both && !first) continue;
+		if (never_negative(v, dim_add(p, rest, dim_mulc(p, b, t.coef)), depth - 1)) return true;
+	}
+	return false;
+}
+
+/* Extents are not negative. Where anything is done at all the space is not empty: a variable below
+ * max(x, 0) is below x. */
+static bool verify_extent(Verifier *v, const TileStmt *s, const TileVar *var)
+{
+	DimPool *p = v->p->dims;
+	if (!never_negative(v, var->extent, 3))
+		return tile_verify_error(v, s->span,
+		                         "the extent of `%s`, %s, may be negative: take max(.., 0)",
+		                         var->sym->name, dim_text(v->arena, var->extent));
+	Dim arm = arm_above_zero(var->extent);
+	if (arm) dim_facts_le(&v->facts, v->arena, dim_addc(p, dim_sym(p, var->sym), 1), arm);
+	return true;
+}
+
 void tile_verify_operation(Verifier *v, const TileStmt *s)
 {
 	size_t symbols = v->scope.n, facts = v->facts.nonneg.n;
@@ -456,6 +500,7 @@ void tile_verify_operation(Verifier *v, const TileStmt *s)
 	for (uint32_t i = 0; ok && i < s->n_space; i++)
 		ok = tile_verify_symbol(v, s->span, s->space[i].sym, dim_const(p, 0),
 		                        dim_addc(p, s->space[i].extent, -1));
+	for (uint32_t i = 0; ok && i < s->n_space; i++) ok = verify_extent(v, s, &s->space[i]);
 	for (uint32_t i = 0; ok && i < s->n_in; i++) ok = tile_verify_access(v, s, &s->in[i], false);
 	ok = ok && verify_results(v, s) && verify_form(v, s) && verify_overlap(v, s);
 	if (ok) verify_snapshots(v, s);
