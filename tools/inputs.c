@@ -94,3 +94,9 @@ bool settings_check(Tool *t, const char *const *names, size_t n, const char *wha
 	}
 	return true;
 }
+
+int64_t value_default(bool call, int64_t lo, int64_t hi)
+{
+	enum { FEW = 16 };
+	return !call || lo > FEW ? lo : hi < FEW ? hi : FEW;
+}

@@ -247,17 +247,16 @@ void runner_close(Runner *r)
 
 /* --- inputs ------------------------------------------------------------------------------------------------- */
 
-/* Dims of inputs that are made up: the least for a session, a few for a call. */
+/* Dims of inputs that are made up. */
 static bool dims_default(Runner *r, Dims *d)
 {
-	enum { FEW = 16 };
 	for (uint32_t i = 0; i < r->face->n_param; i++) {
 		const InterfaceParam *p = &r->face->param[i];
 		int64_t lo, hi;
 		if (d->known[i]) continue;
 		if (!expr_eval(p->lo, d->value, &lo) || !expr_eval(p->hi, d->value, &hi))
 			return tool_fail(r->t, "the range of `%s` has no value", p->name);
-		d->value[i] = p->kind == IP_SESSION || lo > FEW ? lo : hi < FEW ? hi : FEW;
+		d->value[i] = value_default(p->kind == IP_CALL, lo, hi);
 		d->known[i] = true;
 	}
 	return true;

@@ -48,11 +48,7 @@ static bool params_bind(Simulation *s)
 			return tool_fail(t, "the range of `%s` has no value", p->name);
 		if (!setting_integer(t, p->name, &v)) {
 			if (t->d.errors) return false;
-			if (p->kind != IP_STATE)
-				return tool_fail(
-					t, "parameter `%s` has no value: give --set %s=N with N in %lld..%lld", p->name,
-					p->name, (long long)lo, (long long)hi);
-			v = lo;
+			v = value_default(p->kind == IP_CALL, lo, hi);
 		}
 		if (v < lo || v > hi)
 			return tool_fail(t, "%s = %lld is outside its range %lld..%lld", p->name, (long long)v,
@@ -146,12 +142,20 @@ bool command_sim(Tool *t)
 	const InterfaceEntry *e = &s.p->interface->entry[s.entry];
 	if (t->a.json) {
 		json_t *j = sim_json(&s.report, &s.machine);
+		json_t *params = json_object();
+		for (uint32_t i = 0; i < s.p->interface->n_param; i++)
+			json_object_set_new(params, s.p->interface->param[i].name, json_integer(s.params[i]));
+		json_object_set_new(j, "params", params);
 		json_object_set_new(j, "entry", json_string(e->name));
 		json_object_set_new(j, "checksum", json_integer(sum));
 		report_json(t, j);
 		return true;
 	}
 	if (!t->a.no_time) sim_print(t, &s.report, &s.machine, e);
-	printf("%s: results have checksum %08x\n", e->name, sum);
+	fputs(e->name, stdout);
+	for (uint32_t i = 0; i < s.p->interface->n_param; i++)
+		printf("%s%s = %lld", i ? ", " : " with ", s.p->interface->param[i].name,
+		       (long long)s.params[i]);
+	printf(": results have checksum %08x\n", sum);
 	return true;
 }

@@ -49,8 +49,7 @@ static bool params_bind(TileCall *c)
 			return tool_fail(t, "the range of `%s` has no value", s->name);
 		if (!setting_integer(t, s->name, &x)) {
 			if (t->d.errors) return false;
-			return tool_fail(t, "parameter `%s` has no value: give --set %s=N with N in %lld..%lld",
-			                 s->name, s->name, (long long)lo, (long long)hi);
+			x = value_default(s->kind == SYM_CALL, lo, hi);
 		}
 		if (x < lo || x > hi)
 			return tool_fail(t, "%s = %lld is outside its range %lld..%lld", s->name, (long long)x,

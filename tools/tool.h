@@ -161,6 +161,8 @@ bool path_ends(const char *path, const char *end);
 const Source *source_open(Tool *t, const char *path);
 /* The integer of --set NAME=VALUE; false when it is not set. Errors are reported once. */
 bool setting_integer(Tool *t, const char *name, int64_t *out);
+/* What a dim is when nothing tells: the least for a session or a state, a few for a call. */
+int64_t value_default(bool call, int64_t lo, int64_t hi);
 /* Every --set must name one of these. */
 bool settings_check(Tool *t, const char *const *names, size_t n, const char *what);
 
