@@ -53,7 +53,7 @@ static NacreStatus plan_entry(const NacreModel *m, uint32_t entry, const int64_t
 }
 
 NacreStatus entry_run(NacreModel *m, uint32_t entry, const int64_t *params, void **bufs,
-                      uint8_t *scratch, uint64_t *profile, NacreError *e)
+                      uint8_t *scratch, void (*launched)(NacreFrame *, int32_t), NacreError *e)
 {
 	const EntryInfo *n = &m->entry[entry];
 	uint64_t total = 0, *offset = calloc(n->n_arena + 1, sizeof *offset);
@@ -62,7 +62,13 @@ NacreStatus entry_run(NacreModel *m, uint32_t entry, const int64_t *params, void
 	NacreStatus r = plan_entry(m, entry, params, offset, &total, e);
 	if (!r && total && !memory_take(&arena, total)) r = no_memory(e, total);
 	for (uint32_t i = 0; i < n->n_arena && !r; i++) bufs[n->arena[i]] = arena.at + offset[i];
-	if (!r) r = run(m, entry, params, bufs, scratch, profile, e);
+	if (!r) {
+		NacreStop stop = {0};
+		NacreFrame frame = {
+			.bufs = bufs, .params = params, .stop = &stop, .launched = launched, .owner = m};
+		pool_run(m->pool, m->artefact->entries[entry], &frame, scratch);
+		r = stopped(m, entry, &stop, e);
+	}
 	memory_release(&arena);
 	free(offset);
 	return r;

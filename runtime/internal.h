@@ -37,6 +37,8 @@ void pool_free(Pool *p); /* NULL is allowed */
 /* Runs code in all threads, the caller being thread 0 with the given scratch; alone when another
  * call is using the workers. Of the frame, what differs between threads is filled in here. */
 void pool_run(Pool *p, NacreEntryCode *code, const NacreFrame *common, uint8_t *scratch);
+/* All threads of the call meet, also when there is one. */
+void pool_meet(NacreFrame *f);
 uint32_t usable_cores(void);
 
 /* --- plan.c ------------------------------------------------------------------------------------ */
@@ -134,9 +136,10 @@ struct NacreSession {
 NacreStatus session_state(NacreSession *s, NacreError *e);
 
 /* --- call.c ------------------------------------------------------------------------------------ */
-/* Runs an entry whose parameters and buffers are set; arena buffers are planned here. */
+/* Runs an entry whose parameters and buffers are set; arena buffers are planned here. launched may be
+ * NULL (NacreFrame.launched); the owner of its frame is the model. */
 NacreStatus entry_run(NacreModel *m, uint32_t entry, const int64_t *params, void **bufs,
-                      uint8_t *scratch, uint64_t *profile, NacreError *e);
+                      uint8_t *scratch, void (*launched)(NacreFrame *, int32_t), NacreError *e);
 
 /* --- profile.c --------------------------------------------------------------------------------- */
 uint64_t profile_ticks(void);

@@ -382,6 +382,28 @@ static NacreStatus all_bound(const NacreModel *m, NacreError *e)
 	            first, name);
 }
 
+/* Stacks that only the prepack entry reads, and none of its launches after `launch`, go. */
+static void drop_sources(NacreModel *m, int64_t launch)
+{
+	for (uint32_t i = 0; i < m->n_weight; i++) {
+		Weight *w = &m->weight[i];
+		const InterfaceTensor *t = &m->io->tensor[w->tensor];
+		bool packed = m->n_entry && m->io->prepack >= 0 && t->entry == (uint32_t)m->io->prepack;
+		if (!w->own.at || !packed || (int64_t)t->live_last >= launch) continue;
+		m->weight_bytes -= w->own.bytes;
+		memory_release(&w->own);
+		m->bufs[w->tensor] = NULL;
+	}
+}
+
+/* Called by all threads after each launch of the prepack entry. A launch in a loop may come again, so
+ * what it reads goes after a later one only. */
+static void prepack_launched(NacreFrame *f, int32_t launch)
+{
+	pool_meet(f);
+	if (f->thread == 0) drop_sources(f->owner, launch);
+}
+
 /* Memory for all constants in one block, then the prepack entry. */
 static NacreStatus make_constants(NacreModel *m, NacreError *e)
 {
@@ -413,7 +435,7 @@ static NacreStatus make_constants(NacreModel *m, NacreError *e)
 	NacreStatus s;
 	if (ok) {
 		memcpy(bufs, m->bufs, io->n_tensor * sizeof *bufs);
-		s = entry_run(m, (uint32_t)io->prepack, params, bufs, scratch.at, NULL, e);
+		s = entry_run(m, (uint32_t)io->prepack, params, bufs, scratch.at, prepack_launched, e);
 	} else {
 		s = no_memory(e, m->artefact->scratch_bytes);
 	}
@@ -427,21 +449,6 @@ static NacreStatus make_constants(NacreModel *m, NacreError *e)
 	return s;
 }
 
-/* Stacks that only the prepack entry reads are not needed any more. */
-static void drop_sources(NacreModel *m)
-{
-	for (uint32_t i = 0; i < m->n_weight; i++) {
-		Weight *w = &m->weight[i];
-		const InterfaceTensor *t = &m->io->tensor[w->tensor];
-		if (!w->own.at || m->io->prepack < 0 || t->entry != (uint32_t)m->io->prepack ||
-		    !m->io->prepack)
-			continue;
-		m->weight_bytes -= w->own.bytes;
-		memory_release(&w->own);
-		m->bufs[w->tensor] = NULL;
-	}
-}
-
 NacreStatus nacre_model_ready(NacreModel *m, NacreError *e)
 {
 	pthread_mutex_lock(&m->lock);
@@ -449,7 +456,7 @@ NacreStatus nacre_model_ready(NacreModel *m, NacreError *e)
 	if (!m->ready) {
 		s = all_bound(m, e);
 		if (!s) s = make_constants(m, e);
-		if (!s) drop_sources(m);
+		if (!s) drop_sources(m, INT64_MAX);
 		m->ready = !s;
 	}
 	pthread_mutex_unlock(&m->lock);

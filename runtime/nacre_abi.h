@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NACRE_ABI_VERSION = 1 };
+enum { NACRE_ABI_VERSION = 2 };
 
 /* Why compiled code stopped. */
 enum {
@@ -26,10 +26,12 @@ typedef struct NacreFrame {
 	const int64_t *params;    /* in parameter order */
 	uint8_t *scratch;         /* this thread's near memory, 64-byte aligned, `scratch_bytes` of the artefact */
 	void (*barrier)(struct NacreFrame *); /* all threads of the call meet; not called when threads == 1 */
+	void (*launched)(struct NacreFrame *, int32_t launch); /* NULL, or called by every thread of the
+	                             prepack entry after each launch, with its number */
 	uint64_t *profile;        /* NULL, or 2 words a launch: ticks of the time stamp counter, times run */
 	NacreStop *stop;          /* shared by the threads of a call */
 	uint32_t thread, threads;
-	void *runtime;            /* the runtime's own */
+	void *runtime, *owner;    /* the runtime's own */
 } NacreFrame;
 
 typedef void NacreEntryCode(NacreFrame *f);

@@ -77,6 +77,11 @@ static void barrier(NacreFrame *f)
 	}
 }
 
+void pool_meet(NacreFrame *f)
+{
+	if (f->threads > 1) barrier(f);
+}
+
 static void run_frame(Pool *p, NacreFrame *f, uint32_t number, uint8_t *scratch)
 {
 	*f = *p->common;

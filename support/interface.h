@@ -21,7 +21,8 @@ typedef struct InterfaceTensor {
 	const ExprWord *dim[8];     /* logical shape */
 	const ExprWord *bytes;      /* of memory, encoding and padding included */
 	uint32_t plain;             /* 1: dense row-major, so that a host tensor is the same bytes */
-	uint32_t live_first, live_last; /* IT_ARENA: launches; per entry (below) when in one entry only */
+	uint32_t live_first, live_last; /* IT_ARENA: launches; per entry (below) when in one entry only.
+	                               IT_WEIGHT of the prepack entry: live_last, the last that reads it */
 	uint32_t entry;             /* IT_IN, IT_OUT, IT_ARENA: the entry it belongs to; IT_WEIGHT: the
 	                               prepack entry when no other reads it */
 	uint64_t offset;            /* IT_CONST, IT_WEIGHT embedded: place in the constants; ~0 if not embedded */

@@ -8,8 +8,11 @@
 #endif
 
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 typedef struct Cpu {
 	NacreModel *model;
@@ -34,7 +37,42 @@ static NacreTensor runtime_tensor(const HostTensor *x)
 
 /* --- opening -------------------------------------------------------------------------------------------- */
 
-static bool bind_weights(Tool *t, Cpu *c, const Module *m, const Weights *w)
+/* Weights that were copied or packed are not read again: while that is done, their pages are let go,
+ * or the file would be in memory beside what is made of it. */
+typedef struct Trim {
+	const FileMap *map;
+	atomic_bool stop;
+	pthread_t thread;
+	bool running;
+} Trim;
+
+static void *trim_run(void *at)
+{
+	Trim *t = at;
+	const struct timespec pause = {.tv_nsec = 2000000};
+	while (!atomic_load(&t->stop)) {
+		madvise((void *)(uintptr_t)t->map->at, t->map->size, MADV_DONTNEED);
+		nanosleep(&pause, NULL);
+	}
+	return NULL;
+}
+
+static void trim_begin(Trim *t, const Weights *w)
+{
+	enum { WORTH_WHILE = 16 << 20 };
+	*t = (Trim){.map = &w->file.map};
+	if (t->map->size >= WORTH_WHILE)
+		t->running = pthread_create(&t->thread, NULL, trim_run, t) == 0;
+}
+
+static void trim_end(Trim *t)
+{
+	atomic_store(&t->stop, true);
+	if (t->running) pthread_join(t->thread, NULL);
+	if (t->map->at) madvise((void *)(uintptr_t)t->map->at, t->map->size, MADV_DONTNEED);
+}
+
+static bool bind_all(Tool *t, Cpu *c, const Module *m, const Weights *w)
 {
 	NacreError e = {0};
 	for (uint32_t i = 0; i < nacre_model_weights(c->model); i++) {
@@ -49,6 +87,15 @@ static bool bind_weights(Tool *t, Cpu *c, const Module *m, const Weights *w)
 		}
 	}
 	return told(t, nacre_model_ready(c->model, &e), &e);
+}
+
+static bool bind_weights(Tool *t, Cpu *c, const Module *m, const Weights *w)
+{
+	Trim trim;
+	trim_begin(&trim, w);
+	bool done = bind_all(t, c, m, w);
+	trim_end(&trim);
+	return done;
 }
 
 static uint32_t threads_of(const Tool *t)
@@ -119,12 +166,6 @@ static bool session_begin(Runner *r, Cpu *c)
 }
 
 #ifdef NACRE_HAVE_LLVM
-/* Weights that were packed are not read again: their pages need not stay. */
-static void weights_idle(const Weights *w)
-{
-	if (w->file.map.at) madvise((void *)(uintptr_t)w->file.map.at, w->file.map.size, MADV_DONTNEED);
-}
-
 bool cpu_open(Runner *r, Lowered *l, const Weights *w)
 {
 	Tool *t = r->t;
@@ -144,7 +185,6 @@ bool cpu_open(Runner *r, Lowered *l, const Weights *w)
 	if (!told(t, nacre_model_new(cpu_loaded_artefact(c->loaded), threads_of(t), &c->model, &e), &e))
 		return false;
 	if (!bind_weights(t, c, r->module, w)) return false;
-	weights_idle(w);
 	return session_begin(r, c);
 }
 #else

@@ -16,7 +16,7 @@ typedef struct Program {
 	KernelCode *code;
 	size_t n_code;
 	bool *read, *written; /* program buffers touched since the last barrier */
-	bool any;
+	bool any, prepack;    /* the entry is the prepack entry */
 } Program;
 
 /* --- kernels --- */
@@ -89,6 +89,19 @@ static void profile(Gen *g, Value wanted, Value began, uint32_t number)
 	if_end(g, &i);
 }
 
+/* Calls frame->launched, if there is one. */
+static void launched(Program *p, uint32_t number)
+{
+	Gen *g = &p->g;
+	Value f = load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, launched)), 8);
+	Type types[] = {g->ptr, g->i32};
+	Value args[] = {g->frame, const_i32(g, number, 1)};
+	If wanted;
+	if_begin(g, &wanted, LLVMBuildIsNotNull(g->build, f, ""));
+	LLVMBuildCall2(g->build, LLVMFunctionType(g->none, types, 2, 0), f, args, 2, "");
+	if_end(g, &wanted);
+}
+
 /* Activations share memory when their lives do not meet: the first write to one must not overtake
  * other threads that still read another which is dead now. */
 static bool reuses_memory(const Program *p, const TileStep *s, const KernelCode *k)
@@ -131,6 +144,7 @@ static void compile_launch(Program *p, const TileStep *s, Value profiled)
 	Value began = ticks(g);
 	call(g, k->function, args, n + 2);
 	profile(g, profiled, began, s->number);
+	if (p->prepack) launched(p, s->number);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t id = s->args[i].buf->id;
 		p->read[id] = p->read[id] || k->read[i];
@@ -300,6 +314,7 @@ CpuObject *cpu_compile(Diags *d, TileProgram *t, const CpuOptions *options,
 	compile_kernels(&p);
 	Value *entries = NEW_ARRAY(d->arena, Value, t->entries.n + 2);
 	for (size_t i = 0; i < t->entries.n; i++) entries[n++] = compile_entry(&p, t->entries.at[i]);
+	p.prepack = true;
 	if (t->prepack) entries[n++] = compile_entry(&p, t->prepack);
 	CpuObject *o = NULL;
 	if (d->errors == errors) {

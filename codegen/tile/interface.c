@@ -76,6 +76,25 @@ static bool step_uses(const TileStep *s, const TileObj *b)
 	return false;
 }
 
+static uint32_t last_launch(const TileStep *s)
+{
+	uint32_t last = 0;
+	for (; s; s = s->next) last = s->kind == STEP_LOOP ? last_launch(s->body) : s->number;
+	return last;
+}
+
+/* The last launch that reads b; a loop reads to its end. */
+static uint32_t last_use(const TileStep *s, const TileObj *b)
+{
+	uint32_t last = 0;
+	for (; s; s = s->next) {
+		TileStep one = *s;
+		one.next = NULL;
+		if (step_uses(&one, b)) last = last_launch(&one);
+	}
+	return last;
+}
+
 static bool entries_use(const TileProgram *p, const TileObj *b)
 {
 	for (size_t e = 0; e < p->entries.n; e++)
@@ -137,8 +156,10 @@ static void make_tensors(Maker *k, Interface *f)
 			if (step_uses(p->entries.at[e]->steps, o)) t->entry = e;
 		if (t->kind == IT_ARENA && p->prepack && step_uses(p->prepack->steps, o))
 			t->entry = (uint32_t)p->entries.n;
-		if (t->kind == IT_WEIGHT && p->prepack && !entries_use(p, o))
+		if (t->kind == IT_WEIGHT && p->prepack && !entries_use(p, o)) {
 			t->entry = (uint32_t)p->entries.n;
+			t->live_last = last_use(p->prepack->steps, o);
+		}
 	}
 	f->tensor = tensor;
 	f->n_tensor = (uint32_t)p->bufs.n;
