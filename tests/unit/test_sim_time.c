@@ -306,6 +306,41 @@ Test(sim_time, less_of_anything_is_never_faster)
 	}
 }
 
+/* Programs that no verifier has seen: fields, descriptors and tokens at random. They trap or end. */
+Test(sim_time, broken_programs_trap_or_end)
+{
+	for (uint32_t round = 0; round < 1000; round++) {
+		Bench b;
+		staged_program(&b, 300, 64, false);
+		sim_free(b.sim);
+		for (uint32_t k = 0; k < 1 + round % 3; k++) {
+			seed = seed * 1664525u + 1013904223u;
+			PearlInsn *i = &b.p->code.at[(seed >> 8) % b.p->code.n];
+			PearlDesc *d = &b.p->descs.at[(seed >> 8) % b.p->descs.n];
+			int64_t v = (int64_t)(seed >> 20) - 64;
+			switch ((seed >> 4) % 10) {
+			case 0: i->op = (PearlOpcode)((uint32_t)v % NUM_INSNS); break;
+			case 1: i->field[(uint32_t)v % PEARL_FIELDS] = v; break;
+			case 2: i->desc[(uint32_t)v % 4] = (uint8_t)((uint32_t)v % 64); break;
+			case 3: i->wait[(uint32_t)v % 2] = (uint8_t)((uint32_t)v % 6); break;
+			case 4: i->signal[(uint32_t)v % 2] = (uint8_t)((uint32_t)v % 6); break;
+			case 5: i->stage = (uint8_t)((uint32_t)v % 9); break;
+			case 6: d->base = v * 4099; break;
+			case 7: d->stride[0] = (int64_t)((uint64_t)v * 0x10001000100000u); break;
+			case 8: d->dim[0] = v * 1000; break;
+			default: d->ring = (uint8_t)v; break;
+			}
+		}
+		b.sim = sim_new(&b.diags, b.p, NULL);
+		uint32_t errors = b.diags.errors;
+		for (uint64_t way = 0; b.sim && way < 3; way++) {
+			bool done = run_with(&b, (SimOptions){.time = way == 1, .jitter = way == 2});
+			cr_assert(done || b.diags.errors > errors, "it failed without a message");
+		}
+		end(&b);
+	}
+}
+
 Test(sim_time, a_wait_that_nothing_meets_is_told)
 {
 	Bench b;
