@@ -2,7 +2,7 @@
  * products of 1 to 384 rows, a 3x3 convolution and causal attention, each from one compiled artefact
  * for all sizes, by one thread and by two.
  *
- *   build/bench/tile [--json] [--rounds N] [--only NAME]
+ *   build/bench/tile [--json] [--rounds N] [--only NAME] [--mcpu CPU]
  *
  * Kernels have no model around them, so this stands below the public interface: it compiles tile
  * programs and calls their entries. A figure is the fastest of the rounds, in each of which the peak
@@ -89,7 +89,7 @@ static bool binding(void *ctx, const DimSym *s, int64_t *out)
 	return false;
 }
 
-static bool kernels_open(Kernels *k, const char *name)
+static bool kernels_open(Kernels *k, const char *name, const char *mcpu)
 {
 	*k = (Kernels){.arena = arena_new()};
 	k->d.arena = k->arena;
@@ -97,7 +97,9 @@ static bool kernels_open(Kernels *k, const char *name)
 	const Source *s = source_from_file(k->arena, path, &why);
 	if (!s) diag_error(&k->d, span_none(), "\"%s\": %s", path, why);
 	k->p = s ? tile_parse(k->arena, &k->d, s) : NULL;
-	CpuObject *o = k->p && tile_verify(&k->d, k->p) ? cpu_compile(&k->d, k->p, NULL, NULL) : NULL;
+	CpuOptions options = {.cpu = mcpu};
+	bool good = k->p && tile_verify(&k->d, k->p);
+	CpuObject *o = good ? cpu_compile(&k->d, k->p, &options, NULL) : NULL;
 	if (o) k->compile_ms = cpu_object_seconds(o) * 1e3;
 	k->loaded = o ? cpu_jit_load(&k->d, o) : NULL;
 	if (k->loaded) k->artefact = cpu_loaded_artefact(k->loaded);
@@ -231,10 +233,11 @@ static Result measure(Kernels *k, const Case *c, const int64_t *param, Pool *con
 	return r;
 }
 
-static bool run_case(const Case *c, Pool *const *pool, int rounds, bool json, bool *first)
+static bool run_case(const Case *c, const char *mcpu, Pool *const *pool, int rounds, bool json,
+                     bool *first)
 {
 	Kernels k;
-	bool ok = kernels_open(&k, c->program);
+	bool ok = kernels_open(&k, c->program, mcpu);
 	for (size_t i = 0; ok && i < COUNT(c->param) && c->param[i][0]; i++) {
 		const int64_t *p = c->param[i];
 		ok = kernels_bind(&k, p);
@@ -262,7 +265,7 @@ int main(int argc, char **argv)
 {
 	bool json = false, ok = true, first = true;
 	int rounds = 10;
-	const char *only = "";
+	const char *only = "", *mcpu = NULL;
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--json") == 0)
 			json = true;
@@ -270,8 +273,10 @@ int main(int argc, char **argv)
 			rounds = atoi(argv[++i]);
 		else if (strcmp(argv[i], "--only") == 0 && i + 1 < argc)
 			only = argv[++i];
+		else if (strcmp(argv[i], "--mcpu") == 0 && i + 1 < argc)
+			mcpu = argv[++i];
 		else {
-			fprintf(stderr, "usage: tile [--json] [--rounds N] [--only NAME]\n");
+			fprintf(stderr, "usage: tile [--json] [--rounds N] [--only NAME] [--mcpu CPU]\n");
 			return 1;
 		}
 	}
@@ -282,7 +287,7 @@ int main(int argc, char **argv)
 	Pool *pool[3] = {NULL, pool_new(1, 1), pool_new(2, 64 << 20)};
 	if (json) printf("[");
 	for (size_t i = 0; i < COUNT(cases) && ok; i++)
-		if (strstr(cases[i].name, only)) ok = run_case(&cases[i], pool, rounds, json, &first);
+		if (strstr(cases[i].name, only)) ok = run_case(&cases[i], mcpu, pool, rounds, json, &first);
 	if (json) printf("\n]\n");
 	pool_free(pool[1]);
 	pool_free(pool[2]);
