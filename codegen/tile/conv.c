@@ -75,7 +75,8 @@ typedef struct Strip {
 	TileBlock *body;
 	Dim batch, outer; /* index in dim 0 of three spatial dims, or of none */
 	Dim y, yn;        /* block of output rows; NULL when spatial is 1 */
-	int64_t yn_most;
+	Dim x, xn;        /* and of output columns: all of them where they fit */
+	int64_t yn_most, xn_most;
 	TileObj *place;      /* [outer taps.., rows, width * c] */
 	int64_t rows, width; /* capacity in input positions */
 	Dim width_now;
@@ -89,34 +90,45 @@ static Dim input_at(const Conv *v, uint32_t i, Dim out, Dim tap)
 	return dim_add(p, dim_addc(p, dim_mulc(p, out, v->stride[i]), -v->lo[i]), tap);
 }
 
+/* Values that a strip of yb rows and xb columns of the output holds. */
+static int64_t strip_values(const Conv *v, int64_t yb, int64_t xb)
+{
+	uint32_t x = v->spatial - 1;
+	int64_t outer = v->spatial == 3 ? v->size[0] : 1;
+	int64_t rows = v->spatial >= 2 ? reach_most(v, x - 1, yb) + v->stride[x - 1] - 1 : 1;
+	return outer * rows * (reach_most(v, x, xb) + v->stride[x]) * v->c;
+}
+
 static bool strip_open(Conv *v, Strip *s)
 {
 	Kernel *k = v->k;
 	Build *b = k->b;
 	uint32_t x = v->spatial - 1;
-	int64_t ow = dim_most(b, v->out[x]), yb = 1;
+	int64_t ow = dim_most(b, v->out[x]), xb = ow > 0 ? ow : 1, yb = 1;
+	int64_t budget = b->t->near_bytes / 4 / 4, most = (b->t->near_bytes - b->t->near_bytes / 4) / 4;
 	TileStmt *l = loop(k, &k->k->body, TILE_PAR, "n", dim_c(b, 0), v->batch, 1, false);
-	*s = (Strip){.body = &l->body, .batch = loop_at(b, l)};
-	s->width = dim_most(b, reach(v, x, v->out[x]));
-	int64_t outer_taps = v->spatial == 3 ? v->size[0] : 1, budget = b->t->near_bytes / 4 / 4;
+	*s = (Strip){.body = &l->body, .batch = loop_at(b, l), .rows = 1};
 	if (v->spatial >= 2) {
 		/* as many rows as keep the strip within a quarter of near memory, about mb positions */
-		yb = b->t->mb / (ow > 0 ? ow : 1);
+		yb = b->t->mb / xb;
 		if (yb < 1) yb = 1;
 		if (yb > dim_most(b, v->out[x - 1])) yb = dim_most(b, v->out[x - 1]);
-		while (yb > 1 && outer_taps * reach_most(v, x - 1, yb) * s->width * v->c > budget) yb--;
+		while (yb > 1 && strip_values(v, yb, xb) > budget) yb--;
 		s->rows = reach_most(v, x - 1, yb);
 		if (!dim_is_const(v->out[x - 1], NULL))
 			s->rows += v->stride[x - 1] - 1; /* as far as bounds tell */
-	} else {
-		s->rows = 1;
 	}
-	if (outer_taps * s->rows * s->width * v->c * 4 > b->t->near_bytes - b->t->near_bytes / 4)
+	/* and of a wide image as many columns */
+	bool cut = strip_values(v, yb, xb) > most;
+	while (xb > 1 && strip_values(v, yb, xb) > (cut ? budget : most)) xb = (xb + 1) / 2;
+	s->width = reach_most(v, x, xb);
+	if (!dim_is_const(v->out[x], NULL)) s->width += v->stride[x];
+	if (strip_values(v, yb, xb) > most)
 		return kernel_fail(
 			k,
 			arena_printf(
 				b->m->arena,
-				"a strip of the input (%lld x %lld x %lld values) does not fit the fast memory of the target",
+				"a window of the input (%lld x %lld x %lld values) does not fit the fast memory of the target",
 				(long long)s->rows, (long long)s->width, (long long)v->c));
 	if (v->spatial == 3) {
 		l = loop(k, s->body, TILE_PAR, "z", dim_c(b, 0), v->out[0], 1, false);
@@ -133,7 +145,16 @@ static bool strip_open(Conv *v, Strip *s)
 		s->y = dim_c(b, 0);
 		s->yn = dim_c(b, 1);
 	}
-	s->width_now = reach(v, x, v->out[x]);
+	s->x = dim_c(b, 0);
+	s->xn = v->out[x];
+	s->xn_most = xb;
+	if (cut) {
+		l = loop(k, s->body, TILE_PAR, "x", dim_c(b, 0), v->out[x], xb, true);
+		s->x = loop_at(b, l);
+		s->xn = loop_len(b, l);
+		s->body = &l->body;
+	}
+	s->width_now = reach(v, x, s->xn);
 	return true;
 }
 
@@ -195,7 +216,7 @@ static bool strip_bring(Conv *v, Strip *s, double outside)
 		index[at++] = dim_max(p, dim_c(b, 0), dim_min(p, z, dim_addc(p, v->in[0], -1)));
 	}
 	if (v->spatial >= 2) index[at++] = input_at(v, x - 1, s->y, ys);
-	index[at++] = dim_addc(p, xs, -v->lo[x]);
+	index[at++] = input_at(v, x, s->x, xs);
 	index[at++] = cs;
 	st->n_in = st->n_out = 1;
 	if (!access_value(k, v->n->in[0], index, &st->in[0])) return false;
@@ -205,14 +226,14 @@ static bool strip_bring(Conv *v, Strip *s, double outside)
 	return true;
 }
 
-/* result index [n, (z,) (y,) x, channel] */
+/* result index [n, (z,) (y,) x, channel]; x within the strip */
 static void out_index(const Conv *v, const Strip *s, Dim y, Dim x, Dim c, Dim *index)
 {
 	uint32_t at = 0;
 	index[at++] = s->batch;
 	if (v->spatial == 3) index[at++] = s->outer;
 	if (v->spatial >= 2) index[at++] = y;
-	index[at++] = x;
+	index[at++] = dim_add(v->k->b->m->dims, s->x, x);
 	index[at] = c;
 }
 
@@ -245,14 +266,13 @@ typedef struct XTile {
 static XTile x_tile(Conv *v, Strip *s, TileBlock *body, int64_t mr)
 {
 	Build *b = v->k->b;
-	uint32_t x = v->spatial - 1;
 	XTile t = {.body = body, .y = dim_c(b, 0)};
 	if (v->spatial >= 2) {
 		TileStmt *l = loop(v->k, body, TILE_FOR, "y", dim_c(b, 0), s->yn, 1, false);
 		t.y = loop_at(b, l);
 		t.body = &l->body;
 	}
-	TileStmt *split = loop(v->k, t.body, TILE_SPLIT, "x", dim_c(b, 0), v->out[x], mr, true);
+	TileStmt *split = loop(v->k, t.body, TILE_SPLIT, "x", dim_c(b, 0), s->xn, mr, true);
 	t.x = loop_at(b, split);
 	t.h = loop_len(b, split);
 	t.body = &split->body;
@@ -289,10 +309,10 @@ static bool build_dense(Conv *v, Strip *s)
 	ns->stages = b->t->stages;
 	Dim k0 = dim_add(p, dim_mulc(p, group, kg), loop_at(b, ns));
 	/* whole images of a block at once where the target can, so that weights come once for all rows */
-	int64_t ow = dim_most(b, v->out[x]);
+	int64_t ow = s->xn_most;
 	bool pairs = b->t->row_pairs && v->spatial >= 2 && ow <= mr && ow * s->yn_most <= mr;
-	XTile t = pairs ? (XTile){&ns->body, dim_c(b, 0), dim_c(b, 0), v->out[x]}
-	                : x_tile(v, s, &ns->body, mr);
+	XTile t =
+		pairs ? (XTile){&ns->body, dim_c(b, 0), dim_c(b, 0), s->xn} : x_tile(v, s, &ns->body, mr);
 	TileObj *acc =
 		pairs ? place(k, t.body, "acc", DT_F32, LEVEL_ACC, 3, (int64_t[]){s->yn_most, ow, nr})
 			  : place(k, t.body, "acc", DT_F32, LEVEL_ACC, 2, (int64_t[]){mr, nr});
@@ -416,7 +436,7 @@ static TileObj *count_inside(Conv *v, const Strip *s, const XTile *t, int64_t mr
 	r->out[0] = access1(count, i);
 	r->n_out = 1;
 	RegionMaker m = region_begin(k, r);
-	uint16_t one = inside(v, &m, x, dim_add(p, t->x, i), kx);
+	uint16_t one = inside(v, &m, x, dim_add(p, s->x, dim_add(p, t->x, i)), kx);
 	if (v->spatial >= 2)
 		one = region_call(&m, SC_MUL, one, inside(v, &m, x - 1, dim_add(p, s->y, t->y), y), 0);
 	if (v->spatial == 3) one = region_call(&m, SC_MUL, one, inside(v, &m, 0, s->outer, z), 0);
