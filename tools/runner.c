@@ -101,11 +101,27 @@ bool runner_open_module(Tool *t, Module *m, TargetId target, Runner *out)
 	return true;
 }
 
+/* Settings are compiled in; what is left to set are dims. */
+static bool settings_to_dims(Tool *t, const Interface *f)
+{
+	for (size_t i = 0; i < t->a.set.n; i++) {
+		const FrontendSetting *s = &t->a.set.at[i];
+		uint32_t k = 0;
+		while (k < f->n_param && strcmp(f->param[k].name, s->name) != 0) k++;
+		if (k == f->n_param)
+			return tool_fail(t, "--set %s: the settings of a compiled model are fixed", s->name);
+		vec_push(t->arena, &t->a.dim, *s);
+	}
+	t->a.set.n = 0;
+	return true;
+}
+
 static bool open_artefact(Tool *t, const char *path, FileKind kind, TargetId target, Runner *out)
 {
 	double began = seconds_now();
 	*out = (Runner){.t = t, .target = target};
 	bool done = kind == FILE_SHARED ? cpu_open_shared(out, path) : pearl_open_file(out, path);
+	done = done && settings_to_dims(t, out->face);
 	if (!done) {
 		runner_close(out);
 		return false;

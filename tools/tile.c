@@ -114,15 +114,12 @@ static void access_use(TileCall *c, const TileStep *launch, const TileAccess *a,
 	access_use(c, launch, a->rows, false, uses);
 	const TileObj *index = actual(launch->kernel, launch, a->rows->obj);
 	const TileObj *indexed = actual(launch->kernel, launch, a->obj);
-	Values v = {c->p, c->params, c->p->params.n};
-	int64_t extent = 0, lo, hi;
-	if (indexed) {
-		int64_t dims[TILE_RANK];
-		uint32_t lead = indexed->rank - a->obj->rank;
-		if (tile_dims(c->p, indexed, c->params, dims)) extent = dims[a->rows_dim + lead];
-	} else if (dim_eval(a->obj->dims[a->rows_dim], value_of, &v, &extent)) {
-		dim_range(NULL, a->obj->dims[a->rows_dim], &lo, &hi);
-	}
+	/* Dims that the launch fixes come before those of the formal. */
+	int64_t extent = 0, dims[TILE_RANK];
+	if (indexed && tile_dims(c->p, indexed, c->params, dims))
+		extent = dims[a->rows_dim + indexed->rank - a->obj->rank];
+	else if (!indexed)
+		dim_is_const(a->obj->dims[a->rows_dim], &extent); /* a place */
 	if (index && extent > 0) use_limit(&uses[index->id], extent, written);
 }
 

@@ -107,8 +107,7 @@ static void *work(void *arg)
 	return NULL;
 }
 
-static bool team_run(Tool *t, Team *team, const TileProgram *p, uint32_t entry, uint32_t runs,
-                     double *seconds)
+static bool team_run(Tool *t, Team *team, uint32_t entry, uint32_t runs, double *seconds)
 {
 	pthread_t thread[COUNT(team->frame)];
 	team->entry = entry;
@@ -127,7 +126,6 @@ static bool team_run(Tool *t, Team *team, const TileProgram *p, uint32_t entry, 
 	for (uint32_t i = 1; i < team->threads; i++) pthread_join(thread[i], NULL);
 	pthread_barrier_destroy(&team->barrier);
 	if (team->stop.code == NACRE_STOP_NONE) return true;
-	(void)p;
 	return tool_fail(t, "launch %d: an index computed from data is %lld, it must be below %lld",
 	                 team->stop.launch, (long long)team->stop.value, (long long)team->stop.limit);
 }
@@ -172,8 +170,8 @@ static bool run_loaded(Tool *t, const NacreArtefact *artefact, TileProgram *p, u
 		                 .threads = team->threads,
 		                 .runtime = team};
 	double once;
-	if (p->prepack && !team_run(t, team, p, (uint32_t)p->entries.n, 1, &once)) return false;
-	if (!team_run(t, team, p, entry, 1, &once)) return false;
+	if (p->prepack && !team_run(t, team, (uint32_t)p->entries.n, 1, &once)) return false;
+	if (!team_run(t, team, entry, 1, &once)) return false;
 	out->seconds = out->least = out->most = once;
 	if (t->a.repeat == 0) return true;
 	/* On a copy: the results stay those of the first run. */
@@ -186,7 +184,7 @@ static bool run_loaded(Tool *t, const NacreArtefact *artefact, TileProgram *p, u
 	void **copies = buffers_new(t->arena, p, &again);
 	for (uint32_t i = 0; i < team->threads; i++) team->frame[i].bufs = copies;
 	double *seconds = NEW_ARRAY(t->arena, double, t->a.repeat);
-	if (!team_run(t, team, p, entry, t->a.repeat, seconds)) return false;
+	if (!team_run(t, team, entry, t->a.repeat, seconds)) return false;
 	median(seconds, t->a.repeat, out);
 	return true;
 }
