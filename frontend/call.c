@@ -97,6 +97,12 @@ bool match_arguments(Build *b, const AstList *params, const Arguments *args, Spa
 	return true;
 }
 
+/* What a user calls a def: a layer's `forward` is called by the layer. */
+static const char *shown_def(const Place *place, const Ast *def)
+{
+	return place && strcmp(def->name, "forward") == 0 ? place->instance->layer->name : def->name;
+}
+
 static const Origin *parameter_origin(Build *b, const Ast *p)
 {
 	Origin *o = NEW(b->arena, Origin);
@@ -129,7 +135,8 @@ static bool bind_parameters(Build *b, const Ast *def, Argument *in, Span callee)
 		            in[i].item.kind != ITEM_NONE;
 		if (tensor[i]) continue;
 		if (!param_coerce(b, p->a, &in[i].item, at,
-		                  arena_printf(b->arena, "argument `%s` of `%s`", p->name, def->name)))
+		                  arena_printf(b->arena, "argument `%s` of `%s`", p->name,
+		                               shown_def(b->frame->place, def))))
 			return false;
 		scope_set(b, s, p->name, in[i].item, p->op_span);
 	}
@@ -147,7 +154,8 @@ static bool bind_parameters(Build *b, const Ast *def, Argument *in, Span callee)
 		const Ast *p = params->at[i];
 		if (!tensor[i]) continue;
 		if (!type_check(b, p->a, &in[i].item, in[i].ast ? in[i].span : callee,
-		                arena_printf(b->arena, "argument `%s` of `%s`", p->name, def->name)))
+		                arena_printf(b->arena, "argument `%s` of `%s`", p->name,
+		                             shown_def(b->frame->place, def))))
 			return false;
 		in[i].item.origin = parameter_origin(b, p);
 		scope_set(b, s, p->name, in[i].item, p->op_span);
@@ -180,8 +188,10 @@ static Item check_results(Build *b, const Ast *def)
 	for (size_t i = 0; i < n; i++) {
 		const Ast *p = def->results.at[i];
 		Item one = n > 1 ? r.list->at[i] : r;
-		const char *what = n > 1 ? arena_printf(b->arena, "result %zu of `%s`", i + 1, def->name)
-		                         : arena_printf(b->arena, "the result of `%s`", def->name);
+		const char *what =
+			n > 1 ? arena_printf(b->arena, "result %zu of `%s`", i + 1,
+		                         shown_def(b->frame->place, def))
+				  : arena_printf(b->arena, "the result of `%s`", shown_def(b->frame->place, def));
 		if (!type_coerce(b, p->a, &one, b->frame->returned_at, what, true)) return bad();
 		one.origin = NULL;
 		names[i] = p->name;
@@ -204,7 +214,8 @@ Item call_function(Build *b, const Function *f, const Arguments *args, Span at, 
 		                        CALL_LIMIT, def->name));
 		return bad();
 	}
-	if (!match_arguments(b, &def->list, args, at, arena_printf(b->arena, "`%s`", def->name), in))
+	if (!match_arguments(b, &def->list, args, at,
+	                     arena_printf(b->arena, "`%s`", shown_def(f->place, def)), in))
 		return bad();
 	Frame frame = {.up = b->frame,
 	               .place = f->place,
