@@ -11,7 +11,7 @@ const Pass passes[NUM_PASSES] = {
 
 const char *const passes_default[] = {"canonicalize", "fold",      "cse",          "dce",
                                       "raise",        "fold_norm", "decompose",    "canonicalize",
-                                      "layout",       "flatten",   "canonicalize", "fold",
+                                      "turns", "layout",       "flatten",   "canonicalize", "fold",
                                       "cse",          "dce",       "form_kernels", NULL};
 
 const Pass *pass_named(const char *name)
