@@ -9,10 +9,10 @@ const Pass passes[NUM_PASSES] = {
 #include "passes/passes.def"
 };
 
-const char *const passes_default[] = {"canonicalize", "fold",      "cse",          "dce",
-                                      "raise",        "fold_norm", "decompose",    "canonicalize",
-                                      "turns", "layout",       "flatten",   "canonicalize", "fold",
-                                      "cse",          "dce",       "form_kernels", NULL};
+const char *const passes_default[] = {
+	"canonicalize", "fold",         "cse",   "dce",          "raise",   "fold_norm",
+	"decompose",    "canonicalize", "turns", "layout",       "flatten", "canonicalize",
+	"fold",         "cse",          "dce",   "form_kernels", NULL};
 
 const Pass *pass_named(const char *name)
 {

@@ -9,7 +9,8 @@ enum { MOST_TURNS = 1 << 20 };
 static Node *loop_of(Graph *g, Dim d)
 {
 	for (; g->parent; g = g->parent->owner)
-		if (g->parent->op == OP_LOOP && dim_mentions(d, node_attr(g->parent, "var")->sym)) return g->parent;
+		if (g->parent->op == OP_LOOP && dim_mentions(d, node_attr(g->parent, "var")->sym))
+			return g->parent;
 	return NULL;
 }
 
@@ -33,7 +34,8 @@ static Node *slice_by_turn(Rewrite *w, Node *n)
 {
 	Module *m = w->c->m;
 	Node *x = n->in[0];
-	const Attr *start = node_attr(n, "start"), *size = node_attr(n, "size"), *step = node_attr(n, "step");
+	const Attr *start = node_attr(n, "start"), *size = node_attr(n, "size"),
+			   *step = node_attr(n, "step");
 	uint32_t lead = 0, rank = x->type.rank, axis;
 	int64_t perm[MAX_RANK], steps[MAX_RANK], one;
 	Dim starts[MAX_RANK], sizes[MAX_RANK];
@@ -95,7 +97,8 @@ static Node *number_of_turn(Rewrite *w, Node *n)
 	attr_dims(m, s, "size", 1, &one);
 	s = rewrite_finish(w, s);
 	Node *v = s ? rewrite_reshape(w, s, 0, NULL) : NULL;
-	if (v && k != 1) v = rewrite_node(w, OP_MUL, 2, (Node *[]){v, rewrite_const(w, DT_I32, (double)k)});
+	if (v && k != 1)
+		v = rewrite_node(w, OP_MUL, 2, (Node *[]){v, rewrite_const(w, DT_I32, (double)k)});
 	Node *more = node_new(m, OP_DIM, 0, NULL, n->span);
 	attr_dim(more, "value", rest);
 	more->type = type_scalar(DT_I32);

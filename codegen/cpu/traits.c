@@ -4,10 +4,10 @@
 #include "ir/target.h"
 
 /* The order is explained in passes/passes.def. */
-static const char *const pipeline[] = {"canonicalize", "fold",      "cse",          "dce",
-                                       "raise",        "fold_norm", "decompose",    "canonicalize",
-                                       "turns", "layout",       "flatten",   "canonicalize", "fold",
-                                       "cse",          "dce",       "form_kernels", NULL};
+static const char *const pipeline[] = {
+	"canonicalize", "fold",         "cse",   "dce",          "raise",   "fold_norm",
+	"decompose",    "canonicalize", "turns", "layout",       "flatten", "canonicalize",
+	"fold",         "cse",          "dce",   "form_kernels", NULL};
 
 static TileTraits traits_of(const Machine *m)
 {

@@ -2,10 +2,10 @@
 #include "codegen/pearl/internal.h"
 
 /* The order is explained in passes/passes.def. */
-static const char *const pipeline[] = {"canonicalize", "fold",      "cse",          "dce",
-                                       "raise",        "fold_norm", "decompose",    "canonicalize",
-                                       "turns", "layout",       "flatten",   "canonicalize", "fold",
-                                       "cse",          "dce",       "form_kernels", NULL};
+static const char *const pipeline[] = {
+	"canonicalize", "fold",         "cse",   "dce",          "raise",   "fold_norm",
+	"decompose",    "canonicalize", "turns", "layout",       "flatten", "canonicalize",
+	"fold",         "cse",          "dce",   "form_kernels", NULL};
 
 void pearl_target(const PearlMachine *m, Target *out)
 {
