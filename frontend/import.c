@@ -8,8 +8,27 @@
 
 /* --- settings ---------------------------------------------------------------------------------------- */
 
-static Item setting_value(Build *b, const char *text)
+/* A list or tuple is an expression of the language, which sees no names of the file. */
+static Item setting_list(Build *b, const char *name, const char *text)
 {
+	const Source *s =
+		source_from_text(b->arena, arena_printf(b->arena, "--set %s", name), text, strlen(text));
+	Parse outer = {.arena = b->arena, .names = b->names, .d = b->d, .source = s};
+	const Ast *e = ast_parse_expression(&outer, 0, (uint32_t)s->size);
+	b->errors += outer.errors;
+	if (!e || outer.errors) return (Item){.kind = ITEM_BAD};
+	Scope scope = {0};
+	Frame frame = {.scope = &scope, .file = b->main};
+	Frame *up = b->frame;
+	b->frame = &frame;
+	Item i = eval(b, e);
+	b->frame = up;
+	return i;
+}
+
+static Item setting_value(Build *b, const char *name, const char *text)
+{
+	if (*text == '[' || *text == '(') return setting_list(b, name, text);
 	char *end;
 	DType t;
 	if (strcmp(text, "true") == 0) return item_bool(true);
@@ -35,7 +54,7 @@ bool setting_apply(Build *b, const char *name, const Ast *type, Item *out)
 	for (uint32_t i = 0; b->options && i < b->options->n_set; i++) {
 		if (strcmp(b->options->set[i].name, name) != 0) continue;
 		b->set_used[i] = true;
-		*out = setting_value(b, b->options->set[i].value);
+		*out = setting_value(b, name, b->options->set[i].value);
 		found = true;
 	}
 	return found;
