@@ -127,10 +127,13 @@ typedef struct SymAtom {
 	int64_t scale;
 	const Sym *low[2], *high[2];
 	const Sym *a, *b; /* MIN, MAX; FDIV: floor(a / scale) */
+	const Sym *alias; /* FDIV: how this quotient is written instead, or NULL */
+	uint32_t next;    /* MIN, MAX, FDIV: the one before it in its bucket + 1 */
 } SymAtom;
 typedef struct SymSpace {
 	Arena *arena;
 	VEC(SymAtom) atoms;
+	uint32_t *bucket;       /* of minima, maxima and quotients: the newest atom + 1 */
 	VEC(const Sym *) facts; /* each >= 0 where we are */
 	uint32_t fuel;
 } SymSpace;
@@ -146,6 +149,7 @@ const Sym *sym_fdiv(SymSpace *s, const Sym *a,
 bool sym_equal(const Sym *a, const Sym *b);
 bool sym_is_const(const Sym *a, int64_t *v);
 void sym_range(const SymSpace *s, const Sym *a, int64_t *lo, int64_t *hi);
+void sym_forget(SymSpace *s, size_t atoms);  /* all atoms from this number on */
 uint32_t sym_new(SymSpace *s, SymAtom atom); /* lo, hi: at least as tight as its bounds say */
 bool sym_prove(SymSpace *s, const Sym *a);   /* a >= 0, for every value of the atoms */
 /* Values of the atoms with a < 0 that all facts allow, as text ("n = 512, t = 7"); NULL: none was found. */

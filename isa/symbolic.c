@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { MOST_TERMS = 48, FUEL = 4000, WITNESS_TRIES = 4096, LOOK_BACK = 512, MOST_FACTS = 64 };
+enum { MOST_TERMS = 48, FUEL = 4000, WITNESS_TRIES = 4096, BUCKETS = 1024, MOST_FACTS = 64 };
 
 /* --- building ---------------------------------------------------------------------------------------- */
 
@@ -141,15 +141,44 @@ bool sym_is_const(const Sym *a, int64_t *v)
 	return true;
 }
 
+static uint32_t bucket_of(AtomKind kind, const Sym *a)
+{
+	uint64_t h = (uint64_t)a->constant * 31 + (uint64_t)kind;
+	for (uint32_t k = 0; k < a->n; k++) {
+		h = h * 1099511628211u + (uint64_t)a->term[k].coef;
+		for (uint32_t i = 0; i < a->term[k].n; i++) h = h * 1099511628211u + a->term[k].atom[i];
+	}
+	return (uint32_t)(h >> 32 ^ h) % BUCKETS;
+}
+
+static uint32_t new_shared(SymSpace *s, SymAtom atom)
+{
+	if (!s->bucket) s->bucket = NEW_ARRAY(s->arena, uint32_t, BUCKETS);
+	uint32_t *head = &s->bucket[bucket_of(atom.kind, atom.a)];
+	atom.next = *head;
+	*head = (uint32_t)s->atoms.n + 1;
+	return sym_new(s, atom);
+}
+
 /* The same minimum, maximum or quotient is the same atom, so that it cancels against itself. */
 static uint32_t shared_atom(SymSpace *s, SymAtom atom)
 {
-	for (size_t k = s->atoms.n, n = 0; k-- > 0 && n < LOOK_BACK; n++) {
-		const SymAtom *x = &s->atoms.at[k];
+	uint32_t at = s->bucket ? s->bucket[bucket_of(atom.kind, atom.a)] : 0;
+	for (; at; at = s->atoms.at[at - 1].next) {
+		const SymAtom *x = &s->atoms.at[at - 1];
 		if (x->kind != atom.kind || x->scale != atom.scale || !sym_equal(x->a, atom.a)) continue;
-		if (atom.kind == ATOM_FDIV || sym_equal(x->b, atom.b)) return (uint32_t)k;
+		if (atom.kind == ATOM_FDIV || sym_equal(x->b, atom.b)) return at - 1;
 	}
-	return sym_new(s, atom);
+	return new_shared(s, atom);
+}
+
+void sym_forget(SymSpace *s, size_t atoms)
+{
+	while (s->atoms.n > atoms) {
+		const SymAtom *x = &s->atoms.at[--s->atoms.n];
+		bool shared = x->kind == ATOM_MIN || x->kind == ATOM_MAX || x->kind == ATOM_FDIV;
+		if (shared) s->bucket[bucket_of(x->kind, x->a)] = x->next;
+	}
 }
 
 uint32_t sym_new(SymSpace *s, SymAtom atom)
@@ -252,6 +281,27 @@ static int64_t floor_div(int64_t a, int64_t b)
 	return q - (a % b != 0 && (a < 0) != (b < 0));
 }
 
+/* a // c as it was written before; else by a quotient with a divisor of c: (a // 16) // 2 for a // 32,
+ * so that what is known of one helps the other. NULL: neither is there. */
+static const Sym *known_quotient(SymSpace *s, const Sym *a, int64_t c)
+{
+	uint32_t at = s->bucket ? s->bucket[bucket_of(ATOM_FDIV, a)] : 0, part = 0;
+	int64_t scale = 1;
+	for (; at; at = s->atoms.at[at - 1].next) {
+		const SymAtom *x = &s->atoms.at[at - 1];
+		if (x->kind != ATOM_FDIV || !sym_equal(x->a, a)) continue;
+		if (x->scale == c) return x->alias ? x->alias : sym_atom(s, at - 1);
+		if (x->alias || x->scale <= scale || c % x->scale) continue;
+		scale = x->scale;
+		part = at;
+	}
+	if (!part) return NULL;
+	const Sym *alias = sym_fdiv(s, sym_atom(s, part - 1), sym_const(s, c / scale));
+	SymAtom x = {.kind = ATOM_FDIV, .name = "quotient", .a = a, .scale = c, .alias = alias};
+	if (alias) new_shared(s, x);
+	return alias;
+}
+
 const Sym *sym_fdiv(SymSpace *s, const Sym *a, const Sym *b)
 {
 	int64_t c, v;
@@ -265,12 +315,8 @@ const Sym *sym_fdiv(SymSpace *s, const Sym *a, const Sym *b)
 		for (uint32_t k = 0; k < sum.n; k++) sum.term[k].coef /= c;
 		return sum_done(s, &sum);
 	}
-	/* (a // 16) // 2 is a // 32: said so, what is known of one helps the other */
-	for (size_t k = s->atoms.n, n = 0; k-- > 0 && n < LOOK_BACK; n++) {
-		const SymAtom *y = &s->atoms.at[k];
-		if (y->kind == ATOM_FDIV && y->scale < c && c % y->scale == 0 && sym_equal(y->a, a))
-			return sym_fdiv(s, sym_atom(s, (uint32_t)k), sym_const(s, c / y->scale));
-	}
+	const Sym *known = known_quotient(s, a, c);
+	if (known) return known;
 	SymAtom x = {.kind = ATOM_FDIV,
 	             .name = "quotient",
 	             .a = a,
@@ -496,21 +542,40 @@ const char *sym_witness(SymSpace *s, Arena *to, const Sym *a)
 	return NULL;
 }
 
-void sym_text(const SymSpace *s, const Sym *a, Text *t)
+enum { TEXT_DEPTH = 4 };
+
+static void put_sym(const SymSpace *s, const Sym *a, Text *t, uint32_t depth);
+
+/* A minimum or quotient is shown by what it is of, down to a depth. */
+static void put_atom(const SymSpace *s, uint32_t atom, Text *t, uint32_t depth)
 {
-	if (!a) {
-		text_puts(t, "a value that cannot be followed");
+	const SymAtom *x = &s->atoms.at[atom];
+	if (depth == 0 || (x->kind != ATOM_MIN && x->kind != ATOM_MAX && x->kind != ATOM_FDIV)) {
+		text_puts(t, x->name);
 		return;
 	}
+	text_puts(t, x->kind == ATOM_FDIV ? "(" : x->kind == ATOM_MIN ? "min(" : "max(");
+	put_sym(s, x->a, t, depth - 1);
+	if (x->kind == ATOM_FDIV)
+		text_printf(t, ")//%lld", (long long)x->scale);
+	else {
+		text_puts(t, ", ");
+		put_sym(s, x->b, t, depth - 1);
+		text_puts(t, ")");
+	}
+}
+
+static void put_sym(const SymSpace *s, const Sym *a, Text *t, uint32_t depth)
+{
 	for (uint32_t k = a->n; k-- > 0;) {
 		const SymTerm *x = &a->term[k];
 		text_puts(t, x->coef < 0 ? (k + 1 == a->n ? "-" : " - ") : k + 1 == a->n ? "" : " + ");
-		if (x->coef != 1 && x->coef != -1)
-			text_printf(
-				t, "%llu*",
-				(unsigned long long)(x->coef < 0 ? 0 - (uint64_t)x->coef : (uint64_t)x->coef));
-		for (uint32_t i = 0; i < x->n; i++)
-			text_printf(t, i ? "*%s" : "%s", s->atoms.at[x->atom[i]].name);
+		uint64_t size = x->coef < 0 ? 0 - (uint64_t)x->coef : (uint64_t)x->coef;
+		if (size != 1) text_printf(t, "%llu*", (unsigned long long)size);
+		for (uint32_t i = 0; i < x->n; i++) {
+			if (i) text_puts(t, "*");
+			put_atom(s, x->atom[i], t, depth);
+		}
 	}
 	if (!a->n)
 		text_printf(t, "%lld", (long long)a->constant);
@@ -518,4 +583,12 @@ void sym_text(const SymSpace *s, const Sym *a, Text *t)
 		text_printf(t, " %c %llu", a->constant < 0 ? '-' : '+',
 		            (unsigned long long)(a->constant < 0 ? 0 - (uint64_t)a->constant
 		                                                 : (uint64_t)a->constant));
+}
+
+void sym_text(const SymSpace *s, const Sym *a, Text *t)
+{
+	if (a)
+		put_sym(s, a, t, TEXT_DEPTH);
+	else
+		text_puts(t, "a value that cannot be followed");
 }

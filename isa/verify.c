@@ -389,15 +389,12 @@ static void make_indices(Verifier *v, LoopState *l, bool varies)
 		if (hi != INT64_MAX) x.hi = hi < 0 ? 0 : hi / l->tile;
 		l->index[k] = hi >= 0 && hi < l->tile ? sym_const(s, 0) : sym_atom(s, sym_new(s, x));
 		const Sym *rest = sym_add(s, l->n, sym_mul(s, l->index[k], sym_const(s, l->tile)), -1);
+		size_t made = s->atoms.n;
 		l->len[k] = sym_min(s, sym_const(s, l->tile), rest);
 		int64_t c;
 		if (!l->len[k] || sym_is_const(l->len[k], &c)) continue;
 		/* an iteration is not empty: as a minimum its range is known better than by its parts */
-		if (l->len[k]->n == 1 && l->len[k]->constant == 0 && l->len[k]->term[0].n == 1 &&
-		    l->len[k]->term[0].coef == 1) {
-			SymAtom *m = &s->atoms.at[l->len[k]->term[0].atom[0]];
-			if (m->kind == ATOM_MIN && m->lo < 1) m->lo = 1;
-		}
+		if (s->atoms.n > made && s->atoms.at[made].lo < 1) s->atoms.at[made].lo = 1;
 	}
 }
 
@@ -615,7 +612,7 @@ static void walk_entry(Verifier *v, uint32_t number)
 	}
 	if (e->count && v->errors < 50)
 		compare_counts(v, initial, "the entry leaves its count changed");
-	v->s.atoms.n = atoms;
+	sym_forget(&v->s, atoms);
 	v->s.facts.n = facts;
 }
 

@@ -210,3 +210,31 @@ Test(proofs, forms_of_programs)
 	const char *when = sym_witness(&space, arena, minus(constant(511), plus(times(i, 64), len)));
 	cr_assert(when && strstr(when, "n = 512"), "%s", when ? when : "none");
 }
+
+/* A quotient or minimum is the same however much came between, and in whatever order its relatives came. */
+Test(proofs, equal_values_are_equal)
+{
+	const Sym *y = param("y", 1, 1000), *deep[2], *least[2],
+			  *first = sym_fdiv(&space, y, constant(32));
+	size_t atoms = 0;
+	for (uint32_t round = 0; round < 2; round++) {
+		deep[round] = y;
+		for (uint32_t k = 0; k < 5; k++)
+			deep[round] = sym_fdiv(&space, plus(deep[round], constant(1)), constant(2));
+		least[round] = sym_min(&space, y, constant(77));
+		atoms = space.atoms.n;
+		for (int64_t k = 2; k < 3000; k++) sym_fdiv(&space, plus(y, constant(k)), constant(k));
+	}
+	cr_assert(sym_equal(deep[0], deep[1]));
+	cr_assert(sym_equal(least[0], least[1]));
+	const Sym *quarter = sym_fdiv(&space, y, constant(4)),
+			  *second = sym_fdiv(&space, y, constant(32));
+	cr_assert(sym_equal(first, second));
+	const Sym *eighth = sym_fdiv(&space, y, constant(8));
+	cr_assert(sym_prove(&space, minus(quarter, times(eighth, 2))));
+	cr_assert(sym_equal(eighth, sym_fdiv(&space, y, constant(8))));
+	sym_forget(&space, atoms);
+	cr_assert_eq(space.atoms.n, atoms);
+	cr_assert(sym_equal(least[0], sym_min(&space, y, constant(77))));
+	cr_assert_eq(space.atoms.n, atoms);
+}
