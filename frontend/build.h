@@ -240,7 +240,8 @@ Diag *complain(Build *b, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void remark(Build *b, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 Item bad(void);
 void note_origin(Build *b, Diag *of, const Item *item, const char *called);
-const char *text_of(Build *b, Span s);                /* the source text, shortened to one line */
+const char *text_of(Build *b, Span s); /* the source text, shortened to one line */
+void refuse_attribute(Build *b, const Ast *a, const char *const *known, size_t n);
 bool over_limit(Build *b, Span at, const char *what); /* reports once; true */
 bool spend(Build *b, size_t steps, Span at);          /* false when the limit of steps is reached */
 

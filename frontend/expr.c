@@ -13,6 +13,8 @@ static Item unknown_name(Build *b, const char *name, Span at)
 		diag_help(b->d, m, "members are used by their names alone, without `self.`");
 	else if (strcmp(name, "F") == 0 || strcmp(name, "torch") == 0 || strcmp(name, "nn") == 0)
 		diag_help(b->d, m, "functions are called by their names alone: softmax(x, axis=-1)");
+	else if (strcmp(name, "scaled") == 0)
+		diag_help(b->d, m, "scaled storage types are not supported");
 	else if (near)
 		diag_help(b->d, m, "did you mean `%s`?", near);
 	else if (b->main && !b->main->imports.n)

@@ -105,9 +105,7 @@ static void check_attributes(Build *b, const Ast *n, const char *const *known, s
 		bool found = false;
 		for (size_t k = 0; k < count; k++) found |= strcmp(a->name, known[k]) == 0;
 		if (found) continue;
-		Diag *m = complain(b, a->span, "the attribute `@%s` has no meaning here", a->name);
-		const char *near = nearest_name(a->name, known, count);
-		if (near) diag_help(b->d, m, "did you mean `@%s`?", near);
+		refuse_attribute(b, a, known, count);
 	}
 }
 

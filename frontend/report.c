@@ -100,3 +100,16 @@ bool spend(Build *b, size_t steps, Span at)
 	b->steps += steps;
 	return b->steps <= STEP_LIMIT || !over_limit(b, at, "this takes too long to evaluate");
 }
+
+void refuse_attribute(Build *b, const Ast *a, const char *const *known, size_t n)
+{
+	static const char *const planned[] = {"keep", "precision", "target", "kernel"};
+	for (size_t i = 0; i < COUNT(planned); i++)
+		if (strcmp(a->name, planned[i]) == 0) {
+			complain(b, a->span, "the attribute `@%s` is not supported", a->name);
+			return;
+		}
+	Diag *m = complain(b, a->span, "the attribute `@%s` has no meaning here", a->name);
+	const char *near = nearest_name(a->name, known, n);
+	if (near) diag_help(b->d, m, "did you mean `@%s`?", near);
+}

@@ -317,10 +317,7 @@ void run_statement(Build *b, const Ast *s)
 		const char *name = s->attributes.at[i]->name;
 		if (s->kind == AST_FOR && (strcmp(name, loops[0]) == 0 || strcmp(name, loops[1]) == 0))
 			continue;
-		Diag *m =
-			complain(b, s->attributes.at[i]->span, "the attribute `@%s` has no meaning here", name);
-		const char *near = nearest_name(name, loops, COUNT(loops));
-		if (near) diag_help(b->d, m, "did you mean `@%s`?", near);
+		refuse_attribute(b, s->attributes.at[i], loops, COUNT(loops));
 	}
 	switch (s->kind) {
 	case AST_ASSIGN: run_assign(b, s); break;
