@@ -1,16 +1,18 @@
 /* nacre check: what a file holds, after all checks. */
 #include "tools/tool.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-static int64_t constant_bytes(const Type *type)
+/* 0 for a type with a dim that is not constant. */
+static int64_t constant_count(const Type *type)
 {
 	int64_t count = 1, d;
 	for (uint32_t i = 0; i < type->rank; i++) {
 		if (!dim_is_const(type->dim[i], &d)) return 0;
 		count *= d;
 	}
-	return dtype_bytes(type->dtype, count);
+	return count;
 }
 
 static void print_signature(Tool *t, const Entry *e)
@@ -29,8 +31,18 @@ static void print_signature(Tool *t, const Entry *e)
 static int64_t weights_bytes(const Module *m)
 {
 	int64_t bytes = 0;
-	for (size_t i = 0; i < m->weights.n; i++) bytes += constant_bytes(&m->weights.at[i].type);
+	for (size_t i = 0; i < m->weights.n; i++)
+		bytes += dtype_bytes(m->weights.at[i].type.dtype, constant_count(&m->weights.at[i].type));
 	return bytes;
+}
+
+/* What training would change: running statistics do not count, as in PyTorch. */
+static int64_t parameters_count(const Module *m)
+{
+	int64_t count = 0;
+	for (size_t i = 0; i < m->weights.n; i++)
+		if (!m->weights.at[i].buffer) count += constant_count(&m->weights.at[i].type);
+	return count;
 }
 
 static void print_module(Tool *t, const Module *m)
@@ -47,8 +59,8 @@ static void print_module(Tool *t, const Module *m)
 	for (size_t i = 0; i < m->states.n; i++)
 		printf("state %s: %s\n", m->states.at[i].name, type_text(t->arena, &m->states.at[i].type));
 	for (size_t i = 0; i < m->entries.n; i++) print_signature(t, m->entries.at[i]);
-	printf("%zu weight%s, %.3f MB\n", m->weights.n, m->weights.n == 1 ? "" : "s",
-	       (double)weights_bytes(m) * 1e-6);
+	printf("%zu weight%s, %.3f MB, %" PRId64 " parameters\n", m->weights.n,
+	       m->weights.n == 1 ? "" : "s", (double)weights_bytes(m) * 1e-6, parameters_count(m));
 }
 
 static json_t *value_json(Tool *t, const char *name, const Type *type)
@@ -92,8 +104,9 @@ static json_t *module_json(Tool *t, const Module *m)
 		                                      "least", dim_text(t->arena, s->lo), "greatest",
 		                                      dim_text(t->arena, s->hi)));
 	}
-	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "model", m->name ? m->name : "", "dims", dims,
-	                 "entries", entries, "states", states, "weights", weights);
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "model", m->name ? m->name : "",
+	                 "parameters", (json_int_t)parameters_count(m), "dims", dims, "entries",
+	                 entries, "states", states, "weights", weights);
 }
 
 static bool check_model(Tool *t, const char *path, json_t *list)
