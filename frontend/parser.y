@@ -276,6 +276,8 @@ static void refuse(Parse *p, Span at, const char *what, const char *help)
 static void nacre_parse_error(Span *at, void *scanner, Parse *p, const char *text)
 {
 	(void)scanner;
+	/* the parser's stack is full */
+	if (strcmp(text, "memory exhausted") == 0) text = "this is nested too deeply";
 	diag_error(p->d, *at, "%s", text);
 	p->errors++;
 }
