@@ -142,11 +142,13 @@ CASES = {
                               act=lambda x: F.gelu(x, approximate="tanh")), 2614341888, "", "T=16,W=4,Dh=8"),
     "mixtral": ("Mixtral", dict(base=1000000.0, E=4, K=2, F=16), 46702792704, "", "T=16,E=4,K=2"),
 }
-for name in sys.argv[1:] or CASES:
-    model, changes, parameters, full, settings = CASES[name]
-    c = {**PLAIN, **changes}
-    net = rounded(seeded(Decoder(c)))
-    ids = torch.randint(0, c["V"], (2, 9), generator=torch.Generator().manual_seed(2))
-    sizes = ",".join(f"{k}={c[k]}" for k in SIZES)
-    save_case(name, name + ".nac", net.state_dict(), {"ids": ids}, {"logits": net(ids)}, model=model, entry="prefill",
-              set=f"{sizes},{settings}", parameters=parameters, full=full)
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or CASES:
+        model, changes, parameters, full, settings = CASES[name]
+        c = {**PLAIN, **changes}
+        net = rounded(seeded(Decoder(c)))
+        ids = torch.randint(0, c["V"], (2, 9), generator=torch.Generator().manual_seed(2))
+        sizes = ",".join(f"{k}={c[k]}" for k in SIZES)
+        save_case(name, name + ".nac", net.state_dict(), {"ids": ids}, {"logits": net(ids)}, model=model, entry="prefill",
+                  set=f"{sizes},{settings}", parameters=parameters, full=full)
