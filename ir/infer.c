@@ -29,6 +29,14 @@ bool infer_same(Module *m, Diags *d, Node *n)
 {
 	if (n->in[0]->type.is_tuple) return infer_fail(m, d, n, "a tuple where a tensor is needed");
 	n->type = n->in[0]->type;
+	const Type *x = &n->type;
+	const Attr *axis = node_attr(n, "axis");
+	if (axis && (axis->i < 0 || axis->i >= (int64_t)x->rank)) return infer_fail(m, d, n, "no such axis");
+	if (n->op == OP_ROPE && x->rank < 2) return infer_fail(m, d, n, "needs a length and a width");
+	for (uint32_t i = 1; axis && i < n->n_in; i++) {
+		const Type *v = &n->in[i]->type;
+		if (v->is_tuple || v->rank != 1 || !dims_match(m, v->dim[0], x->dim[axis->i])) return infer_fail(m, d, n, "its vectors do not have the length of the axis");
+	}
 	return true;
 }
 

@@ -17,7 +17,9 @@ struct LoopPlan {
 Node *update_source(Node *n)
 {
 	if (n->op != OP_KERNEL || strcmp(node_attr(n, "class")->s, "update") != 0) return NULL;
-	const Node *update = n->region->results.at[0];
+	const Node *update = n->region->results.n ? n->region->results.at[0] : NULL;
+	if (!update || update->op != OP_UPDATE || update->in[0]->op != OP_ARG)
+		return NULL; /* told when it is launched */
 	return n->in[node_attr_const(update->in[0], "number")->i];
 }
 

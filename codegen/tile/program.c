@@ -128,12 +128,47 @@ TileStep *step_loop(Build *b, DimSym *var, Dim count, TileStep ***tail)
 typedef struct Class {
 	const char *name;
 	bool (*build)(Kernel *k);
+	Op anchor[5]; /* one of them stands in the region; none: any region does */
 } Class;
 static const Class classes[] = {
-	{"map", build_map},   {"concat", build_concat},           {"update", build_update},
-	{"rows", build_rows}, {"contraction", build_contraction}, {"conv", build_conv},
-	{"pool", build_pool}, {"attention", build_attention},     {"lines", build_lines},
+	{"map", build_map, {0}},
+	{"concat", build_concat, {OP_CONCAT}},
+	{"update", build_update, {OP_UPDATE}},
+	{"rows", build_rows, {OP_SOFTMAX, OP_LAYER_NORM, OP_RMS_NORM, OP_REDUCE}},
+	{"contraction", build_contraction, {OP_EINSUM}},
+	{"conv", build_conv, {OP_CONV}},
+	{"pool", build_pool, {OP_POOL}},
+	{"attention", build_attention, {OP_ATTENTION}},
+	{"lines", build_lines, {OP_SCAN, OP_TOPK, OP_SORT}},
 };
+
+static const Class *class_of(const Node *kernel)
+{
+	const char *name = node_attr_const(kernel, "class")->s;
+	for (size_t i = 0; i < COUNT(classes); i++)
+		if (strcmp(classes[i].name, name) == 0) return &classes[i];
+	return NULL;
+}
+
+/* Kernels may come from a text: is the region what its class promises? */
+static bool region_fits(const Class *class, const Node *kernel)
+{
+	const Graph *g = kernel->region;
+	bool found = !class->anchor[0];
+	if (!g->results.n || g->results.n > 2) return false;
+	for (const Node *n = g->first; n; n = n->next) {
+		if (n->op == OP_LOOP || n->op == OP_KERNEL || n->op == OP_WEIGHT || n->op == OP_STATE)
+			return false;
+		for (uint32_t i = 0; i < COUNT(class->anchor) && class->anchor[i]; i++)
+			found |= n->op == class->anchor[i];
+	}
+	for (size_t i = 0; i < g->results.n; i++)
+		if (g->results.at[i]->type.is_tuple) return false;
+	const Node *root = g->results.at[0];
+	bool lines = class->build == build_lines, update = class->build == build_update;
+	if (update && (root->op != OP_UPDATE || root->in[0]->op != OP_ARG)) return false;
+	return found && (lines || g->results.n == 1);
+}
 
 static bool fixed_by_loop(Dim start, Dim size)
 {
@@ -294,6 +329,15 @@ bool kernel_launch(Build *b, Node *n, const Home *in, const Home *out, TileStep 
 {
 	const char *class = node_attr(n, "class")->s;
 	const Attr *note = node_attr(n, "note");
+	const Class *of = class_of(n);
+	if (!of || !region_fits(of, n)) {
+		diag_error(b->d, n->span,
+		           of ? "the region of this kernel is not what its class `%s` says"
+		              : "no builder makes kernels of class `%s`",
+		           class);
+		b->failed = true;
+		return false;
+	}
 	const Made *made = find_alike(b, n, in, out);
 	if (made && launch_again(b, n, made, in, out, tail)) return true;
 	Kernel k = {.b = b, .node = n, .g = n->region};
@@ -303,18 +347,13 @@ bool kernel_launch(Build *b, Node *n, const Home *in, const Home *out, TileStep 
 	set_operands(&k, n, in);
 	if (b->failed || !check_loop_index(&k)) return false;
 	set_results(&k, n, out);
-	for (size_t i = 0; i < COUNT(classes); i++) {
-		if (strcmp(classes[i].name, class) != 0) continue;
-		if (!classes[i].build(&k) || b->failed) {
-			b->failed = true;
-			return false;
-		}
-		step_launch(b, k.k, k.args, tail);
-		note_made(b, n, in, out, &k);
-		return true;
+	if (!of->build(&k) || b->failed) {
+		b->failed = true;
+		return false;
 	}
-	return kernel_fail(&k,
-	                   arena_printf(b->m->arena, "no builder makes kernels of class %s", class));
+	step_launch(b, k.k, k.args, tail);
+	note_made(b, n, in, out, &k);
+	return true;
 }
 
 /* --- values --- */
@@ -506,13 +545,27 @@ static void gather_states(Graph *top, Graph *g, Node **first)
 	}
 }
 
+/* Tuples come from kernels, loops and `tuple`, hold no tuples, and are only taken apart. */
+static void check_tuples(Build *b, const Graph *g, const Node *n)
+{
+	bool makes = n->op == OP_KERNEL || n->op == OP_LOOP || n->op == OP_TUPLE,
+		 ok = makes || !n->type.is_tuple;
+	for (uint32_t i = 0; i < n->n_in; i++) ok &= n->op == OP_GET || !n->in[i]->type.is_tuple;
+	for (uint32_t i = 0; n->type.is_tuple && i < n->type.n; i++) ok &= !n->type.element[i].is_tuple;
+	for (size_t i = 0; i < g->results.n; i++) ok &= !g->results.at[i]->type.is_tuple;
+	if (ok) return;
+	if (!b->failed) diag_error(b->d, n->span, "a tuple where a tensor is needed");
+	b->failed = true;
+}
+
 static void number_nodes(Build *b, Graph *g, uint32_t *next)
 {
 	for (Node *n = g->first; n; n = n->next) {
 		b->users[n->id] = node_users(n);
+		check_tuples(b, g, n);
 		n->mark = (*next)++;
 		if (n->op == OP_LOOP) number_nodes(b, n->region, next);
-		if (n->op != OP_KERNEL) continue;
+		if (n->op != OP_KERNEL || !n->region->results.n) continue;
 		note_layout(b, n);
 		for (uint32_t i = 0; i < n->n_in; i++) {
 			uint32_t lead = lead_of(n->region, i);
@@ -612,6 +665,7 @@ static void build_entry(Build *b, Entry *e)
 		vec_push(a, &b->entry->require_text, i < e->require_text.n ? e->require_text.at[i] : "");
 	}
 	prepare_entry(b, e);
+	if (b->failed) return;
 	make_signature(b, e);
 	build_graph(b, e->graph);
 	if (!b->failed) finish_results(b, e);
