@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LINE = 16, MOST_CORES = 8, SAMPLES = 6, MOST_WORK = 200000000, MOST_SHARED = 60000 };
+enum { LINE = 16, MOST_CORES = 8, SAMPLES = 6, MOST_WORK = 2000000000, MOST_SHARED = 60000 };
 
 typedef struct Frame {
 	int64_t n, tile, count, pass;
@@ -40,6 +40,9 @@ typedef struct Trace {
 	const uint32_t *loads; /* LDI: how many stand before it */
 	uint64_t seed;
 	const bool *holds_loop; /* LOOP: a loop inside; par: a par loop inside */
+	const bool
+		*alike; /* par LOOP: its passes hold equally many iterations, and nothing beside them */
+	int64_t *inside; /* of such a loop: how many, once they were counted */
 	uint32_t entry, core, sample, launch, epoch, step;
 	const int64_t *param;
 	int64_t reg[PEARL_REGS];
@@ -377,26 +380,48 @@ static void run_passes(Trace *t, uint32_t at, int64_t first, int64_t by, int64_t
 	}
 }
 
+/* Whether iterations begin..end - 1 of the par space hold one that this core runs. */
+static bool takes_part(const Trace *t, int64_t begin, int64_t end)
+{
+	int64_t cores = t->p->machine.cores;
+	int64_t first = (begin + cores - 1 - t->core) / cores,
+			after = (end + cores - 1 - t->core) / cores;
+	return first < after && (first < t->skip_from || after > t->skip_to);
+}
+
 /* The innermost loop of a par space runs this core's iterations; those around it run every pass. */
 static void run_par(Trace *t, uint32_t at)
 {
 	Frame *f = &t->frame[t->depth - 1];
 	int64_t cores = t->p->machine.cores, begin = t->turn;
-	if (t->holds_loop[at]) {
-		for (f->pass = 0; f->pass < f->count && !t->failed && !t->full; f->pass++) {
-			spend(t, 4);
-			run(t, at + 1, t->match[at]);
+	for (f->pass = 0; t->holds_loop[at] && f->pass < f->count && !t->failed && !t->full;
+	     f->pass++) {
+		int64_t before = t->turn;
+		spend(t, 2);
+		if (t->alike[at] && !t->counting && !takes_part(t, before, before + t->inside[at])) {
+			t->turn += t->inside[at];
+			continue;
 		}
-		return;
+		run(t, at + 1, t->match[at]);
+		if (!t->alike[at] || !t->counting) continue;
+		t->inside[at] = t->turn - before;
+		if (__builtin_mul_overflow(t->inside[at], f->count, &t->turn) ||
+		    __builtin_add_overflow(t->turn, before, &t->turn))
+			t->full = true;
+		break;
 	}
-	t->turn += f->count;
+	if (t->holds_loop[at]) return;
+	if (__builtin_add_overflow(t->turn, f->count, &t->turn)) t->full = true;
 	if (t->counting) return;
 	for (int64_t k = (t->core - begin % cores + cores) % cores;
 	     k < f->count && !t->failed && !t->full; k += cores) {
 		int64_t own = (begin + k) / cores;
 		spend(t, 4);
 		f->pass = k;
-		if (own < t->skip_from || own >= t->skip_to) run(t, at + 1, t->match[at]);
+		if (own < t->skip_from || own >= t->skip_to)
+			run(t, at + 1, t->match[at]);
+		else
+			k += (t->skip_to - 1 - own) * cores;
 	}
 }
 
@@ -622,6 +647,31 @@ static bool sample_params(const PearlProgram *p, const InterfaceEntry *e, uint32
 	return true;
 }
 
+/* Whether the par loop at `at` holds only scalar code and par loops over counts that its own passes do
+ * not change. */
+static bool passes_alike(const Trace *t, uint32_t at)
+{
+	bool varies[PEARL_REGS] = {false}, after = false; /* the innermost par loop */
+	for (uint32_t k = at + 1; k < t->match[at]; k++) {
+		const PearlInsn *i = &t->p->code.at[k];
+		const int64_t *f = i->field;
+		PearlFormat format = pearl_insn[i->op].format;
+		if (i->op == I_LOOP) {
+			if (after || !f[F_LOOP_par]) return false;
+			if (!f[F_LOOP_use_imm] && varies[f[F_LOOP_n_reg]]) return false;
+			after = !t->holds_loop[k];
+			if (after) k = t->match[k];
+		} else if (i->op == I_IF || i->op == I_LDI || pearl_insn[i->op].queue != Q_S)
+			return false;
+		else if (format == FMT_GET)
+			varies[f[F_GET_dst]] = i->op != I_PARAM;
+		else if (format == FMT_ALU)
+			varies[f[F_ALU_dst]] = (i->op != I_MOVI && varies[f[F_ALU_a]]) ||
+			                       (!f[F_ALU_use_imm] && varies[f[F_ALU_b]]);
+	}
+	return after;
+}
+
 static void match_blocks(Trace *t)
 {
 	uint32_t n = (uint32_t)t->p->code.n, open[64], depth = 0;
@@ -645,6 +695,18 @@ static void match_blocks(Trace *t)
 	t->loads = loads;
 	t->orelse = orelse;
 	t->holds_loop = holds;
+	bool *alike = NEW_ARRAY(t->arena, bool, n + 1);
+	for (uint32_t k = 0, end = 0, last = 0; k < n;
+	     k++) { /* a loop in another is alike only when that is too */
+		const PearlInsn *i = &t->p->code.at[k];
+		if (i->op != I_LOOP || !i->field[F_LOOP_par] || !holds[k]) continue;
+		bool nested = k < end, outer = !nested || alike[last];
+		alike[k] = outer && passes_alike(t, k);
+		if (!nested) end = match[k];
+		last = k;
+	}
+	t->alike = alike;
+	t->inside = NEW_ARRAY(t->arena, int64_t, n + 1);
 }
 
 /* One entry on one core; its accesses of shared memory stay in t->shared. */
