@@ -11,7 +11,7 @@
 #include "support/support.h"
 
 typedef struct DimExpr DimExpr;
-typedef const DimExpr *Dim;      /* NULL only where stated */
+typedef const DimExpr *Dim; /* NULL only where stated */
 typedef struct DimPool DimPool;
 typedef struct DimSym DimSym;
 
@@ -25,10 +25,10 @@ typedef enum DimSymKind {
 } DimSymKind;
 
 struct DimSym {
-	const char *name;  /* interned */
+	const char *name; /* interned */
 	DimSymKind kind;
-	uint32_t id;       /* in order of creation in the pool */
-	Dim lo, hi;        /* inclusive; may mention earlier symbols; never NULL */
+	uint32_t id; /* in order of creation in the pool */
+	Dim lo, hi;  /* inclusive; may mention earlier symbols; never NULL */
 	Span span;
 };
 
@@ -53,8 +53,8 @@ Dim dim_addc(DimPool *p, Dim a, int64_t c);
 Dim dim_mulc(DimPool *p, Dim a, int64_t c);
 bool dim_is_poison(Dim d);
 
-bool dim_is_const(Dim d, int64_t *value);     /* value may be NULL */
-DimSym *dim_as_sym(Dim d);                    /* the symbol if d is exactly one, else NULL */
+bool dim_is_const(Dim d, int64_t *value); /* value may be NULL */
+DimSym *dim_as_sym(Dim d);                /* the symbol if d is exactly one, else NULL */
 bool dim_mentions(Dim d, const DimSym *s);
 /* Calls visit for each distinct symbol in d. */
 void dim_visit_syms(Dim d, void (*visit)(void *ctx, DimSym *s), void *ctx);
@@ -66,22 +66,38 @@ bool dim_linear_in(DimPool *p, Dim d, const DimSym *s, Dim *coef, Dim *rest);
 /* Structure, for printers and code generators: a sum of `terms`, each coef * product of atoms.
  * (constant first if not zero). An atom is a symbol or an operation on two expressions. */
 typedef enum DimAtomKind { ATOM_SYM, ATOM_FLOORDIV, ATOM_MIN, ATOM_MAX } DimAtomKind;
-typedef struct DimAtom { DimAtomKind kind; DimSym *sym; Dim a, b; } DimAtom; /* sym, or a op b */
-typedef struct DimTerm { int64_t coef; uint32_t n; const DimAtom *const *atom; } DimTerm;
-int64_t dim_constant(Dim d);                  /* the constant term */
-uint32_t dim_terms(Dim d);                    /* without the constant */
+typedef struct DimAtom {
+	DimAtomKind kind;
+	DimSym *sym;
+	Dim a, b;
+} DimAtom; /* sym, or a op b */
+typedef struct DimTerm {
+	int64_t coef;
+	uint32_t n;
+	const DimAtom *const *atom;
+} DimTerm;
+int64_t dim_constant(Dim d); /* the constant term */
+uint32_t dim_terms(Dim d);   /* without the constant */
 DimTerm dim_term(Dim d, uint32_t i);
 
 /* Facts: relations known to hold (`require a <= b`), used by ranges and proofs. */
-typedef struct DimFacts { DimPool *pool; VEC(Dim) nonneg; } DimFacts; /* each expression is >= 0 */
+typedef struct DimFacts {
+	DimPool *pool;
+	VEC(Dim) nonneg;
+} DimFacts;                                               /* each expression is >= 0 */
 void dim_facts_le(DimFacts *f, Arena *a, Dim lo, Dim hi); /* lo <= hi */
 
 /* Numeric bounds by interval and affine reasoning, under the ranges of symbols and facts (may be
  * NULL). INT64_MIN/INT64_MAX when unbounded. */
 void dim_range(const DimFacts *f, Dim d, int64_t *lo, int64_t *hi);
-typedef enum Proof { PROOF_NO, PROOF_YES, PROOF_UNKNOWN } Proof; /* always false, always true, it depends */
+typedef enum Proof {
+	PROOF_NO,
+	PROOF_YES,
+	PROOF_UNKNOWN
+} Proof; /* always false, always true, it depends */
 Proof dim_le(const DimFacts *f, Dim a, Dim b);
-Proof dim_eq(const DimFacts *f, Dim a, Dim b); /* same pointer: PROOF_YES; differing constants: PROOF_NO */
+Proof dim_eq(const DimFacts *f, Dim a,
+             Dim b); /* same pointer: PROOF_YES; differing constants: PROOF_NO */
 
 /* Values. value(ctx, s, &v) gives the binding of a symbol, false if it has none. */
 typedef bool DimValue(void *ctx, const DimSym *s, int64_t *out);
@@ -93,10 +109,12 @@ const char *dim_text(Arena *a, Dim d);
 /* Parse the same notation; names are looked up by find (NULL result: error). *end is left after
  * the last character read. Returns NULL and sets *error (static text) when it is no expression. */
 typedef DimSym *DimFind(void *ctx, const char *name, size_t n);
-Dim dim_parse(DimPool *p, const char *s, const char **end, DimFind *find, void *ctx, const char **error);
+Dim dim_parse(DimPool *p, const char *s, const char **end, DimFind *find, void *ctx,
+              const char **error);
 
 /* Postfix for artefacts: param(ctx, s) gives the parameter number of a symbol, or -1. Appends to
  * out (ending with EXPR_END); false if a symbol has no number or the stack would exceed EXPR_STACK. */
 typedef VEC(ExprWord) ExprVec;
-bool dim_to_expr(Dim d, int32_t (*param)(void *ctx, const DimSym *s), void *ctx, Arena *a, ExprVec *out);
+bool dim_to_expr(Dim d, int32_t (*param)(void *ctx, const DimSym *s), void *ctx, Arena *a,
+                 ExprVec *out);
 #endif

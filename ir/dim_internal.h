@@ -5,7 +5,7 @@
 
 struct DimExpr {
 	int64_t constant;
-	uint32_t n;          /* terms, sorted by number of atoms, then by their ids */
+	uint32_t n; /* terms, sorted by number of atoms, then by their ids */
 	DimTerm *term;
 	bool poison;
 	uint32_t id;
@@ -23,7 +23,7 @@ typedef struct AtomRecord {
 struct DimPool {
 	Arena *arena;
 	VEC(DimSym *) syms;
-	DimExpr **exprs;     /* hash tables with chains, each of a power of two */
+	DimExpr **exprs; /* hash tables with chains, each of a power of two */
 	AtomRecord **atoms;
 	uint32_t expr_slots, atom_slots;
 	uint32_t n_exprs, n_atoms;

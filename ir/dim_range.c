@@ -121,7 +121,8 @@ static int64_t lower_floordiv(Bounder *b, const Goal *g)
 	}
 	if (g->positive && lo == INT64_MIN) return lo;
 	int64_t bound = g->positive ? lo : hi, least = is_const ? c : 1;
-	if (!is_const && ((g->positive && bound > 0) || (!g->positive && bound < 0))) bound = g->positive ? 0 : -1;
+	if (!is_const && ((g->positive && bound > 0) || (!g->positive && bound < 0)))
+		bound = g->positive ? 0 : -1;
 	int64_t v = bound / least - (bound % least != 0 && bound < 0);
 	return lower_with(b, g, g->coef, dim_const(p, v));
 }

@@ -43,8 +43,8 @@ static void print_term(Text *t, const DimTerm *term, bool first)
 	if (size != 1) text_printf(t, "%" PRIu64 "*", size);
 	for (uint32_t k = 0; k < term->n; k++) {
 		/* a//b binds like a product: it stands first or in brackets */
-		bool bracket =
-			term->atom[k]->kind == ATOM_FLOORDIV && (k > 0 || size != 1 || (first && term->coef < 0));
+		bool bracket = term->atom[k]->kind == ATOM_FLOORDIV &&
+		               (k > 0 || size != 1 || (first && term->coef < 0));
 		text_puts(t, k ? "*" : "");
 		text_puts(t, bracket ? "(" : "");
 		print_atom(t, term->atom[k]);
@@ -69,7 +69,8 @@ void dim_print(Text *t, Dim d)
 	if (first)
 		text_printf(t, "%" PRId64, d->constant);
 	else if (d->constant)
-		text_printf(t, " %c %" PRIu64, d->constant < 0 ? '-' : '+', d->constant < 0 ? 0 - (uint64_t)d->constant : (uint64_t)d->constant);
+		text_printf(t, " %c %" PRIu64, d->constant < 0 ? '-' : '+',
+		            d->constant < 0 ? 0 - (uint64_t)d->constant : (uint64_t)d->constant);
 }
 
 const char *dim_text(Arena *a, Dim d)
@@ -136,7 +137,8 @@ static Dim parse_atom(Parser *s)
 	} else if (isdigit((unsigned char)*s->at)) {
 		int64_t v = 0;
 		for (; isdigit((unsigned char)*s->at); s->at++)
-			if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *s->at - '0', &v)) return fail(s, "the number does not fit 64 bits");
+			if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *s->at - '0', &v))
+				return fail(s, "the number does not fit 64 bits");
 		d = dim_const(s->p, v);
 	} else if (isalpha((unsigned char)*s->at) || *s->at == '_') {
 		const char *from = s->at;
@@ -193,7 +195,8 @@ static Dim parse_sum(Parser *s)
 	return d;
 }
 
-Dim dim_parse(DimPool *p, const char *s, const char **end, DimFind *find, void *ctx, const char **error)
+Dim dim_parse(DimPool *p, const char *s, const char **end, DimFind *find, void *ctx,
+              const char **error)
 {
 	Parser parser = {.p = p, .at = s, .find = find, .ctx = ctx};
 	Dim d = parse_sum(&parser);
@@ -228,7 +231,8 @@ static void write_dim(Writer *w, Dim d);
 
 static void write_atom(Writer *w, const DimAtom *a)
 {
-	static const int32_t code[] = {[ATOM_FLOORDIV] = EXPR_FLOORDIV, [ATOM_MIN] = EXPR_MIN, [ATOM_MAX] = EXPR_MAX};
+	static const int32_t code[] = {
+		[ATOM_FLOORDIV] = EXPR_FLOORDIV, [ATOM_MIN] = EXPR_MIN, [ATOM_MAX] = EXPR_MAX};
 	if (a->kind == ATOM_SYM) {
 		int32_t n = w->param(w->ctx, a->sym);
 		w->failed |= n < 0;
@@ -262,7 +266,8 @@ static void write_dim(Writer *w, Dim d)
 	if (d->constant && d->n) word(w, EXPR_ADD, 0);
 }
 
-bool dim_to_expr(Dim d, int32_t (*param)(void *ctx, const DimSym *s), void *ctx, Arena *a, ExprVec *out)
+bool dim_to_expr(Dim d, int32_t (*param)(void *ctx, const DimSym *s), void *ctx, Arena *a,
+                 ExprVec *out)
 {
 	Writer w = {param, ctx, a, out, 0, d->poison};
 	if (w.failed) return false;

@@ -4,7 +4,11 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct DTypeInfo { const char *name; uint32_t bits; DTypeClass class; } DTypeInfo;
+typedef struct DTypeInfo {
+	const char *name;
+	uint32_t bits;
+	DTypeClass class;
+} DTypeInfo;
 static const DTypeInfo info[NUM_DTYPES] = {
 #define DTYPE(id, name, bits, class, summary) {name, bits, DTC_##class},
 #include "ir/dtypes.def"
@@ -52,7 +56,11 @@ int64_t dtype_bytes(DType t, int64_t n)
 
 /* --- narrow floats: sign, exponent and mantissa fields --- */
 
-typedef struct Format { int exponent, mantissa, bias; bool infinite; double most; } Format;
+typedef struct Format {
+	int exponent, mantissa, bias;
+	bool infinite;
+	double most;
+} Format;
 
 static Format format_of(DType t)
 {
@@ -66,7 +74,8 @@ static Format format_of(DType t)
 
 static double decode(Format f, uint32_t bits)
 {
-	uint32_t mantissa = bits & ((1u << f.mantissa) - 1), exponent = bits >> f.mantissa & ((1u << f.exponent) - 1);
+	uint32_t mantissa = bits & ((1u << f.mantissa) - 1),
+			 exponent = bits >> f.mantissa & ((1u << f.exponent) - 1);
 	double sign = bits >> (f.exponent + f.mantissa) ? -1 : 1;
 	uint32_t top = (1u << f.exponent) - 1;
 	if (exponent == top && f.infinite) return mantissa ? NAN : sign * INFINITY;
@@ -78,7 +87,8 @@ static double decode(Format f, uint32_t bits)
 /* Round to nearest even; overflow goes to infinity, or saturates where there is none. */
 static uint32_t encode(Format f, double v)
 {
-	uint32_t sign = signbit(v) ? 1u << (f.exponent + f.mantissa) : 0, top = ((1u << f.exponent) - 1) << f.mantissa;
+	uint32_t sign = signbit(v) ? 1u << (f.exponent + f.mantissa) : 0, top = ((1u << f.exponent) - 1)
+	                                                                        << f.mantissa;
 	if (isnan(v)) return f.infinite ? top | 1u << (f.mantissa - 1) : top | ((1u << f.mantissa) - 1);
 	double a = fabs(v);
 	int e;
@@ -99,18 +109,48 @@ double dtype_load(DType t, const void *base, int64_t i)
 {
 	const uint8_t *b = base;
 	switch (t) {
-	case DT_F32: { float v; memcpy(&v, b + 4 * i, 4); return (double)v; }
-	case DT_F64: { double v; memcpy(&v, b + 8 * i, 8); return v; }
-	case DT_BF16: { uint16_t h; float v; memcpy(&h, b + 2 * i, 2); uint32_t u = (uint32_t)h << 16; memcpy(&v, &u, 4); return (double)v; }
-	case DT_F16: { uint16_t h; memcpy(&h, b + 2 * i, 2); return decode(format_of(t), h); }
+	case DT_F32: {
+		float v;
+		memcpy(&v, b + 4 * i, 4);
+		return (double)v;
+	}
+	case DT_F64: {
+		double v;
+		memcpy(&v, b + 8 * i, 8);
+		return v;
+	}
+	case DT_BF16: {
+		uint16_t h;
+		float v;
+		memcpy(&h, b + 2 * i, 2);
+		uint32_t u = (uint32_t)h << 16;
+		memcpy(&v, &u, 4);
+		return (double)v;
+	}
+	case DT_F16: {
+		uint16_t h;
+		memcpy(&h, b + 2 * i, 2);
+		return decode(format_of(t), h);
+	}
 	case DT_F8E4M3:
 	case DT_F8E5M2: return decode(format_of(t), b[i]);
 	case DT_I8: return (int8_t)b[i];
 	case DT_U8:
 	case DT_BOOL: return b[i];
-	case DT_I4: { int v = b[i / 2] >> (i % 2 * 4) & 15; return v >= 8 ? v - 16 : v; }
-	case DT_I32: { int32_t v; memcpy(&v, b + 4 * i, 4); return v; }
-	case DT_I64: { int64_t v; memcpy(&v, b + 8 * i, 8); return (double)v; }
+	case DT_I4: {
+		int v = b[i / 2] >> (i % 2 * 4) & 15;
+		return v >= 8 ? v - 16 : v;
+	}
+	case DT_I32: {
+		int32_t v;
+		memcpy(&v, b + 4 * i, 4);
+		return v;
+	}
+	case DT_I64: {
+		int64_t v;
+		memcpy(&v, b + 8 * i, 8);
+		return (double)v;
+	}
 	case NUM_DTYPES: break;
 	}
 	return 0;
@@ -146,10 +186,18 @@ void dtype_store(DType t, void *base, int64_t i, double value)
 {
 	uint8_t *b = base;
 	switch (t) {
-	case DT_F32: { float v = (float)value; memcpy(b + 4 * i, &v, 4); return; }
+	case DT_F32: {
+		float v = (float)value;
+		memcpy(b + 4 * i, &v, 4);
+		return;
+	}
 	case DT_F64: memcpy(b + 8 * i, &value, 8); return;
 	case DT_F16:
-	case DT_BF16: { uint16_t h = (uint16_t)encode(format_of(t), value); memcpy(b + 2 * i, &h, 2); return; }
+	case DT_BF16: {
+		uint16_t h = (uint16_t)encode(format_of(t), value);
+		memcpy(b + 2 * i, &h, 2);
+		return;
+	}
 	case DT_F8E4M3:
 	case DT_F8E5M2: b[i] = (uint8_t)encode(format_of(t), value); return;
 	case DT_I4: {
@@ -157,8 +205,16 @@ void dtype_store(DType t, void *base, int64_t i, double value)
 		b[i / 2] = (uint8_t)((b[i / 2] & ~(15 << shift)) | (v & 15) << shift);
 		return;
 	}
-	case DT_I32: { int32_t v = (int32_t)integer_round(t, value); memcpy(b + 4 * i, &v, 4); return; }
-	case DT_I64: { int64_t v = (int64_t)integer_round(t, value); memcpy(b + 8 * i, &v, 8); return; }
+	case DT_I32: {
+		int32_t v = (int32_t)integer_round(t, value);
+		memcpy(b + 4 * i, &v, 4);
+		return;
+	}
+	case DT_I64: {
+		int64_t v = (int64_t)integer_round(t, value);
+		memcpy(b + 8 * i, &v, 8);
+		return;
+	}
 	default: b[i] = (uint8_t)(int)integer_round(t, value); return;
 	}
 }

@@ -1,7 +1,7 @@
 /* Shape rules, first part: structure, elementwise and movement. Each rule sets the type of a node
  * from its operands and attributes, or reports why it cannot. */
-#include "ir/ir.h"
 #include "ir/infer.h"
+#include "ir/ir.h"
 
 bool dims_match(const Module *m, Dim a, Dim b)
 {
@@ -15,7 +15,8 @@ bool infer_fail(Module *m, Diags *d, const Node *n, const char *why)
 		if (i) text_puts(&t, i + 1 == n->n_in ? " and " : ", ");
 		type_print(&t, &n->in[i]->type);
 	}
-	diag_error(d, n->span, "%s%s%s: %s", op_info[n->op].mnemonic, n->n_in ? " of " : "", t.at ? t.at : "", why);
+	diag_error(d, n->span, "%s%s%s: %s", op_info[n->op].mnemonic, n->n_in ? " of " : "",
+	           t.at ? t.at : "", why);
 	return false;
 }
 
@@ -31,11 +32,13 @@ bool infer_same(Module *m, Diags *d, Node *n)
 	n->type = n->in[0]->type;
 	const Type *x = &n->type;
 	const Attr *axis = node_attr(n, "axis");
-	if (axis && (axis->i < 0 || axis->i >= (int64_t)x->rank)) return infer_fail(m, d, n, "no such axis");
+	if (axis && (axis->i < 0 || axis->i >= (int64_t)x->rank))
+		return infer_fail(m, d, n, "no such axis");
 	if (n->op == OP_ROPE && x->rank < 2) return infer_fail(m, d, n, "needs a length and a width");
 	for (uint32_t i = 1; axis && i < n->n_in; i++) {
 		const Type *v = &n->in[i]->type;
-		if (v->is_tuple || v->rank != 1 || !dims_match(m, v->dim[0], x->dim[axis->i])) return infer_fail(m, d, n, "its vectors do not have the length of the axis");
+		if (v->is_tuple || v->rank != 1 || !dims_match(m, v->dim[0], x->dim[axis->i]))
+			return infer_fail(m, d, n, "its vectors do not have the length of the axis");
 	}
 	return true;
 }
@@ -77,9 +80,13 @@ bool infer_loop(Module *m, Diags *d, Node *n)
 		if (i < n->n_in) {
 			const Type *first = &n->in[i]->type;
 			if (!type_equal(first, &g->args.at[i]->type) || !type_equal(first, &t))
-				return infer_fail(m, d, n, arena_printf(m->arena, "carried value %zu begins as %s and is %s after a turn", i, type_text(m->arena, first), type_text(m->arena, &t)));
+				return infer_fail(
+					m, d, n,
+					arena_printf(m->arena, "carried value %zu begins as %s and is %s after a turn",
+				                 i, type_text(m->arena, first), type_text(m->arena, &t)));
 		} else {
-			if (t.rank == MAX_RANK) return infer_fail(m, d, n, "a collected value has too many dims");
+			if (t.rank == MAX_RANK)
+				return infer_fail(m, d, n, "a collected value has too many dims");
 			for (uint32_t k = t.rank; k > 0; k--) t.dim[k] = t.dim[k - 1];
 			t.dim[0] = node_attr(n, "count")->d;
 			t.rank++;
@@ -93,10 +100,13 @@ bool infer_loop(Module *m, Diags *d, Node *n)
 bool infer_kernel(Module *m, Diags *d, Node *n)
 {
 	Graph *g = n->region;
-	if (!g || g->args.n != n->n_in) return infer_fail(m, d, n, "its region does not fit its operands");
+	if (!g || g->args.n != n->n_in)
+		return infer_fail(m, d, n, "its region does not fit its operands");
 	for (uint32_t i = 0; i < n->n_in; i++)
 		if (!type_equal(&g->args.at[i]->type, &n->in[i]->type))
-			return infer_fail(m, d, n, arena_printf(m->arena, "operand %u and its region's argument differ in type", i));
+			return infer_fail(
+				m, d, n,
+				arena_printf(m->arena, "operand %u and its region's argument differ in type", i));
 	Type *types = NEW_ARRAY(m->arena, Type, g->results.n + 1);
 	for (size_t i = 0; i < g->results.n; i++) types[i] = g->results.at[i]->type;
 	if (g->results.n == 1)
@@ -137,16 +147,20 @@ bool infer_elementwise(Module *m, Diags *d, Node *n)
 	Type t = {0};
 	for (uint32_t i = 0; i < n->n_in; i++)
 		if (n->in[i]->type.is_tuple) return infer_fail(m, d, n, "a tuple where a tensor is needed");
-	if (!broadcast_types(m, n->n_in, n->in, &t)) return infer_fail(m, d, n, "the shapes do not broadcast");
+	if (!broadcast_types(m, n->n_in, n->in, &t))
+		return infer_fail(m, d, n, "the shapes do not broadcast");
 	uint32_t first = f == SC_SELECT ? 1 : 0;
-	if (f == SC_SELECT && n->in[0]->type.dtype != DT_BOOL) return infer_fail(m, d, n, "the condition is not bool");
+	if (f == SC_SELECT && n->in[0]->type.dtype != DT_BOOL)
+		return infer_fail(m, d, n, "the condition is not bool");
 	DType w = dtype_widened(n->in[first]->type.dtype);
 	for (uint32_t i = first + 1; i < n->n_in; i++)
-		if (dtype_widened(n->in[i]->type.dtype) != w) return infer_fail(m, d, n, "the element types do not mix without a cast");
+		if (dtype_widened(n->in[i]->type.dtype) != w)
+			return infer_fail(m, d, n, "the element types do not mix without a cast");
 	bool logic = f == SC_AND || f == SC_OR || f == SC_NOT;
 	if (logic != (w == DT_BOOL) && f != SC_EQ && f != SC_NE && f != SC_SELECT)
 		return infer_fail(m, d, n, logic ? "needs bool operands" : "does not take bool operands");
-	if (scalar_info[f].result == SCALAR_FLOAT && w != DT_F32) return infer_fail(m, d, n, "needs float operands");
+	if (scalar_info[f].result == SCALAR_FLOAT && w != DT_F32)
+		return infer_fail(m, d, n, "needs float operands");
 	t.dtype = scalar_info[f].result == SCALAR_BOOLEAN ? DT_BOOL : w;
 	n->type = t;
 	return true;
@@ -166,7 +180,9 @@ bool infer_reshape(Module *m, Diags *d, Node *n)
 	Type t = type_tensor(n->in[0]->type.dtype, dims->n, dims->dims);
 	Dim from = type_count(m->dims, &n->in[0]->type), to = type_count(m->dims, &t);
 	if (!dims_match(m, from, to))
-		return infer_fail(m, d, n, arena_printf(m->arena, "%s elements do not fill %s", dim_text(m->arena, from), type_text(m->arena, &t)));
+		return infer_fail(m, d, n,
+		                  arena_printf(m->arena, "%s elements do not fill %s",
+		                               dim_text(m->arena, from), type_text(m->arena, &t)));
 	n->type = t;
 	return true;
 }
@@ -176,11 +192,13 @@ bool infer_transpose(Module *m, Diags *d, Node *n)
 	const Type *a = &n->in[0]->type;
 	const Attr *perm = node_attr(n, "perm");
 	uint32_t seen = 0;
-	if (perm->n != a->rank) return infer_fail(m, d, n, "the permutation does not name each dim once");
+	if (perm->n != a->rank)
+		return infer_fail(m, d, n, "the permutation does not name each dim once");
 	Type t = {.dtype = a->dtype, .rank = a->rank};
 	for (uint32_t i = 0; i < a->rank; i++) {
 		int64_t p = perm->ints[i];
-		if (p < 0 || p >= (int64_t)a->rank || (seen >> p & 1)) return infer_fail(m, d, n, "the permutation does not name each dim once");
+		if (p < 0 || p >= (int64_t)a->rank || (seen >> p & 1))
+			return infer_fail(m, d, n, "the permutation does not name each dim once");
 		seen |= 1u << p;
 		t.dim[i] = a->dim[p];
 	}
@@ -192,12 +210,14 @@ bool infer_broadcast(Module *m, Diags *d, Node *n)
 {
 	const Attr *dims = node_attr(n, "dims");
 	const Type *a = &n->in[0]->type;
-	if (dims->n > MAX_RANK || dims->n < a->rank) return infer_fail(m, d, n, "the new shape has fewer dims");
+	if (dims->n > MAX_RANK || dims->n < a->rank)
+		return infer_fail(m, d, n, "the new shape has fewer dims");
 	Type t = type_tensor(a->dtype, dims->n, dims->dims);
 	for (uint32_t i = 0; i < a->rank; i++) {
 		int64_t one;
 		Dim from = a->dim[i], to = t.dim[dims->n - a->rank + i];
-		if (!(dim_is_const(from, &one) && one == 1) && !dims_match(m, from, to)) return infer_fail(m, d, n, "a dim other than 1 would stretch");
+		if (!(dim_is_const(from, &one) && one == 1) && !dims_match(m, from, to))
+			return infer_fail(m, d, n, "a dim other than 1 would stretch");
 	}
 	n->type = t;
 	return true;
@@ -206,15 +226,24 @@ bool infer_broadcast(Module *m, Diags *d, Node *n)
 bool infer_slice(Module *m, Diags *d, Node *n)
 {
 	const Type *a = &n->in[0]->type;
-	const Attr *start = node_attr(n, "start"), *size = node_attr(n, "size"), *step = node_attr(n, "step");
-	if (start->n != a->rank || size->n != a->rank || (step->set && step->n != a->rank)) return infer_fail(m, d, n, "start, size and step must name each dim");
+	const Attr *start = node_attr(n, "start"), *size = node_attr(n, "size"),
+			   *step = node_attr(n, "step");
+	if (start->n != a->rank || size->n != a->rank || (step->set && step->n != a->rank))
+		return infer_fail(m, d, n, "start, size and step must name each dim");
 	for (uint32_t i = 0; i < a->rank; i++) {
 		int64_t by = step->set ? step->ints[i] : 1;
 		/* last = start + (size - 1) * by must lie in the dim; an empty part is always inside */
-		Dim last = dim_add(m->dims, start->dims[i], dim_mulc(m->dims, dim_addc(m->dims, size->dims[i], -1), by));
+		Dim last = dim_add(m->dims, start->dims[i],
+		                   dim_mulc(m->dims, dim_addc(m->dims, size->dims[i], -1), by));
 		if (by < 1) return infer_fail(m, d, n, "steps are at least 1");
-		if (dim_le(&m->facts, a->dim[i], last) == PROOF_YES || dim_le(&m->facts, start->dims[i], dim_const(m->dims, -1)) == PROOF_YES)
-			return infer_fail(m, d, n, arena_printf(m->arena, "part %s:%s lies outside dim %u, which has %s", dim_text(m->arena, start->dims[i]), dim_text(m->arena, dim_add(m->dims, start->dims[i], size->dims[i])), i, dim_text(m->arena, a->dim[i])));
+		if (dim_le(&m->facts, a->dim[i], last) == PROOF_YES ||
+		    dim_le(&m->facts, start->dims[i], dim_const(m->dims, -1)) == PROOF_YES)
+			return infer_fail(
+				m, d, n,
+				arena_printf(m->arena, "part %s:%s lies outside dim %u, which has %s",
+			                 dim_text(m->arena, start->dims[i]),
+			                 dim_text(m->arena, dim_add(m->dims, start->dims[i], size->dims[i])), i,
+			                 dim_text(m->arena, a->dim[i])));
 	}
 	n->type = type_tensor(a->dtype, a->rank, size->dims);
 	return true;
@@ -228,7 +257,11 @@ bool infer_update(Module *m, Diags *d, Node *n)
 	if (a->dtype != b->dtype) return infer_fail(m, d, n, "the element types differ");
 	for (uint32_t i = 0; i < a->rank; i++) {
 		Dim end = dim_add(m->dims, start->dims[i], b->dim[i]);
-		if (dim_le(&m->facts, end, a->dim[i]) == PROOF_NO) return infer_fail(m, d, n, arena_printf(m->arena, "dim %u would be written up to %s, it has %s", i, dim_text(m->arena, end), dim_text(m->arena, a->dim[i])));
+		if (dim_le(&m->facts, end, a->dim[i]) == PROOF_NO)
+			return infer_fail(m, d, n,
+			                  arena_printf(m->arena, "dim %u would be written up to %s, it has %s",
+			                               i, dim_text(m->arena, end),
+			                               dim_text(m->arena, a->dim[i])));
 	}
 	n->type = *a;
 	return true;
@@ -241,9 +274,11 @@ bool infer_concat(Module *m, Diags *d, Node *n)
 	if (axis < 0 || axis >= (int64_t)t.rank) return infer_fail(m, d, n, "no such axis");
 	for (uint32_t i = 1; i < n->n_in; i++) {
 		const Type *b = &n->in[i]->type;
-		if (b->rank != t.rank || b->dtype != t.dtype) return infer_fail(m, d, n, "operands differ in rank or element type");
+		if (b->rank != t.rank || b->dtype != t.dtype)
+			return infer_fail(m, d, n, "operands differ in rank or element type");
 		for (uint32_t k = 0; k < t.rank; k++)
-			if (k != axis && !dims_match(m, b->dim[k], t.dim[k])) return infer_fail(m, d, n, "operands differ in a dim other than the axis");
+			if (k != axis && !dims_match(m, b->dim[k], t.dim[k]))
+				return infer_fail(m, d, n, "operands differ in a dim other than the axis");
 		t.dim[axis] = dim_add(m->dims, t.dim[axis], b->dim[axis]);
 	}
 	n->type = t;
@@ -254,9 +289,11 @@ bool infer_pad(Module *m, Diags *d, Node *n)
 {
 	Type t = n->in[0]->type;
 	const Attr *lo = node_attr(n, "lo"), *hi = node_attr(n, "hi");
-	if (lo->n != t.rank || hi->n != t.rank) return infer_fail(m, d, n, "lo and hi must name each dim");
+	if (lo->n != t.rank || hi->n != t.rank)
+		return infer_fail(m, d, n, "lo and hi must name each dim");
 	for (uint32_t i = 0; i < t.rank; i++) {
-		if (lo->ints[i] < 0 || hi->ints[i] < 0) return infer_fail(m, d, n, "padding is never negative");
+		if (lo->ints[i] < 0 || hi->ints[i] < 0)
+			return infer_fail(m, d, n, "padding is never negative");
 		t.dim[i] = dim_addc(m->dims, t.dim[i], lo->ints[i] + hi->ints[i]);
 	}
 	n->type = t;
@@ -286,7 +323,8 @@ bool infer_iota(Module *m, Diags *d, Node *n)
 {
 	const Attr *dims = node_attr(n, "dims");
 	int64_t axis = node_attr(n, "axis")->i;
-	if (dims->n > MAX_RANK || axis < 0 || axis >= (int64_t)dims->n) return infer_fail(m, d, n, "no such axis");
+	if (dims->n > MAX_RANK || axis < 0 || axis >= (int64_t)dims->n)
+		return infer_fail(m, d, n, "no such axis");
 	n->type = type_tensor(DT_I32, dims->n, dims->dims);
 	return true;
 }

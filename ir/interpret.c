@@ -31,7 +31,8 @@ static bool sym_value(void *ctx, const DimSym *s, int64_t *out)
 
 bool run_dim(Run *r, const Node *n, Dim d, int64_t *out)
 {
-	return dim_eval(d, sym_value, r, out) || run_error(r, n, arena_printf(r->arena, "`%s` has no value here", dim_text(r->arena, d)));
+	return dim_eval(d, sym_value, r, out) ||
+	       run_error(r, n, arena_printf(r->arena, "`%s` has no value here", dim_text(r->arena, d)));
 }
 
 Value *value_new(Run *r, const Node *n, const Type *type)
@@ -43,7 +44,9 @@ Value *value_new(Run *r, const Node *n, const Type *type)
 	for (uint32_t i = 0; i < v->rank; i++) {
 		if (!run_dim(r, n, type->dim[i], &v->dims[i])) return NULL;
 		if (v->dims[i] < 0 || (v->dims[i] && v->count > INT64_MAX / 16 / v->dims[i])) {
-			run_error(r, n, arena_printf(r->arena, "dim %u of %s is %lld", i, type_text(r->arena, type), (long long)v->dims[i]));
+			run_error(r, n,
+			          arena_printf(r->arena, "dim %u of %s is %lld", i, type_text(r->arena, type),
+			                       (long long)v->dims[i]));
 			return NULL;
 		}
 		v->count *= v->dims[i];
@@ -117,7 +120,8 @@ static bool run_elementwise(Run *r, Node *n, Value *out)
 		broadcast_strides(in[i], out->rank, w.stride[i]);
 		for (uint32_t k = 0; k < in[i]->rank; k++) {
 			int64_t have = in[i]->dims[k], want = out->dims[out->rank - in[i]->rank + k];
-			if (have != 1 && have != want) return run_error(r, n, "the sizes do not broadcast at run time");
+			if (have != 1 && have != want)
+				return run_error(r, n, "the sizes do not broadcast at run time");
 		}
 	}
 	if (!out->count) return true;
@@ -125,9 +129,12 @@ static bool run_elementwise(Run *r, Node *n, Value *out)
 	do {
 		double a = in[0]->at[w.offset[0]];
 		if (n->op == OP_CAST)
-			out->at[i++] = dtype_is_float(out->type.dtype) ? a : out->type.dtype == DT_BOOL ? a != 0 : dtype_round(out->type.dtype, a);
+			out->at[i++] = dtype_is_float(out->type.dtype) ? a
+			               : out->type.dtype == DT_BOOL    ? a != 0
+			                                               : dtype_round(out->type.dtype, a);
 		else
-			out->at[i++] = scalar_eval(f, integer, a, in[1] ? in[1]->at[w.offset[1]] : 0, in[2] ? in[2]->at[w.offset[2]] : 0);
+			out->at[i++] = scalar_eval(f, integer, a, in[1] ? in[1]->at[w.offset[1]] : 0,
+			                           in[2] ? in[2]->at[w.offset[2]] : 0);
 	} while (dims_next(&w));
 	return true;
 }
@@ -152,7 +159,12 @@ static bool run_slice(Run *r, Node *n, Value *out, const Value *x)
 	for (uint32_t i = 0; i < x->rank; i++) {
 		int64_t by = step->set ? step->ints[i] : 1;
 		if (!run_dim(r, n, start->dims[i], &s)) return false;
-		if (s < 0 || (out->dims[i] && s + (out->dims[i] - 1) * by >= x->dims[i])) return run_error(r, n, arena_printf(r->arena, "part %lld.. of size %lld lies outside dim %u, which has %lld", (long long)s, (long long)out->dims[i], i, (long long)x->dims[i]));
+		if (s < 0 || (out->dims[i] && s + (out->dims[i] - 1) * by >= x->dims[i]))
+			return run_error(
+				r, n,
+				arena_printf(r->arena,
+			                 "part %lld.. of size %lld lies outside dim %u, which has %lld",
+			                 (long long)s, (long long)out->dims[i], i, (long long)x->dims[i]));
 		first += s * stride[i];
 		stride[i] *= by;
 	}
@@ -170,7 +182,12 @@ static bool run_update(Run *r, Node *n, Value *out, const Value *x, const Value 
 	dims_walk(&w, v->rank, v->dims);
 	for (uint32_t i = 0; i < v->rank; i++) {
 		if (!run_dim(r, n, start->dims[i], &s)) return false;
-		if (s < 0 || s + v->dims[i] > out->dims[i]) return run_error(r, n, arena_printf(r->arena, "part %lld.. of size %lld lies outside dim %u, which has %lld", (long long)s, (long long)v->dims[i], i, (long long)out->dims[i]));
+		if (s < 0 || s + v->dims[i] > out->dims[i])
+			return run_error(
+				r, n,
+				arena_printf(r->arena,
+			                 "part %lld.. of size %lld lies outside dim %u, which has %lld",
+			                 (long long)s, (long long)v->dims[i], i, (long long)out->dims[i]));
 		first += s * stride[i];
 		w.stride[0][i] = stride[i];
 	}
@@ -191,7 +208,9 @@ static void run_concat(Node *n, Value *out)
 	for (uint32_t k = 0; k < n->n_in; k++) {
 		const Value *x = n->in[k]->data;
 		int64_t part = x->dims[axis] * inner;
-		for (int64_t o = 0; o < outer; o++) memcpy(out->at + o * out->dims[axis] * inner + at, x->at + o * part, (size_t)part * sizeof(double));
+		for (int64_t o = 0; o < outer; o++)
+			memcpy(out->at + o * out->dims[axis] * inner + at, x->at + o * part,
+			       (size_t)part * sizeof(double));
 		at += part;
 	}
 }
@@ -223,8 +242,13 @@ static bool run_gather(Run *r, Node *n, Value *out, const Value *x, const Value 
 	}
 	for (int64_t k = 0; k < idx->count; k++) {
 		int64_t row = (int64_t)idx->at[k];
-		if (row < 0 || row >= x->dims[axis]) return run_error(r, n, arena_printf(r->arena, "index %lld is outside 0..%lld", (long long)row, (long long)x->dims[axis] - 1));
-		for (int64_t o = 0; o < outer; o++) memcpy(out->at + (o * idx->count + k) * inner, x->at + (o * x->dims[axis] + row) * inner, (size_t)inner * sizeof(double));
+		if (row < 0 || row >= x->dims[axis])
+			return run_error(r, n,
+			                 arena_printf(r->arena, "index %lld is outside 0..%lld", (long long)row,
+			                              (long long)x->dims[axis] - 1));
+		for (int64_t o = 0; o < outer; o++)
+			memcpy(out->at + (o * idx->count + k) * inner,
+			       x->at + (o * x->dims[axis] + row) * inner, (size_t)inner * sizeof(double));
 	}
 	return true;
 }
@@ -235,7 +259,8 @@ static bool run_movement(Run *r, Node *n, Value *out)
 	int64_t stride[MAX_RANK] = {0}, own[MAX_RANK];
 	switch (n->op) {
 	case OP_RESHAPE:
-		if (out->count != x->count) return run_error(r, n, "the numbers of elements differ at run time");
+		if (out->count != x->count)
+			return run_error(r, n, "the numbers of elements differ at run time");
 		memcpy(out->at, x->at, (size_t)x->count * sizeof(double));
 		return true;
 	case OP_TRANSPOSE:
@@ -325,7 +350,8 @@ static bool run_structure(Run *r, Node *n)
 		const Tensor *t = node_attr(n, "value")->tensor;
 		Value *v = value_new(r, n, &n->type);
 		if (!v) return false;
-		for (int64_t i = 0; i < v->count; i++) v->at[i] = dtype_load(t->dtype, t->data, t->count == 1 ? 0 : i);
+		for (int64_t i = 0; i < v->count; i++)
+			v->at[i] = dtype_load(t->dtype, t->data, t->count == 1 ? 0 : i);
 		n->data = v;
 		return true;
 	}
@@ -354,7 +380,9 @@ static bool run_node(Run *r, Node *n)
 	if (op_info[n->op].traits & T_TUPLE) return run_compute_tuple(r, n);
 	Value *out = value_new(r, n, &n->type);
 	if (!out) return false;
-	bool ok = kind == KIND_ELEMENTWISE ? run_elementwise(r, n, out) : kind == KIND_MOVEMENT ? run_movement(r, n, out) : run_compute(r, n, out);
+	bool ok = kind == KIND_ELEMENTWISE ? run_elementwise(r, n, out)
+	          : kind == KIND_MOVEMENT  ? run_movement(r, n, out)
+	                                   : run_compute(r, n, out);
 	if (!ok) return false;
 	value_round(r, out);
 	n->data = out;
@@ -381,9 +409,17 @@ static bool check_require(Run *r, const Entry *e, Dim d, const char *text)
 	return v >= 0;
 }
 
-bool module_interpret(Arena *a, Diags *d, Module *m, const Entry *e, int64_t *params, const Value *inputs, const Value *weights, Value *states, Value *outputs, const InterpretOptions *o)
+bool module_interpret(Arena *a, Diags *d, Module *m, const Entry *e, int64_t *params,
+                      const Value *inputs, const Value *weights, Value *states, Value *outputs,
+                      const InterpretOptions *o)
 {
-	Run r = {.arena = a, .d = d, .m = m, .params = params, .inputs = inputs, .weights = weights, .states = states};
+	Run r = {.arena = a,
+	         .d = d,
+	         .m = m,
+	         .params = params,
+	         .inputs = inputs,
+	         .weights = weights,
+	         .states = states};
 	if (o) r.o = *o;
 	for (size_t i = 0; i < m->require.n; i++)
 		if (!check_require(&r, e, m->require.at[i], m->require_text.at[i])) return false;

@@ -28,7 +28,7 @@ typedef struct Walk {
 	int64_t stride[WALK_OPERANDS][MAX_RANK], offset[WALK_OPERANDS];
 } Walk;
 void dims_walk(Walk *w, uint32_t rank, const int64_t *dims); /* strides zero: fill them after */
-bool dims_next(Walk *w);                                      /* false when all was visited */
+bool dims_next(Walk *w);                                     /* false when all was visited */
 
 bool run_error(Run *r, const Node *n, const char *why); /* false */
 bool run_dim(Run *r, const Node *n, Dim d, int64_t *out);

@@ -9,7 +9,8 @@
 
 static bool run_einsum(Run *r, Node *n, Value *out)
 {
-	const char *spec = node_attr(n, "spec")->s, *comma = strchr(spec, ','), *arrow = strstr(spec, "->");
+	const char *spec = node_attr(n, "spec")->s, *comma = strchr(spec, ','),
+			   *arrow = strstr(spec, "->");
 	const char *part[3] = {spec, comma + 1, arrow + 2};
 	Value *v[3] = {n->in[0]->data, n->in[1]->data, out};
 	int64_t size[128], stride[3][128] = {{0}}, own[MAX_RANK];
@@ -20,7 +21,10 @@ static bool run_einsum(Run *r, Node *n, Value *out)
 		value_strides(v[k], own);
 		for (uint32_t i = 0; i < v[k]->rank; i++) {
 			unsigned char c = (unsigned char)part[k][i];
-			if (size[c] >= 0 && size[c] != v[k]->dims[i]) return run_error(r, n, arena_printf(r->arena, "index %c has sizes %lld and %lld", c, (long long)size[c], (long long)v[k]->dims[i]));
+			if (size[c] >= 0 && size[c] != v[k]->dims[i])
+				return run_error(r, n,
+				                 arena_printf(r->arena, "index %c has sizes %lld and %lld", c,
+				                              (long long)size[c], (long long)v[k]->dims[i]));
 			if (size[c] < 0) {
 				size[c] = v[k]->dims[i];
 				if (memchr(part[2], c, strlen(part[2])))
@@ -54,10 +58,12 @@ static bool run_einsum(Run *r, Node *n, Value *out)
 		double sum = 0;
 		dims_walk(&s, n_inner, idims);
 		for (uint32_t k = 0; k < 2; k++)
-			for (uint32_t i = 0; i < n_inner; i++) s.stride[k][i] = stride[k][(unsigned char)inner[i]];
+			for (uint32_t i = 0; i < n_inner; i++)
+				s.stride[k][i] = stride[k][(unsigned char)inner[i]];
 		if (s.left > 0) {
 			do {
-				const double *a = v[0]->at + w.offset[0] + s.offset[0], *b = v[1]->at + w.offset[1] + s.offset[1];
+				const double *a = v[0]->at + w.offset[0] + s.offset[0],
+							 *b = v[1]->at + w.offset[1] + s.offset[1];
 				for (int64_t i = 0; i < count; i++) sum += a[i * sa] * b[i * sb];
 			} while (dims_next(&s));
 		}
@@ -70,7 +76,8 @@ static bool run_einsum(Run *r, Node *n, Value *out)
 
 typedef struct Window { /* of a convolution or pooling: channels-last or not, as strides */
 	uint32_t spatial;
-	int64_t in[MAX_RANK], out[MAX_RANK], size[MAX_RANK], stride[MAX_RANK], lo[MAX_RANK], dilation[MAX_RANK];
+	int64_t in[MAX_RANK], out[MAX_RANK], size[MAX_RANK], stride[MAX_RANK], lo[MAX_RANK],
+		dilation[MAX_RANK];
 	int64_t in_stride[MAX_RANK], out_stride[MAX_RANK], w_stride[MAX_RANK];
 } Window;
 
@@ -124,9 +131,11 @@ static bool run_conv(Run *r, Node *n, Value *out)
 {
 	Value *x = n->in[0]->data, *wv = n->in[1]->data;
 	bool last = node_attr(n, "channels_last")->i;
-	int64_t groups = node_attr(n, "groups")->i, xs[MAX_RANK], os[MAX_RANK], ws[MAX_RANK], taps_max = 1;
+	int64_t groups = node_attr(n, "groups")->i, xs[MAX_RANK], os[MAX_RANK], ws[MAX_RANK],
+			taps_max = 1;
 	Window g;
-	uint32_t rank = x->rank, cx = last ? rank - 1 : 1, ck = last ? rank - 1 : 0, ci = last ? rank - 2 : 1;
+	uint32_t rank = x->rank, cx = last ? rank - 1 : 1, ck = last ? rank - 1 : 0,
+			 ci = last ? rank - 2 : 1;
 	window_fill(&g, n, x, out, last);
 	value_strides(x, xs);
 	value_strides(out, os);
@@ -150,10 +159,12 @@ static bool run_conv(Run *r, Node *n, Value *out)
 	do {
 		uint32_t count = window_taps(&g, w.index + 1, taps);
 		for (int64_t k = 0; k < kk; k++) {
-			const double *xb = x->at + w.offset[0] + k / k_group * per * xs[cx], *wb = wv->at + k * ws[ck];
+			const double *xb = x->at + w.offset[0] + k / k_group * per * xs[cx],
+						 *wb = wv->at + k * ws[ck];
 			double sum = 0;
 			for (uint32_t t = 0; t < count; t++)
-				for (int64_t c = 0; c < per; c++) sum += xb[taps[t].in + c * xs[cx]] * wb[taps[t].w + c * ws[ci]];
+				for (int64_t c = 0; c < per; c++)
+					sum += xb[taps[t].in + c * xs[cx]] * wb[taps[t].w + c * ws[ci]];
 			out->at[w.offset[1] + k * os[cx]] = sum;
 		}
 	} while (dims_next(&w));
@@ -163,7 +174,9 @@ static bool run_conv(Run *r, Node *n, Value *out)
 static bool run_pool(Run *r, Node *n, Value *out)
 {
 	Value *x = n->in[0]->data;
-	bool last = node_attr(n, "channels_last")->i, mean = strcmp(node_attr(n, "reduce")->s, "mean") == 0, count_pad = node_attr(n, "count_pad")->i;
+	bool last = node_attr(n, "channels_last")->i,
+		 mean = strcmp(node_attr(n, "reduce")->s, "mean") == 0,
+		 count_pad = node_attr(n, "count_pad")->i;
 	int64_t xs[MAX_RANK], os[MAX_RANK], full = 1;
 	Window g;
 	uint32_t cx = last ? x->rank - 1 : 1;
@@ -189,7 +202,8 @@ static bool run_pool(Run *r, Node *n, Value *out)
 		for (int64_t c = 0; c < x->dims[cx]; c++) {
 			const double *xb = x->at + w.offset[0] + c * xs[cx];
 			double v = mean ? 0 : -INFINITY;
-			for (uint32_t t = 0; t < count; t++) v = mean ? v + xb[taps[t].in] : scalar_eval(SC_MAX, false, v, xb[taps[t].in], 0);
+			for (uint32_t t = 0; t < count; t++)
+				v = mean ? v + xb[taps[t].in] : scalar_eval(SC_MAX, false, v, xb[taps[t].in], 0);
 			out->at[w.offset[1] + c * os[cx]] = mean ? v / (double)(count_pad ? full : count) : v;
 		}
 	} while (dims_next(&w));
@@ -202,7 +216,8 @@ static bool run_reduce(Run *r, Node *n, Value *out, const char *how)
 {
 	Value *x = n->in[0]->data;
 	const Attr *axes = node_attr(n, "axes");
-	bool keep = node_attr(n, "keep")->i, argmax = strcmp(how, "argmax") == 0, sum = strcmp(how, "sum") == 0 || strcmp(how, "mean") == 0, prod = strcmp(how, "prod") == 0;
+	bool keep = node_attr(n, "keep")->i, argmax = strcmp(how, "argmax") == 0,
+		 sum = strcmp(how, "sum") == 0 || strcmp(how, "mean") == 0, prod = strcmp(how, "prod") == 0;
 	Scalar f = strcmp(how, "min") == 0 ? SC_MIN : SC_MAX;
 	bool integer = out->type.dtype == DT_I32 && !argmax;
 	int64_t os[MAX_RANK], total = 1;
@@ -220,9 +235,15 @@ static bool run_reduce(Run *r, Node *n, Value *out, const char *how)
 		else if (keep)
 			at++;
 	}
-	if (!total && !sum && !prod && out->count) return run_error(r, n, "max, min or argmax of nothing");
+	if (!total && !sum && !prod && out->count)
+		return run_error(r, n, "max, min or argmax of nothing");
 	double *best = argmax ? NEW_ARRAY(r->arena, double, out->count + 1) : out->at;
-	for (int64_t i = 0; i < out->count; i++) best[i] = sum ? 0 : prod ? 1 : f == SC_MIN ? (integer ? 2147483647.0 : (double)INFINITY) : integer ? -2147483648.0 : (double)-INFINITY;
+	for (int64_t i = 0; i < out->count; i++)
+		best[i] = sum           ? 0
+		          : prod        ? 1
+		          : f == SC_MIN ? (integer ? 2147483647.0 : (double)INFINITY)
+		          : integer     ? -2147483648.0
+		                        : (double)-INFINITY;
 	if (!x->count) return true;
 	int64_t i = 0;
 	bool *seen = argmax ? NEW_ARRAY(r->arena, bool, out->count + 1) : NULL;
@@ -238,7 +259,8 @@ static bool run_reduce(Run *r, Node *n, Value *out, const char *how)
 			*b = sum ? *b + v : prod ? *b * v : scalar_eval(f, integer, *b, v, 0);
 		}
 	} while (dims_next(&w));
-	for (i = 0; i < out->count && integer; i++) out->at[i] = (double)(int32_t)(uint32_t)(int64_t)out->at[i];
+	for (i = 0; i < out->count && integer; i++)
+		out->at[i] = (double)(int32_t)(uint32_t)(int64_t)out->at[i];
 	for (i = 0; i < out->count && strcmp(how, "mean") == 0; i++) out->at[i] /= (double)total;
 	return true;
 }
@@ -288,7 +310,8 @@ static void line_scan(const Node *n, const double *in, double *out, int64_t leng
 
 static bool run_norm(Node *n, Value *out)
 {
-	Value *x = n->in[0]->data, *w = n->n_in > 1 ? n->in[1]->data : NULL, *b = n->n_in > 2 ? n->in[2]->data : NULL;
+	Value *x = n->in[0]->data, *w = n->n_in > 1 ? n->in[1]->data : NULL,
+		  *b = n->n_in > 2 ? n->in[2]->data : NULL;
 	double eps = node_attr(n, "eps")->f;
 	int64_t d = x->dims[x->rank - 1];
 	for (int64_t row = 0; d && row < x->count / d; row++) {
@@ -296,7 +319,9 @@ static bool run_norm(Node *n, Value *out)
 		double mean = 0, square = 0;
 		for (int64_t i = 0; i < d && n->op == OP_LAYER_NORM; i++) mean += in[i] / (double)d;
 		for (int64_t i = 0; i < d; i++) square += (in[i] - mean) * (in[i] - mean) / (double)d;
-		for (int64_t i = 0; i < d; i++) out->at[row * d + i] = (in[i] - mean) / sqrt(square + eps) * (w ? w->at[i] : 1) + (b ? b->at[i] : 0);
+		for (int64_t i = 0; i < d; i++)
+			out->at[row * d + i] =
+				(in[i] - mean) / sqrt(square + eps) * (w ? w->at[i] : 1) + (b ? b->at[i] : 0);
 	}
 	return true;
 }
@@ -324,10 +349,13 @@ static bool run_rope(Run *r, Node *n, Value *out)
 
 static bool run_attention(Run *r, Node *n, Value *out)
 {
-	Value *q = n->in[0]->data, *k = n->in[1]->data, *v = n->in[2]->data, *bias = n->n_in > 3 ? n->in[3]->data : NULL;
+	Value *q = n->in[0]->data, *k = n->in[1]->data, *v = n->in[2]->data,
+		  *bias = n->n_in > 3 ? n->in[3]->data : NULL;
 	uint32_t rk = q->rank;
-	int64_t heads = q->dims[rk - 3], groups = k->dims[rk - 3], s = q->dims[rk - 2], t = k->dims[rk - 2], d = q->dims[rk - 1], dv = v->dims[rk - 1];
-	int64_t outer = s * heads * d > 0 ? q->count / (s * heads * d) : 0, window = node_attr(n, "window")->i;
+	int64_t heads = q->dims[rk - 3], groups = k->dims[rk - 3], s = q->dims[rk - 2],
+			t = k->dims[rk - 2], d = q->dims[rk - 1], dv = v->dims[rk - 1];
+	int64_t outer = s * heads * d > 0 ? q->count / (s * heads * d) : 0,
+			window = node_attr(n, "window")->i;
 	double scale = node_attr(n, "scale")->f, cap = node_attr(n, "soft_cap")->f;
 	bool causal = node_attr(n, "causal")->i;
 	double *p = NEW_ARRAY(r->arena, double, t + 1);
@@ -335,13 +363,15 @@ static bool run_attention(Run *r, Node *n, Value *out)
 	if (bias) {
 		int64_t own[MAX_RANK];
 		value_strides(bias, own);
-		for (uint32_t i = 0; i < bias->rank; i++) bs[4 - bias->rank + i] = bias->dims[i] == 1 ? 0 : own[i];
+		for (uint32_t i = 0; i < bias->rank; i++)
+			bs[4 - bias->rank + i] = bias->dims[i] == 1 ? 0 : own[i];
 		if (bias->rank > 4 || rk > 4) return run_error(r, n, "a bias beyond 4 dims");
 	}
 	for (int64_t o = 0; o < outer; o++)
 		for (int64_t h = 0; h < heads; h++) {
 			int64_t g = h / (heads / groups);
-			const double *kb = k->at + (o * groups + g) * t * d, *vb = v->at + (o * groups + g) * t * dv;
+			const double *kb = k->at + (o * groups + g) * t * d,
+						 *vb = v->at + (o * groups + g) * t * dv;
 			for (int64_t i = 0; i < s; i++) {
 				const double *qr = q->at + ((o * heads + h) * s + i) * d;
 				double *to = out->at + ((o * heads + h) * s + i) * dv, max = -INFINITY, sum = 0;
@@ -356,7 +386,8 @@ static bool run_attention(Run *r, Node *n, Value *out)
 					p[j] = dot;
 					max = fmax(max, dot);
 				}
-				for (int64_t j = 0; j < t; j++) sum += p[j] = max == -INFINITY ? 0 : exp(p[j] - max);
+				for (int64_t j = 0; j < t; j++)
+					sum += p[j] = max == -INFINITY ? 0 : exp(p[j] - max);
 				for (int64_t c = 0; c < dv; c++) to[c] = 0;
 				for (int64_t j = 0; j < t && sum > 0; j++)
 					for (int64_t c = 0; c < dv; c++) to[c] += p[j] / sum * vb[j * dv + c];
@@ -388,7 +419,8 @@ static int descending(const void *a, const void *b)
 
 bool run_compute_tuple(Run *r, Node *n)
 {
-	Value *x = n->in[0]->data, *values = value_new(r, n, &n->type.element[0]), *at = value_new(r, n, &n->type.element[1]);
+	Value *x = n->in[0]->data, *values = value_new(r, n, &n->type.element[0]),
+		  *at = value_new(r, n, &n->type.element[1]);
 	if (!values || !at) return false;
 	int64_t d = x->dims[x->rank - 1], k = values->dims[values->rank - 1];
 	if (k > d) return run_error(r, n, "k is more than the last axis holds");
@@ -420,7 +452,8 @@ static bool run_batch_norm(Node *n, Value *out)
 	for (uint32_t i = (uint32_t)axis + 1; i < out->rank; i++) inner *= out->dims[i];
 	for (int64_t i = 0; i < out->count; i++) {
 		int64_t c = i / inner % out->dims[axis];
-		out->at[i] = (v[0]->at[i] - v[3]->at[c]) / sqrt(v[4]->at[c] + eps) * v[1]->at[c] + v[2]->at[c];
+		out->at[i] =
+			(v[0]->at[i] - v[3]->at[c]) / sqrt(v[4]->at[c] + eps) * v[1]->at[c] + v[2]->at[c];
 	}
 	return true;
 }
@@ -443,10 +476,12 @@ bool run_compute(Run *r, Node *n, Value *out)
 	case OP_ROPE: return run_rope(r, n, out);
 	case OP_BATCH_NORM: return run_batch_norm(n, out);
 	case OP_CLAMP:
-		for (int64_t i = 0; i < out->count; i++) out->at[i] = fmin(fmax(x->at[i], node_attr(n, "lo")->f), node_attr(n, "hi")->f);
+		for (int64_t i = 0; i < out->count; i++)
+			out->at[i] = fmin(fmax(x->at[i], node_attr(n, "lo")->f), node_attr(n, "hi")->f);
 		return true;
 	case OP_SOFTPLUS:
-		for (int64_t i = 0; i < out->count; i++) out->at[i] = fmax(x->at[i], 0) + log1p(exp(-fabs(x->at[i])));
+		for (int64_t i = 0; i < out->count; i++)
+			out->at[i] = fmax(x->at[i], 0) + log1p(exp(-fabs(x->at[i])));
 		return true;
 	default: return run_error(r, n, "no kernel operation");
 	}

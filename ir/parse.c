@@ -53,7 +53,9 @@ static bool take(Reader *r, const char *what)
 	skip(r);
 	size_t n = strlen(what);
 	if (strncmp(r->at, what, n) != 0) return false;
-	if (isalnum((unsigned char)what[n - 1]) && (isalnum((unsigned char)r->at[n]) || r->at[n] == '_')) return false;
+	if (isalnum((unsigned char)what[n - 1]) &&
+	    (isalnum((unsigned char)r->at[n]) || r->at[n] == '_'))
+		return false;
 	r->at += n;
 	return true;
 }
@@ -90,7 +92,8 @@ static const char *string(Reader *r)
 		r->at++;
 		if (*r->at == 'n')
 			text_puts(&t, "\n");
-		else if (*r->at == 'x' && isxdigit((unsigned char)r->at[1]) && isxdigit((unsigned char)r->at[2])) {
+		else if (*r->at == 'x' && isxdigit((unsigned char)r->at[1]) &&
+		         isxdigit((unsigned char)r->at[2])) {
 			char hex[3] = {r->at[1], r->at[2], 0}, c = (char)strtol(hex, NULL, 16);
 			text_append(&t, &c, 1);
 			r->at += 2;
@@ -180,7 +183,8 @@ static Type type(Reader *r)
 		return t;
 	}
 	const char *name = word(r);
-	if (!r->failed && !dtype_from_name(name, &t.dtype)) fail(r, arena_printf(r->m->arena, "`%s` is no element type", name));
+	if (!r->failed && !dtype_from_name(name, &t.dtype))
+		fail(r, arena_printf(r->m->arena, "`%s` is no element type", name));
 	if (take(r, "[")) {
 		do {
 			if (t.rank == MAX_RANK) {
@@ -255,7 +259,8 @@ static void attrs(Reader *r, Node *n)
 			uint32_t i = 0;
 			while (row[i].name && strcmp(row[i].name, name) != 0) i++;
 			if (!row[i].name) {
-				fail(r, arena_printf(r->m->arena, "%s has no attribute `%s`", op_info[n->op].mnemonic, name));
+				fail(r, arena_printf(r->m->arena, "%s has no attribute `%s`",
+				                     op_info[n->op].mnemonic, name));
 				return;
 			}
 			expect(r, "=");
@@ -288,7 +293,9 @@ static void attrs(Reader *r, Node *n)
 		expect(r, "}");
 	}
 	for (uint32_t i = 0; row[i].name && !r->failed; i++)
-		if (row[i].required && !n->attr[i].set) fail(r, arena_printf(r->m->arena, "%s needs the attribute `%s`", op_info[n->op].mnemonic, row[i].name));
+		if (row[i].required && !n->attr[i].set)
+			fail(r, arena_printf(r->m->arena, "%s needs the attribute `%s`",
+			                     op_info[n->op].mnemonic, row[i].name));
 }
 
 static bool graph(Reader *r, Graph *g);
@@ -300,15 +307,22 @@ static bool check_declared(Reader *r, Node *n)
 	if (n->op == OP_WEIGHT || n->op == OP_STATE) {
 		bool weight = n->op == OP_WEIGHT;
 		size_t count = weight ? r->m->weights.n : r->m->states.n;
-		if (number->i < 0 || (size_t)number->i >= count) return fail(r, weight ? "the module has no such weight" : "the module has no such state");
-		const Type *t = weight ? &r->m->weights.at[number->i].type : &r->m->states.at[number->i].type;
-		if (!type_equal(t, &n->type)) return fail(r, arena_printf(r->m->arena, "its declaration says %s", type_text(r->m->arena, t)));
+		if (number->i < 0 || (size_t)number->i >= count)
+			return fail(r,
+			            weight ? "the module has no such weight" : "the module has no such state");
+		const Type *t =
+			weight ? &r->m->weights.at[number->i].type : &r->m->states.at[number->i].type;
+		if (!type_equal(t, &n->type))
+			return fail(
+				r, arena_printf(r->m->arena, "its declaration says %s", type_text(r->m->arena, t)));
 	}
 	if (n->op == OP_CONST) {
 		const Tensor *v = node_attr(n, "value")->tensor;
 		int64_t count = 0;
 		bool known = dim_is_const(type_count(r->m->dims, &n->type), &count);
-		if (n->type.is_tuple || v->dtype != n->type.dtype || (v->count != 1 && !(known && count == v->count))) return fail(r, "the value does not fit the type");
+		if (n->type.is_tuple || v->dtype != n->type.dtype ||
+		    (v->count != 1 && !(known && count == v->count)))
+			return fail(r, "the value does not fit the type");
 	}
 	return true;
 }
@@ -319,8 +333,12 @@ static bool known_type(Reader *r, const Graph *g, Node *n)
 	const Attr *number = node_attr(n, "number");
 	size_t i = number && number->i >= 0 ? (size_t)number->i : SIZE_MAX;
 	switch (n->op) {
-	case OP_WEIGHT: if (i < r->m->weights.n) n->type = r->m->weights.at[i].type; return true;
-	case OP_STATE: if (i < r->m->states.n) n->type = r->m->states.at[i].type; return true;
+	case OP_WEIGHT:
+		if (i < r->m->weights.n) n->type = r->m->weights.at[i].type;
+		return true;
+	case OP_STATE:
+		if (i < r->m->states.n) n->type = r->m->states.at[i].type;
+		return true;
 	case OP_DIM: n->type = type_scalar(DT_I32); return true;
 	case OP_CONST: n->type = type_scalar(node_attr(n, "value")->tensor->dtype); return true;
 	case OP_ARG:
@@ -345,7 +363,8 @@ static bool node(Reader *r, Graph *g)
 	Op op;
 	if (r->failed) return false;
 	if (id < 0 || id > MAX_LIST) return fail(r, "node numbers go up to 1048576");
-	if (!op_from_name(mnemonic, &op)) return fail(r, arena_printf(r->m->arena, "`%s` is no operation", mnemonic));
+	if (!op_from_name(mnemonic, &op))
+		return fail(r, arena_printf(r->m->arena, "`%s` is no operation", mnemonic));
 	VEC(Node *) in = {0};
 	if (take(r, "(")) {
 		do {
@@ -382,9 +401,13 @@ static bool node(Reader *r, Graph *g)
 		r->failed = true;
 		return false;
 	}
-	if (typed && !type_equal(&n->type, &declared)) return fail(r, arena_printf(r->m->arena, "the type of this %s is %s, not %s", mnemonic, type_text(r->m->arena, &n->type), type_text(r->m->arena, &declared)));
+	if (typed && !type_equal(&n->type, &declared))
+		return fail(r, arena_printf(r->m->arena, "the type of this %s is %s, not %s", mnemonic,
+		                            type_text(r->m->arena, &n->type),
+		                            type_text(r->m->arena, &declared)));
 	while (r->by_id.n <= (size_t)id) vec_push(r->m->arena, &r->by_id, NULL);
-	if (r->by_id.at[id]) return fail(r, arena_printf(r->m->arena, "%%%lld is defined twice", (long long)id));
+	if (r->by_id.at[id])
+		return fail(r, arena_printf(r->m->arena, "%%%lld is defined twice", (long long)id));
 	r->by_id.at[id] = n;
 	if (r->m->next_id <= (uint32_t)id) r->m->next_id = (uint32_t)id + 1;
 	return true;
@@ -443,7 +466,8 @@ static bool entry(Reader *r)
 			vec_push(r->m->arena, &e->require_text, text);
 		} else if (take(r, "writes")) {
 			int64_t w = integer(r);
-			if (w < 0 || (size_t)w >= r->m->states.n) return fail(r, "the module has no such state");
+			if (w < 0 || (size_t)w >= r->m->states.n)
+				return fail(r, "the module has no such state");
 			vec_push(r->m->arena, &e->writes, (uint32_t)w);
 		} else if (take(r, "set")) {
 			const char *name = word(r);
@@ -458,7 +482,8 @@ static bool entry(Reader *r)
 		}
 	}
 	if (r->failed || !graph(r, e->graph) || !expect(r, "end")) return false;
-	if (e->graph->results.n != e->out_names.n + e->writes.n) return fail(r, "results do not match the named outputs and the states written");
+	if (e->graph->results.n != e->out_names.n + e->writes.n)
+		return fail(r, "results do not match the named outputs and the states written");
 	if (e->graph->args.n != e->in_names.n) return fail(r, "params do not match the named inputs");
 	for (Node *n = e->graph->first; n; n = n->next) r->by_id.at[n->id] = NULL;
 	return true;
@@ -520,7 +545,8 @@ static bool declaration(Reader *r)
 		vec_push(r->m->arena, &r->m->require_text, text);
 		return !r->failed;
 	}
-	return fail(r, "expected a declaration: dim, session dim, state, weight, ignore, require or entry");
+	return fail(
+		r, "expected a declaration: dim, session dim, state, weight, ignore, require or entry");
 }
 
 Module *module_parse(Arena *a, Diags *d, const Source *s)

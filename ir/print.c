@@ -77,7 +77,8 @@ static void print_node(Text *t, const Node *n, int depth)
 	text_printf(t, " = %s", info->mnemonic);
 	if (n->n_in) {
 		text_puts(t, "(");
-		for (uint32_t i = 0; i < n->n_in; i++) text_printf(t, "%s%%%u", i ? ", " : "", n->in[i]->id);
+		for (uint32_t i = 0; i < n->n_in; i++)
+			text_printf(t, "%s%%%u", i ? ", " : "", n->in[i]->id);
 		text_puts(t, ")");
 	}
 	for (uint32_t i = 0; info->attr[i].name; i++) {
@@ -103,7 +104,8 @@ static void print_graph(Text *t, const Graph *g, int depth)
 	for (const Node *n = g->first; n; n = n->next) print_node(t, n, depth);
 	indent(t, depth);
 	text_puts(t, "return");
-	for (size_t i = 0; i < g->results.n; i++) text_printf(t, "%s%%%u", i ? ", " : " ", g->results.at[i]->id);
+	for (size_t i = 0; i < g->results.n; i++)
+		text_printf(t, "%s%%%u", i ? ", " : " ", g->results.at[i]->id);
 	text_puts(t, "\n");
 }
 
@@ -140,7 +142,8 @@ static void print_entry(Text *t, const Entry *e)
 	text_puts(t, " -> ");
 	print_names(t, e->out_names.at, e->out_names.n);
 	text_puts(t, "\n");
-	for (size_t i = 0; i < e->require.n; i++) print_require(t, 1, e->require.at[i], e->require_text.at[i]);
+	for (size_t i = 0; i < e->require.n; i++)
+		print_require(t, 1, e->require.at[i], e->require_text.at[i]);
 	for (size_t i = 0; i < e->writes.n; i++) text_printf(t, "  writes %u\n", e->writes.at[i]);
 	for (size_t i = 0; i < e->set_sym.n; i++) {
 		text_printf(t, "  set %s = ", e->set_sym.at[i]->name);
@@ -154,7 +157,8 @@ static void print_entry(Text *t, const Entry *e)
 
 void module_print(Text *t, const Module *m)
 {
-	static const char *const kind[] = {[SYM_SESSION] = "session dim", [SYM_CALL] = "dim", [SYM_STATE] = "state dim"};
+	static const char *const kind[] = {
+		[SYM_SESSION] = "session dim", [SYM_CALL] = "dim", [SYM_STATE] = "state dim"};
 	text_puts(t, "module ");
 	quoted(t, m->name ? m->name : "");
 	text_puts(t, "\n");
@@ -166,7 +170,8 @@ void module_print(Text *t, const Module *m)
 		dim_print(t, s->hi);
 		text_puts(t, "\n");
 	}
-	for (size_t i = 0; i < m->require.n; i++) print_require(t, 0, m->require.at[i], m->require_text.at[i]);
+	for (size_t i = 0; i < m->require.n; i++)
+		print_require(t, 0, m->require.at[i], m->require_text.at[i]);
 	for (size_t i = 0; i < m->weights.n; i++) {
 		const Weight *w = &m->weights.at[i];
 		text_puts(t, "weight ");

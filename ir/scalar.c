@@ -5,7 +5,8 @@
 #include <string.h>
 
 const ScalarInfo scalar_info[NUM_SCALARS] = {
-#define SCALAR(id, name, arity, result, traits, summary) {name, arity, SCALAR_##result, traits, summary},
+#define SCALAR(id, name, arity, result, traits, summary)                                           \
+	{name, arity, SCALAR_##result, traits, summary},
 #include "ir/scalar.def"
 };
 
@@ -84,7 +85,9 @@ double scalar_eval(Scalar f, bool integer, double a, double b, double c)
 	case SC_ROUND: return rint(a);
 	case SC_RELU: return isnan(a) ? a : a > 0 ? a : 0;
 	case SC_GELU: return a == -INFINITY ? 0 : 0.5 * a * erfc(-a * M_SQRT1_2);
-	case SC_GELU_TANH: return a == -INFINITY ? 0 : a * sigmoid(2 * 0.7978845608028653559 * (a + 0.044715 * a * a * a));
+	case SC_GELU_TANH:
+		return a == -INFINITY ? 0
+		                      : a * sigmoid(2 * 0.7978845608028653559 * (a + 0.044715 * a * a * a));
 	case SC_SILU: return a == -INFINITY ? 0 : a * sigmoid(a);
 	case SC_NOT: return a == 0;
 	case SC_ADD: return a + b;
@@ -117,7 +120,8 @@ DType dtype_widened(DType t)
 	return dtype_is_float(t) ? DT_F32 : DT_I32;
 }
 
-void region_eval(const Region *r, const double *arg, double *out, bool typed, DimValue *value, void *ctx)
+void region_eval(const Region *r, const double *arg, double *out, bool typed, DimValue *value,
+                 void *ctx)
 {
 	double v[256];
 	for (uint32_t i = 0; i < r->n && i < 256; i++) {
@@ -126,12 +130,16 @@ void region_eval(const Region *r, const double *arg, double *out, bool typed, Di
 		switch (n->kind) {
 		case RN_ARG: v[i] = arg[n->index]; continue;
 		case RN_CONST: v[i] = n->value; break;
-		case RN_DIM: dim_eval(n->dim, value, ctx, &d); v[i] = (double)d; continue;
+		case RN_DIM:
+			dim_eval(n->dim, value, ctx, &d);
+			v[i] = (double)d;
+			continue;
 		case RN_CAST: v[i] = v[n->arg[0]]; break;
 		case RN_CALL: {
 			uint32_t arity = scalar_info[n->f].arity;
 			DType of = r->node[n->arg[arity - 1]].type;
-			v[i] = scalar_eval(n->f, dtype_widened(of) == DT_I32, v[n->arg[0]], arity > 1 ? v[n->arg[1]] : 0, arity > 2 ? v[n->arg[2]] : 0);
+			v[i] = scalar_eval(n->f, dtype_widened(of) == DT_I32, v[n->arg[0]],
+			                   arity > 1 ? v[n->arg[1]] : 0, arity > 2 ? v[n->arg[2]] : 0);
 			break;
 		}
 		}

@@ -12,7 +12,13 @@ typedef enum Scalar {
 } Scalar;
 typedef enum { SCALAR_SAME, SCALAR_BOOLEAN, SCALAR_FLOAT } ScalarResult;
 enum { S_COMM = 1, S_ASSOC = 2 };
-typedef struct ScalarInfo { const char *name; uint8_t arity; ScalarResult result; uint8_t traits; const char *summary; } ScalarInfo;
+typedef struct ScalarInfo {
+	const char *name;
+	uint8_t arity;
+	ScalarResult result;
+	uint8_t traits;
+	const char *summary;
+} ScalarInfo;
 extern const ScalarInfo scalar_info[NUM_SCALARS];
 bool scalar_from_name(const char *name, Scalar *out);
 /* The reference value in double; `integer`: operands are i32 and the result wraps to i32. */
@@ -29,23 +35,24 @@ typedef enum RegionKind {
 } RegionKind;
 typedef struct RegionNode {
 	RegionKind kind;
-	DType type;      /* of the result */
-	Scalar f;        /* RN_CALL */
+	DType type; /* of the result */
+	Scalar f;   /* RN_CALL */
 	uint16_t arg[3];
-	uint16_t index;  /* RN_ARG */
-	double value;    /* RN_CONST */
-	Dim dim;         /* RN_DIM */
+	uint16_t index; /* RN_ARG */
+	double value;   /* RN_CONST */
+	Dim dim;        /* RN_DIM */
 } RegionNode;
 typedef struct Region {
 	RegionNode *node;
 	uint32_t n;
-	uint16_t *out;   /* the node of each result */
+	uint16_t *out; /* the node of each result */
 	uint32_t n_out;
 	uint32_t n_arg;
 } Region;
 /* Evaluates for one element. arg: n_arg values; out: n_out values. typed: round each node to its
  * type (f32 arithmetic), else double throughout (integers still wrap). */
-void region_eval(const Region *r, const double *arg, double *out, bool typed, DimValue *value, void *ctx);
+void region_eval(const Region *r, const double *arg, double *out, bool typed, DimValue *value,
+                 void *ctx);
 /* The widened type in which values of a storage type compute: f32, i32 or bool. */
 DType dtype_widened(DType t);
 #endif

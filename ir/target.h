@@ -17,16 +17,16 @@ typedef struct TileTraits {
 	uint32_t lanes;          /* fp32 vector lanes */
 	int64_t near_bytes;      /* fast memory that a task may fill with places */
 	uint32_t stages;         /* hint for loops that stream operands; 0: none */
-	bool row_pairs;          /* a contraction takes two row indices at once: rows and columns of an image */
-	uint32_t row_block;      /* rows a task takes in row-wise kernels */
-	uint32_t row_pad;        /* bytes added to rows of activations that alias in a cache; 0: none */
-	bool apart;              /* memory is laid out by bounds: dims of symbolic size need not be merged
+	bool row_pairs; /* a contraction takes two row indices at once: rows and columns of an image */
+	uint32_t row_block; /* rows a task takes in row-wise kernels */
+	uint32_t row_pad;   /* bytes added to rows of activations that alias in a cache; 0: none */
+	bool apart;         /* memory is laid out by bounds: dims of symbolic size need not be merged
 	                            to be dense, and strides should be constants */
 } TileTraits;
 
 typedef struct Target {
 	const char *name, *summary;
-	const char *const *pipeline;     /* names of passes in order, NULL-terminated */
+	const char *const *pipeline; /* names of passes in order, NULL-terminated */
 	TileTraits traits;
 } Target;
 /* Targets depend on the machine (vector width, accelerator profile), so each backend fills one in:

@@ -35,7 +35,9 @@ static void verify_type(Verifier *v, Node *n)
 	if (!op_info[n->op].infer(v->m, v->d, n)) {
 		v->ok = false;
 	} else if (!type_equal(&was, &n->type)) {
-		complain(v, n, arena_printf(v->m->arena, "its type is %s, the shape rule says %s", type_text(v->m->arena, &was), type_text(v->m->arena, &n->type)));
+		complain(v, n,
+		         arena_printf(v->m->arena, "its type is %s, the shape rule says %s",
+		                      type_text(v->m->arena, &was), type_text(v->m->arena, &n->type)));
 	}
 	n->type = was;
 }
@@ -44,20 +46,29 @@ static void verify_node(Verifier *v, Graph *g, Node *n, bool closed)
 {
 	const OpInfo *info = &op_info[n->op];
 	if (n->owner != g) complain(v, n, "it stands in a graph that does not own it");
-	if ((int64_t)n->n_in < info->min_in || (info->max_in >= 0 && (int64_t)n->n_in > info->max_in)) complain(v, n, "wrong number of operands");
+	if ((int64_t)n->n_in < info->min_in || (info->max_in >= 0 && (int64_t)n->n_in > info->max_in))
+		complain(v, n, "wrong number of operands");
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		if (!n->in[i]) {
 			complain(v, n, arena_printf(v->m->arena, "operand %u is missing", i));
 			return;
 		}
-		if (n->in[i]->mark != v->stamp) complain(v, n, arena_printf(v->m->arena, "operand %u (%%%u) is not defined before it", i, n->in[i]->id));
-		if (closed && n->in[i]->owner != g) complain(v, n, "a kernel uses a value from outside its region");
+		if (n->in[i]->mark != v->stamp)
+			complain(v, n,
+			         arena_printf(v->m->arena, "operand %u (%%%u) is not defined before it", i,
+			                      n->in[i]->id));
+		if (closed && n->in[i]->owner != g)
+			complain(v, n, "a kernel uses a value from outside its region");
 	}
 	for (uint32_t i = 0; info->attr[i].name; i++)
-		if (info->attr[i].required && !n->attr[i].set) complain(v, n, arena_printf(v->m->arena, "attribute `%s` is missing", info->attr[i].name));
+		if (info->attr[i].required && !n->attr[i].set)
+			complain(v, n,
+			         arena_printf(v->m->arena, "attribute `%s` is missing", info->attr[i].name));
 	if (!v->ok) return;
-	if ((n->op == OP_LOOP || n->op == OP_KERNEL) != (n->region != NULL)) complain(v, n, "a region is missing or too many");
-	if (n->op == OP_PARAM && (g->parent || (size_t)node_attr(n, "number")->i >= g->args.n)) complain(v, n, "a param outside an entry, or of no input");
+	if ((n->op == OP_LOOP || n->op == OP_KERNEL) != (n->region != NULL))
+		complain(v, n, "a region is missing or too many");
+	if (n->op == OP_PARAM && (g->parent || (size_t)node_attr(n, "number")->i >= g->args.n))
+		complain(v, n, "a param outside an entry, or of no input");
 	if (n->op == OP_ARG && !g->parent) complain(v, n, "an arg outside a region");
 	if (n->region) {
 		if (n->region->parent != n) complain(v, n, "its region belongs to another node");
@@ -74,17 +85,22 @@ static void verify_graph(Verifier *v, Graph *g, bool closed)
 		n->mark = v->stamp;
 		if (n->op == OP_PARAM || n->op == OP_ARG) {
 			int64_t number = node_attr(n, "number")->i;
-			if (number < 0 || (size_t)number >= g->args.n || g->args.at[number] != n) complain(v, n, "it is not the argument that its number says");
+			if (number < 0 || (size_t)number >= g->args.n || g->args.at[number] != n)
+				complain(v, n, "it is not the argument that its number says");
 			args++;
 		}
 	}
 	if (v->ok && args != g->args.n) {
-		diag_error(v->d, v->entry->span, "verifier: entry \"%s\": an argument is not in its graph", v->entry->name);
+		diag_error(v->d, v->entry->span, "verifier: entry \"%s\": an argument is not in its graph",
+		           v->entry->name);
 		v->ok = false;
 	}
 	for (size_t i = 0; i < g->results.n && v->ok; i++)
-		if (!g->results.at[i] || g->results.at[i]->mark != v->stamp || (closed && g->results.at[i]->owner != g)) {
-			diag_error(v->d, v->entry->span, "verifier: entry \"%s\": result %zu is not visible in its graph", v->entry->name, i);
+		if (!g->results.at[i] || g->results.at[i]->mark != v->stamp ||
+		    (closed && g->results.at[i]->owner != g)) {
+			diag_error(v->d, v->entry->span,
+			           "verifier: entry \"%s\": result %zu is not visible in its graph",
+			           v->entry->name, i);
 			v->ok = false;
 		}
 	/* What was defined in a region is not visible after it. */
@@ -96,14 +112,19 @@ static bool verify_entry(Verifier *v, Entry *e)
 	size_t outputs = e->out_names.n + e->writes.n;
 	v->entry = e;
 	if (e->graph->results.n != outputs || e->graph->args.n != e->in_names.n) {
-		diag_error(v->d, e->span, "verifier: entry \"%s\": %zu results for %zu outputs and %zu states, %zu params for %zu inputs", e->name, e->graph->results.n, e->out_names.n, e->writes.n, e->graph->args.n, e->in_names.n);
+		diag_error(
+			v->d, e->span,
+			"verifier: entry \"%s\": %zu results for %zu outputs and %zu states, %zu params for %zu inputs",
+			e->name, e->graph->results.n, e->out_names.n, e->writes.n, e->graph->args.n,
+			e->in_names.n);
 		return false;
 	}
 	clear_marks(e->graph);
 	verify_graph(v, e->graph, false);
 	for (size_t i = 0; i < e->writes.n && v->ok; i++) {
 		const Node *value = e->graph->results.at[e->out_names.n + i];
-		if (!type_equal(&value->type, &v->m->states.at[e->writes.at[i]].type)) complain(v, value, "a state is given a value of another type");
+		if (!type_equal(&value->type, &v->m->states.at[e->writes.at[i]].type))
+			complain(v, value, "a state is given a value of another type");
 	}
 	return v->ok;
 }

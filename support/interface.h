@@ -8,38 +8,46 @@
 typedef enum InterfaceParamKind { IP_SESSION, IP_CALL, IP_STATE } InterfaceParamKind;
 typedef struct InterfaceParam {
 	const char *name;
-	uint32_t kind;         /* InterfaceParamKind */
+	uint32_t kind; /* InterfaceParamKind */
 	const ExprWord *lo, *hi;
 } InterfaceParam;
 
-typedef enum InterfaceTensorKind { IT_WEIGHT, IT_STATE, IT_IN, IT_OUT, IT_ARENA, IT_CONST } InterfaceTensorKind;
+typedef enum InterfaceTensorKind {
+	IT_WEIGHT,
+	IT_STATE,
+	IT_IN,
+	IT_OUT,
+	IT_ARENA,
+	IT_CONST
+} InterfaceTensorKind;
 /* IT_WEIGHT: raw weight from a file, under `key`; IT_CONST: made from weights by the prepack entry
  * (or embedded). The number of a tensor is the number of the program buffer. */
 typedef struct InterfaceTensor {
-	const char *name, *key;     /* key: "" unless a weight; stacked weights hold one key a slice, separated by '\n' */
+	const char *name,
+		*key; /* key: "" unless a weight; stacked weights hold one key a slice, separated by '\n' */
 	uint32_t kind, dtype, rank; /* dtype: number in ir/dtypes.def */
 	const ExprWord *dim[8];     /* logical shape */
 	const ExprWord *bytes;      /* of memory, encoding and padding included */
 	uint32_t plain;             /* 1: dense row-major, so that a host tensor is the same bytes */
 	uint32_t live_first, live_last; /* IT_ARENA: launches; per entry (below) when in one entry only.
 	                               IT_WEIGHT of the prepack entry: live_last, the last that reads it */
-	uint32_t entry;             /* IT_IN, IT_OUT, IT_ARENA: the entry it belongs to; IT_WEIGHT: the
+	uint32_t entry;  /* IT_IN, IT_OUT, IT_ARENA: the entry it belongs to; IT_WEIGHT: the
 	                               prepack entry when no other reads it */
-	uint64_t offset;            /* IT_CONST, IT_WEIGHT embedded: place in the constants; ~0 if not embedded */
-	int64_t stride[8];          /* Pearl: byte strides in HBM (bounds-based); 0 elsewhere */
-	uint64_t address;           /* Pearl: HBM address; 0 elsewhere */
+	uint64_t offset; /* IT_CONST, IT_WEIGHT embedded: place in the constants; ~0 if not embedded */
+	int64_t stride[8]; /* Pearl: byte strides in HBM (bounds-based); 0 elsewhere */
+	uint64_t address;  /* Pearl: HBM address; 0 elsewhere */
 } InterfaceTensor;
 
 typedef struct InterfaceEntry {
 	const char *name;
-	uint32_t n_in, n_out;       /* tensor numbers, in the order of the signature */
+	uint32_t n_in, n_out; /* tensor numbers, in the order of the signature */
 	const uint32_t *in, *out;
-	uint32_t n_set;             /* state params assigned after the call */
+	uint32_t n_set; /* state params assigned after the call */
 	const uint32_t *set_param;
 	const ExprWord *const *set_value;
 	uint32_t launches;
 	const char *const *launch_name; /* one for each launch: for profiles and messages */
-	uint32_t n_require;         /* relations of this entry alone, beside those of the program */
+	uint32_t n_require;             /* relations of this entry alone, beside those of the program */
 	const ExprWord *const *require;
 	const char *const *require_text;
 } InterfaceEntry;
@@ -48,15 +56,16 @@ typedef struct Interface {
 	const char *model, *target, *version; /* target "cpu" or "pearl" */
 	uint32_t n_param, n_require, n_tensor, n_entry;
 	const InterfaceParam *param;
-	const ExprWord *const *require;       /* each >= 0 */
+	const ExprWord *const *require; /* each >= 0 */
 	const char *const *require_text;
 	const InterfaceTensor *tensor;
 	const InterfaceEntry *entry;
-	int32_t prepack;                      /* number of the prepack entry, or -1 */
+	int32_t prepack; /* number of the prepack entry, or -1 */
 } Interface;
 
 /* --- interface.c --- */
-void interface_write(const Interface *i, Text *out);   /* appends bytes; little-endian, versioned, CRC32C at the end */
+void interface_write(const Interface *i,
+                     Text *out); /* appends bytes; little-endian, versioned, CRC32C at the end */
 /* Allocates in a. On failure returns NULL and *why says what is wrong and where (byte offset). */
 const Interface *interface_read(Arena *a, const uint8_t *data, size_t n, const char **why);
 #endif
