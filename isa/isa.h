@@ -23,12 +23,15 @@ typedef enum PearlFormat {
 typedef enum PearlElement { /* element types of descriptors */
 #define DTYPE(id, ...) PDT_##id,
 #include "ir/dtypes.def"
-	NUM_PEARL_ELEMENTS
+	                        NUM_PEARL_ELEMENTS
 } PearlElement;
 /* Position of each field in PearlInsn.field: F_LOOP_tile and so on. */
 #define FORMAT(f) enum {
 #define FIELD(f, name, ...) F_##f##_##name,
-#define END_FORMAT(f) F_##f##_END };
+#define END_FORMAT(f)                                                                              \
+	F_##f##_END                                                                                    \
+	}                                                                                              \
+	;
 #include "isa/isa.def"
 typedef enum PearlFunc {
 #define VFUNC(id, ...) VF_##id,
@@ -36,18 +39,30 @@ typedef enum PearlFunc {
 	NUM_VFUNCS
 } PearlFunc;
 
-enum { PEARL_RANK = 5, PEARL_STEPS = 4, PEARL_DESCS = 64, PEARL_REGS = 32, PEARL_LEVELS = 8, PEARL_TOKENS = 127, PEARL_STAGES = 8, PEARL_FIELDS = 8, PEARL_NONE = 63 };
+enum {
+	PEARL_RANK = 5,
+	PEARL_STEPS = 4,
+	PEARL_DESCS = 64,
+	PEARL_REGS = 32,
+	PEARL_LEVELS = 8,
+	PEARL_TOKENS = 127,
+	PEARL_STAGES = 8,
+	PEARL_FIELDS = 8,
+	PEARL_NONE = 63
+};
 
 typedef struct PearlInsn {
 	PearlOpcode op;
-	uint8_t stage;        /* 0..7 */
-	uint8_t wait[2];      /* 0: none, else token number + 1 */
+	uint8_t stage;   /* 0..7 */
+	uint8_t wait[2]; /* 0: none, else token number + 1 */
 	uint8_t signal[2];
-	uint8_t desc[4];      /* descriptor registers; PEARL_NONE (63, not usable as a register) when absent */
+	uint8_t
+		desc[4]; /* descriptor registers; PEARL_NONE (63, not usable as a register) when absent */
 	uint8_t group;
-	uint8_t advance;      /* bit i: the ring of operand i moves on after this instruction is dispatched */
+	uint8_t
+		advance; /* bit i: the ring of operand i moves on after this instruction is dispatched */
 	int64_t field[PEARL_FIELDS]; /* payload fields in order of the format; F32 as bits */
-	uint32_t line;        /* debug: launch number of the program, or source line of .pasm */
+	uint32_t line;               /* debug: launch number of the program, or source line of .pasm */
 } PearlInsn;
 
 /* A descriptor: where and how a tensor part lies. Address of element (i0..):
@@ -57,29 +72,49 @@ typedef struct PearlInsn {
  * Fields marked (S) can be set by SETD. Loop levels count outwards from the instruction (0: innermost),
  * and see the iteration less the stage of the instruction that uses the descriptor. */
 typedef struct PearlDesc {
-	const char *name;     /* for the assembler; "" if none */
+	const char *name;           /* for the assembler; "" if none */
 	uint8_t space, dtype, rank; /* PearlSpace; number in ir/dtypes.def */
-	uint8_t ring;         /* slots; 1: no ring */
-	int64_t ring_stride;  /* bytes between slots */
-	int64_t base;         /* (S: adds) byte address in the space; HBM and GSM: relative to the region */
-	uint16_t region;      /* number of the memory region that holds it (all spaces) */
+	uint8_t ring;               /* slots; 1: no ring */
+	int64_t ring_stride;        /* bytes between slots */
+	int64_t base;    /* (S: adds) byte address in the space; HBM and GSM: relative to the region */
+	uint16_t region; /* number of the memory region that holds it (all spaces) */
 	int64_t dim[PEARL_RANK];     /* (S) */
 	uint8_t dim_len[PEARL_RANK]; /* 0: dim as given; l + 1: the length of loop level l, times dim */
 	int64_t stride[PEARL_RANK];  /* (S) bytes */
-	struct { uint8_t level; int64_t bytes; } step[PEARL_STEPS]; /* bytes 0: none; level as above */
+	struct {
+		uint8_t level;
+		int64_t bytes;
+	} step[PEARL_STEPS]; /* bytes 0: none; level as above */
 	uint8_t n_step;
-	struct { uint8_t dim; bool on; int64_t start, limit; } window[2]; /* (S) start, limit; index 0, 1 */
+	struct {
+		uint8_t dim;
+		bool on;
+		int64_t start, limit;
+	} window[2]; /* (S) start, limit; index 0, 1 */
 } PearlDesc;
 
 /* A part of a memory that accesses are checked against. */
-typedef struct PearlRegion { const char *name; uint8_t space; bool readable, writable; int64_t address, bytes; int32_t tensor; /* of the interface, or -1 */ } PearlRegion;
-typedef struct PearlToken { const char *name; uint8_t producer, consumer; uint8_t initial, capacity; } PearlToken; /* PearlQueue */
+typedef struct PearlRegion {
+	const char *name;
+	uint8_t space;
+	bool readable, writable;
+	int64_t address, bytes;
+	int32_t tensor; /* of the interface, or -1 */
+} PearlRegion;
+typedef struct PearlToken {
+	const char *name;
+	uint8_t producer, consumer;
+	uint8_t initial, capacity;
+} PearlToken; /* PearlQueue */
 typedef struct PearlMachine {
 	const char *name;
 #define MACHINE_KEY(name, ...) int64_t name;
 #include "isa/isa.def"
 } PearlMachine;
-typedef struct PearlCode { const char *name; uint32_t first, count; } PearlCode; /* an entry's instructions */
+typedef struct PearlCode {
+	const char *name;
+	uint32_t first, count;
+} PearlCode; /* an entry's instructions */
 
 typedef struct PearlProgram {
 	Arena *arena;
@@ -87,35 +122,64 @@ typedef struct PearlProgram {
 	const Interface *interface; /* params, tensors with HBM addresses and strides, entries */
 	VEC(PearlRegion) regions;
 	VEC(PearlToken) tokens;
-	VEC(PearlDesc) descs;       /* the descriptor table */
+	VEC(PearlDesc) descs; /* the descriptor table */
 	VEC(PearlInsn) code;
-	VEC(PearlCode) entries;     /* parallel to interface->entry */
-	struct { const uint8_t *data; uint64_t bytes; } weights; /* initial contents of HBM from address 0, or empty */
+	VEC(PearlCode) entries; /* parallel to interface->entry */
+	struct {
+		const uint8_t *data;
+		uint64_t bytes;
+	} weights; /* initial contents of HBM from address 0, or empty */
 } PearlProgram;
 
-typedef struct PearlFieldInfo { const char *name; uint8_t hi, lo; enum { FK_REG, FK_IMM, FK_SIMM, FK_F32, FK_ENUM, FK_FLAG } kind; } PearlFieldInfo;
-typedef struct PearlInsnInfo { const char *mnemonic, *summary; uint8_t opcode; PearlQueue queue; PearlFormat format; const char *descs; } PearlInsnInfo;
+typedef struct PearlFieldInfo {
+	const char *name;
+	uint8_t hi, lo;
+	enum { FK_REG, FK_IMM, FK_SIMM, FK_F32, FK_ENUM, FK_FLAG } kind;
+} PearlFieldInfo;
+typedef struct PearlInsnInfo {
+	const char *mnemonic, *summary;
+	uint8_t opcode;
+	PearlQueue queue;
+	PearlFormat format;
+	const char *descs;
+} PearlInsnInfo;
 extern const PearlInsnInfo pearl_insn[NUM_INSNS];
 extern const PearlFieldInfo *const pearl_format[NUM_FORMATS]; /* ends with name NULL */
-typedef struct PearlFuncInfo { const char *name; uint8_t arity, passes2, result; } PearlFuncInfo; /* result: 0 SAME 1 BOOL 2 FLOAT */
+typedef struct PearlFuncInfo {
+	const char *name;
+	uint8_t arity, passes2, result;
+} PearlFuncInfo; /* result: 0 SAME 1 BOOL 2 FLOAT */
 extern const PearlFuncInfo pearl_func[NUM_VFUNCS];
 extern const char *const pearl_queue_name[NUM_QUEUES];
 /* --- tables.c: what isa.def says, as data ---
  * Besides the tables above: names of the small enums, element types, machine keys. */
 enum { NUM_SPACES = 4, NUM_PRELS = 4, NUM_DFIELDS = 5 };
-extern const char *const pearl_space_name[NUM_SPACES];  /* hbm gsm spm acc */
-extern const char *const pearl_rel_name[NUM_PRELS];     /* lt le eq ne */
+extern const char *const pearl_space_name[NUM_SPACES];   /* hbm gsm spm acc */
+extern const char *const pearl_rel_name[NUM_PRELS];      /* lt le eq ne */
 extern const char *const pearl_dfield_name[NUM_DFIELDS]; /* base dim stride start limit */
-typedef struct PearlDType { const char *name; uint8_t bits; bool is_float; } PearlDType;
-extern const PearlDType pearl_dtype[];   /* by number in ir/dtypes.def */
+typedef struct PearlDType {
+	const char *name;
+	uint8_t bits;
+	bool is_float;
+} PearlDType;
+extern const PearlDType pearl_dtype[]; /* by number in ir/dtypes.def */
 extern const uint32_t pearl_dtypes;
-typedef struct PearlMachineKey { const char *name, *unit, *summary; int64_t base, nano; size_t offset; } PearlMachineKey;
+typedef struct PearlMachineKey {
+	const char *name, *unit, *summary;
+	int64_t base, nano;
+	size_t offset;
+} PearlMachineKey;
 extern const PearlMachineKey pearl_machine_key[]; /* offset: of the int64_t in PearlMachine */
 extern const uint32_t pearl_machine_keys;
-const char *pearl_enum_name(PearlFormat f, uint32_t field, int64_t value); /* of an ENUM field, or NULL */
+const char *pearl_enum_name(PearlFormat f, uint32_t field,
+                            int64_t value); /* of an ENUM field, or NULL */
 uint32_t pearl_enum_count(PearlFormat f, uint32_t field);
 /* Operand `k` of an instruction as its row describes it: false when there is none. */
-typedef struct PearlOperand { const char *name; uint8_t name_len; bool reads, writes, optional; } PearlOperand;
+typedef struct PearlOperand {
+	const char *name;
+	uint8_t name_len;
+	bool reads, writes, optional;
+} PearlOperand;
 bool pearl_operand(PearlOpcode op, uint32_t k, PearlOperand *out);
 
 /* Semantics of control, exactly:
@@ -160,10 +224,12 @@ bool pearl_operand(PearlOpcode op, uint32_t k, PearlOperand *out);
 
 /* --- machine.c --- */
 bool pearl_machine_named(const char *name, PearlMachine *out); /* base, nano */
-bool pearl_machine_read(Diags *d, Arena *a, const char *path_or_name, PearlMachine *out); /* file of `key = value` lines over a `base = "name"` */
+bool pearl_machine_read(Diags *d, Arena *a, const char *path_or_name,
+                        PearlMachine *out); /* file of `key = value` lines over a `base = "name"` */
 int64_t *pearl_machine_field(PearlMachine *m, const char *key); /* NULL: no such key */
-const char *pearl_machine_nearest(const char *key);             /* the key that was meant, or NULL */
-const char *pearl_machine_check(Arena *a, const PearlMachine *m); /* NULL, or which value is not sane */
+const char *pearl_machine_nearest(const char *key); /* the key that was meant, or NULL */
+const char *pearl_machine_check(Arena *a,
+                                const PearlMachine *m); /* NULL, or which value is not sane */
 /* --- encode.c --- bit n of an instruction is bit n % 8 of byte n / 8; decode accepts exactly what encode makes */
 void pearl_encode(const PearlInsn *i, uint8_t out[16]);
 bool pearl_decode(const uint8_t in[16], PearlInsn *out, const char **why);
@@ -180,20 +246,27 @@ enum { PEARL_EXPR_WORDS = 512 }; /* the longest size expression of a program */
 PearlProgram *pearl_assemble(Arena *a, Diags *d, const Source *s);
 void pearl_disassemble(Text *t, const PearlProgram *p);
 void pearl_disassemble_by(Text *t, const PearlProgram *p, const char *weights_file);
-void pearl_insn_text(Text *t, const PearlProgram *p, const PearlInsn *i); /* one instruction, as in the text */
+void pearl_insn_text(Text *t, const PearlProgram *p,
+                     const PearlInsn *i); /* one instruction, as in the text */
 /* --- program.c: the .pearl file: sections with type, length, CRC32C, required flag --- */
 void pearl_write(const PearlProgram *p, FileOut *f);
 void pearl_write_text(const PearlProgram *p, Text *out); /* the same bytes in memory */
-PearlProgram *pearl_read(Arena *a, const uint8_t *data, size_t n, const char **why); /* weights point into data */
+PearlProgram *pearl_read(Arena *a, const uint8_t *data, size_t n,
+                         const char **why); /* weights point into data */
 /* --- manual.c --- */
 void pearl_manual(Text *t); /* the tables of doc/pearl.md, from isa.def */
 /* --- build.c: the API that code generation uses --- */
 PearlProgram *pearl_program_new(Arena *a, const PearlMachine *m);
-PearlInsn *pearl_emit(PearlProgram *p, PearlOpcode op); /* appended; descs PEARL_NONE, rest zero; valid until the next emit */
+PearlInsn *pearl_emit(
+	PearlProgram *p,
+	PearlOpcode op); /* appended; descs PEARL_NONE, rest zero; valid until the next emit */
 uint32_t pearl_add_desc(PearlProgram *p, const PearlDesc *d);
-uint32_t pearl_add_token(PearlProgram *p, const char *name, PearlQueue from, PearlQueue to, uint8_t initial, uint8_t capacity);
+uint32_t pearl_add_token(PearlProgram *p, const char *name, PearlQueue from, PearlQueue to,
+                         uint8_t initial, uint8_t capacity);
 uint32_t pearl_add_region(PearlProgram *p, const PearlRegion *r);
 /* --- verify.c (own code: shares nothing with the compiler) --- */
-bool pearl_verify_for(Diags *d, const PearlProgram *p, const PearlMachine *m); /* when it shall run on m */
-bool pearl_verify(Diags *d, const PearlProgram *p); /* structure, bounds, rights, the program-order token proof */
+bool pearl_verify_for(Diags *d, const PearlProgram *p,
+                      const PearlMachine *m); /* when it shall run on m */
+bool pearl_verify(
+	Diags *d, const PearlProgram *p); /* structure, bounds, rights, the program-order token proof */
 #endif

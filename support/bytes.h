@@ -12,11 +12,26 @@ static inline void bytes_put(Text *t, uint64_t v, uint32_t bytes)
 	for (uint32_t i = 0; i < bytes; i++) b[i] = (char)(v >> 8 * i & 0xff);
 	text_append(t, b, bytes);
 }
-static inline void bytes_u8(Text *t, uint64_t v) { bytes_put(t, v, 1); }
-static inline void bytes_u16(Text *t, uint64_t v) { bytes_put(t, v, 2); }
-static inline void bytes_u32(Text *t, uint64_t v) { bytes_put(t, v, 4); }
-static inline void bytes_u64(Text *t, uint64_t v) { bytes_put(t, v, 8); }
-static inline void bytes_i64(Text *t, int64_t v) { bytes_put(t, (uint64_t)v, 8); }
+static inline void bytes_u8(Text *t, uint64_t v)
+{
+	bytes_put(t, v, 1);
+}
+static inline void bytes_u16(Text *t, uint64_t v)
+{
+	bytes_put(t, v, 2);
+}
+static inline void bytes_u32(Text *t, uint64_t v)
+{
+	bytes_put(t, v, 4);
+}
+static inline void bytes_u64(Text *t, uint64_t v)
+{
+	bytes_put(t, v, 8);
+}
+static inline void bytes_i64(Text *t, int64_t v)
+{
+	bytes_put(t, (uint64_t)v, 8);
+}
 static inline void bytes_str(Text *t, const char *s) /* length, then the characters; NULL is "" */
 {
 	size_t n = s ? strlen(s) : 0;
@@ -48,11 +63,26 @@ static inline uint64_t cursor_get(Cursor *c, uint32_t bytes)
 	c->at += bytes;
 	return v;
 }
-static inline uint8_t cursor_u8(Cursor *c) { return (uint8_t)cursor_get(c, 1); }
-static inline uint16_t cursor_u16(Cursor *c) { return (uint16_t)cursor_get(c, 2); }
-static inline uint32_t cursor_u32(Cursor *c) { return (uint32_t)cursor_get(c, 4); }
-static inline uint64_t cursor_u64(Cursor *c) { return cursor_get(c, 8); }
-static inline int64_t cursor_i64(Cursor *c) { return (int64_t)cursor_get(c, 8); }
+static inline uint8_t cursor_u8(Cursor *c)
+{
+	return (uint8_t)cursor_get(c, 1);
+}
+static inline uint16_t cursor_u16(Cursor *c)
+{
+	return (uint16_t)cursor_get(c, 2);
+}
+static inline uint32_t cursor_u32(Cursor *c)
+{
+	return (uint32_t)cursor_get(c, 4);
+}
+static inline uint64_t cursor_u64(Cursor *c)
+{
+	return cursor_get(c, 8);
+}
+static inline int64_t cursor_i64(Cursor *c)
+{
+	return (int64_t)cursor_get(c, 8);
+}
 /* A count of things that take at least `least` bytes each: more than the rest could hold is a failure. */
 static inline uint32_t cursor_count(Cursor *c, size_t least)
 {

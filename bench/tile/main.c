@@ -55,7 +55,7 @@ static double peak(void)
 			peak_512();
 		else
 			peak_256();
-		double rate = 12.0 * PEAK_TURNS * (wide ? 32 : 16) / (profile_seconds() - began);
+		double rate = 12.0 * (double)PEAK_TURNS * (wide ? 32 : 16) / (profile_seconds() - began);
 		if (rate > best) best = rate;
 	}
 	return best;

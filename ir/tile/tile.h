@@ -27,7 +27,10 @@ typedef enum TileLevel { LEVEL_AUTO, LEVEL_ACC, LEVEL_NEAR, LEVEL_SHARED } TileL
  *            { f32 scale[nb]; nibbles[group/2][nb] } where the byte of (k2, n) holds k = k2 in its
  *            low nibble and k = k2 + group/2 in its high nibble; the logical value is q * scale. */
 typedef enum EncodingKind { ENC_PLAIN, ENC_PACK, ENC_I4 } EncodingKind;
-typedef struct Encoding { EncodingKind kind; uint32_t nb, kg, group, pad; } Encoding;
+typedef struct Encoding {
+	EncodingKind kind;
+	uint32_t nb, kg, group, pad;
+} Encoding;
 
 /* A buffer in memory (kind != TB_PLACE) or a place. A place has constant capacity and is fresh (its
  * contents undefined) each time control passes its statement, so double buffering is legal. */
@@ -36,23 +39,25 @@ typedef struct TileObj {
 	TileKind kind;
 	DType dtype;
 	uint32_t rank;
-	Dim dims[TILE_RANK];   /* of a place: constants */
-	Encoding enc;          /* buffers only */
-	TileLevel level;       /* places only */
-	uint32_t id;           /* buffers: index in program or kernel list; places: number in the kernel */
-	const char *key;       /* weights: name in the weight file, NULL when made by a prepack kernel */
+	Dim dims[TILE_RANK]; /* of a place: constants */
+	Encoding enc;        /* buffers only */
+	TileLevel level;     /* places only */
+	uint32_t id;     /* buffers: index in program or kernel list; places: number in the kernel */
+	const char *key; /* weights: name in the weight file, NULL when made by a prepack kernel */
 	uint32_t live_first, live_last; /* arena: first and last launch that touches it (plan order) */
-	const void *literal;   /* weights made by the compiler (tables): dense elements of dtype, or NULL */
-	void *data;            /* backends and interpreter may hang their own record here */
+	const void
+		*literal; /* weights made by the compiler (tables): dense elements of dtype, or NULL */
+	void *data;   /* backends and interpreter may hang their own record here */
 	Span span;
 } TileObj;
 
 typedef struct TileAccess {
 	TileObj *obj;
-	Dim index[TILE_RANK];        /* NULL where gathered */
-	const struct TileAccess *rows; /* index along dimension rows_dim comes from this i32 access, or NULL */
+	Dim index[TILE_RANK]; /* NULL where gathered */
+	const struct TileAccess
+		*rows; /* index along dimension rows_dim comes from this i32 access, or NULL */
 	uint32_t rows_dim;
-	bool has_else;               /* reads outside obj give else_value; without it they are errors */
+	bool has_else; /* reads outside obj give else_value; without it they are errors */
 	double else_value;
 } TileAccess;
 
@@ -63,13 +68,28 @@ typedef enum TileOp {
 	NUM_TILE_OPS
 } TileOp;
 
-typedef struct TileVar { DimSym *sym; Dim extent; } TileVar; /* a space variable: 0 <= sym < extent */
-typedef enum TileReduce { RED_SUM, RED_MAX, RED_MIN, RED_AMAX, RED_ARGMAX, NUM_TILE_REDUCE } TileReduce;
+typedef struct TileVar {
+	DimSym *sym;
+	Dim extent;
+} TileVar; /* a space variable: 0 <= sym < extent */
+typedef enum TileReduce {
+	RED_SUM,
+	RED_MAX,
+	RED_MIN,
+	RED_AMAX,
+	RED_ARGMAX,
+	NUM_TILE_REDUCE
+} TileReduce;
 typedef enum TileRel { REL_LT, REL_LE, REL_EQ, REL_NE } TileRel;
-typedef struct TileCond { TileRel rel; Dim a, b; } TileCond;
+typedef struct TileCond {
+	TileRel rel;
+	Dim a, b;
+} TileCond;
 
 typedef struct TileStmt TileStmt;
-typedef struct TileBlock { TileStmt *first, *last; } TileBlock;
+typedef struct TileBlock {
+	TileStmt *first, *last;
+} TileBlock;
 struct TileStmt {
 	TileOp op;
 	TileStmt *next;
@@ -86,7 +106,7 @@ struct TileStmt {
 	TileCond cond[4];       /* if: all must hold */
 	uint32_t n_cond;
 
-	TileObj *place;         /* place: the object; index: buffer read */
+	TileObj *place; /* place: the object; index: buffer read */
 
 	/* operations */
 	TileVar space[TILE_SPACE];
@@ -95,12 +115,12 @@ struct TileStmt {
 	uint32_t n_out;
 	TileAccess in[TILE_INS];
 	uint32_t n_in;
-	bool accumulate;        /* contract, reduce: combine with what out holds; put: add to memory */
-	TileReduce reduce;      /* reduce, scan */
-	uint32_t axis;          /* scan, topk, sort: number of the space variable along which */
-	bool descending;        /* sort */
-	double scale;           /* softmax_step */
-	Region region;          /* bring: empty (identity); map, put; reduce and scan: of the inputs */
+	bool accumulate;   /* contract, reduce: combine with what out holds; put: add to memory */
+	TileReduce reduce; /* reduce, scan */
+	uint32_t axis;     /* scan, topk, sort: number of the space variable along which */
+	bool descending;   /* sort */
+	double scale;      /* softmax_step */
+	Region region;     /* bring: empty (identity); map, put; reduce and scan: of the inputs */
 };
 
 /* tile.def rows, in words (space variables in braces):
@@ -125,34 +145,38 @@ struct TileStmt {
 /* --- kernels and programs ---------------------------------------------------------------------- */
 typedef struct TileKernel {
 	const char *name;
-	VEC(TileObj *) bufs;    /* formal buffers in order */
+	VEC(TileObj *) bufs; /* formal buffers in order */
 	TileBlock body;
-	uint32_t places;        /* number of places */
-	const char *note;       /* where it comes from in the model, for profiles; may be NULL */
+	uint32_t places;  /* number of places */
+	const char *note; /* where it comes from in the model, for profiles; may be NULL */
 	Span span;
 } TileKernel;
 
 /* An actual argument: a program buffer, its leading dimensions fixed by indices, so that the formal
  * sees the rest (`w[layer]`). */
-typedef struct TileArg { TileObj *buf; uint32_t n_lead; Dim lead[TILE_RANK]; } TileArg;
+typedef struct TileArg {
+	TileObj *buf;
+	uint32_t n_lead;
+	Dim lead[TILE_RANK];
+} TileArg;
 
 typedef struct TileStep TileStep; /* a statement of an entry */
 struct TileStep {
 	enum { STEP_LAUNCH, STEP_LOOP } kind;
 	TileStep *next;
-	TileKernel *kernel;     /* launch */
+	TileKernel *kernel; /* launch */
 	TileArg *args;
-	uint32_t number;        /* launch: position in the plan order of the entry (a loop body counts once) */
-	DimSym *var;            /* loop: 0 <= var < count */
+	uint32_t number; /* launch: position in the plan order of the entry (a loop body counts once) */
+	DimSym *var;     /* loop: 0 <= var < count */
 	Dim count;
 	TileStep *body;
 };
 typedef struct TileEntry {
 	const char *name;
-	VEC(TileObj *) ins, outs;         /* outs in order of the results, named */
-	VEC(DimSym *) set_sym;            /* state dims assigned after the call, with their new values */
+	VEC(TileObj *) ins, outs; /* outs in order of the results, named */
+	VEC(DimSym *) set_sym;    /* state dims assigned after the call, with their new values */
 	VEC(Dim) set_value;
-	VEC(Dim) require;                 /* >= 0 when this entry is called, beside those of the program */
+	VEC(Dim) require; /* >= 0 when this entry is called, beside those of the program */
 	VEC(const char *) require_text;
 	TileStep *steps;
 	uint32_t launches;
@@ -163,20 +187,22 @@ typedef struct TileProgram {
 	DimPool *dims;
 	Interner *names;
 	const char *name;
-	VEC(DimSym *) params;   /* in parameter order: session, call, state dims */
-	VEC(Dim) require;       /* each must be >= 0 when an entry is called */
+	VEC(DimSym *) params; /* in parameter order: session, call, state dims */
+	VEC(Dim) require;     /* each must be >= 0 when an entry is called */
 	VEC(const char *) require_text;
-	VEC(TileObj *) bufs;    /* every program buffer */
+	VEC(TileObj *) bufs; /* every program buffer */
 	VEC(TileKernel *) kernels;
-	TileEntry *prepack;     /* run once when weights are known: makes packed constants; may be NULL */
+	TileEntry *prepack; /* run once when weights are known: makes packed constants; may be NULL */
 	VEC(TileEntry *) entries;
 } TileProgram;
 
 /* --- tile.c: construction ---------------------------------------------------------------------- */
 TileProgram *tile_program_new(Arena *a, DimPool *dims, Interner *names, const char *name);
 TileStmt *tile_stmt(TileProgram *p, TileBlock *in, TileOp op); /* appended to the block */
-TileObj *tile_buf(TileProgram *p, TileKind kind, const char *name, DType t, uint32_t rank, const Dim *dims);
-TileObj *tile_formal(TileProgram *p, TileKernel *k, TileKind kind, const char *name, DType t, uint32_t rank, const Dim *dims);
+TileObj *tile_buf(TileProgram *p, TileKind kind, const char *name, DType t, uint32_t rank,
+                  const Dim *dims);
+TileObj *tile_formal(TileProgram *p, TileKernel *k, TileKind kind, const char *name, DType t,
+                     uint32_t rank, const Dim *dims);
 TileKernel *tile_kernel(TileProgram *p, const char *name);
 TileEntry *tile_entry(TileProgram *p, const char *name);
 /* When a file has kernels but no entry: one entry for each kernel, its formals as program buffers. */
@@ -186,14 +212,19 @@ void tile_default_entries(TileProgram *p);
 void tile_liveness(TileProgram *p);
 
 /* --- encoding.c -------------------------------------------------------------------------------- */
-int64_t encoding_bytes(const Encoding *e, DType t, uint32_t rank, const int64_t *dims); /* -1 on overflow */
+int64_t encoding_bytes(const Encoding *e, DType t, uint32_t rank,
+                       const int64_t *dims); /* -1 on overflow */
 /* Symbolic size in bytes. */
 Dim encoding_bytes_dim(DimPool *p, const Encoding *e, DType t, uint32_t rank, const Dim *dims);
-double encoding_load(const Encoding *e, DType t, uint32_t rank, const int64_t *dims, const void *base, const int64_t *index);
-void encoding_store(const Encoding *e, DType t, uint32_t rank, const int64_t *dims, void *base, const int64_t *index, double v);
+double encoding_load(const Encoding *e, DType t, uint32_t rank, const int64_t *dims,
+                     const void *base, const int64_t *index);
+void encoding_store(const Encoding *e, DType t, uint32_t rank, const int64_t *dims, void *base,
+                    const int64_t *index, double v);
 /* Fills a buffer from dense row-major doubles; ENC_I4 chooses scales (max-abs / 7 of each group). */
-void encoding_pack(const Encoding *e, DType t, uint32_t rank, const int64_t *dims, const double *dense, void *base);
-void encoding_unpack(const Encoding *e, DType t, uint32_t rank, const int64_t *dims, const void *base, double *dense);
+void encoding_pack(const Encoding *e, DType t, uint32_t rank, const int64_t *dims,
+                   const double *dense, void *base);
+void encoding_unpack(const Encoding *e, DType t, uint32_t rank, const int64_t *dims,
+                     const void *base, double *dense);
 
 /* --- text.c, parse.c: the text form ------------------------------------------------------------- */
 void tile_print(Text *t, const TileProgram *p);
@@ -210,10 +241,10 @@ const char *tile_access_text(Arena *a, const TileAccess *x);
 
 /* --- interpret.c ----------------------------------------------------------------------------------- */
 typedef struct TileRun {
-	bool exact;             /* true: float places and arena buffers hold doubles; else rounded to their dtype */
-	const int64_t *params;  /* values, in the program's order */
-	void **data;            /* for each program buffer: encoded bytes, or NULL for arena */
-	uint64_t steps_left;    /* 0: no limit */
+	bool exact; /* true: float places and arena buffers hold doubles; else rounded to their dtype */
+	const int64_t *params; /* values, in the program's order */
+	void **data;           /* for each program buffer: encoded bytes, or NULL for arena */
+	uint64_t steps_left;   /* 0: no limit */
 } TileRun;
 /* Runs one entry. Reads of elements never written, out-of-bounds accesses and unmet requires are
  * errors with the place in the text. */
