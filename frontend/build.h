@@ -328,6 +328,7 @@ Item resolve(Build *b, Binding *k, const Place *place, Span at);
 Item operate(Build *b, const Ast *e, int op, Item x, Item y, Span op_span);
 Item negate(Build *b, const Ast *e, int op, Item x);
 Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at);
+Node *weight_value(Build *b, const Member *w, Span at); /* with its stacked axes */
 Node *member_weight(Build *b, const Member *w, const Place *place, Span at);
 bool condition(Build *b, const Ast *e, const char *what, bool *out);
 const char *eval_text(Build *b,

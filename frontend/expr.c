@@ -22,7 +22,7 @@ static Item unknown_name(Build *b, const char *name, Span at)
 	return bad();
 }
 
-Node *member_weight(Build *b, const Member *w, const Place *place, Span at)
+Node *weight_value(Build *b, const Member *w, Span at)
 {
 	uint32_t number = w->number;
 	if (!b->entry) {
@@ -35,7 +35,13 @@ Node *member_weight(Build *b, const Member *w, const Place *place, Span at)
 		n->type = b->m->weights.at[number].type;
 		b->weight_node[number] = graph_add(b->entry->graph, b->d, n);
 	}
-	Node *whole = b->weight_node[number];
+	return b->weight_node[number];
+}
+
+Node *member_weight(Build *b, const Member *w, const Place *place, Span at)
+{
+	Node *whole = weight_value(b, w, at);
+	if (!whole) return NULL;
 	uint32_t rank = whole->type.rank;
 	Dim start[MAX_RANK], size[MAX_RANK];
 	if (!place->n) return whole;

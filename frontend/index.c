@@ -439,6 +439,11 @@ Item eval_index(Build *b, const Ast *e)
 		Item i = eval(b, e->list.at[0]);
 		if (i.kind == ITEM_DIM) b->loop->uses_stack = true;
 	}
+	if (weights && k->item.member->n_keys > 1 && !k->item.member->absent && b->frame->place &&
+	    b->entry) {
+		Node *whole = weight_value(b, k->item.member, e->span);
+		return whole ? index_tensor(b, e, whole, b->frame->place, &k->item.member->type) : bad();
+	}
 	Item x = eval(b, e->a);
 	switch (x.kind) {
 	case ITEM_BAD: return bad();
