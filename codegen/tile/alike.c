@@ -29,7 +29,9 @@ bool dim_same(const Renaming *r, Dim a, Dim b)
 	return a == b || (r->from && dim_substitute(r->pool, a, renamed, ctx) == b);
 }
 
-static bool attr_same(const Renaming *r, const AttrInfo *row, const Attr *a, const Attr *b)
+/* `lead`: leading starts that may differ. */
+static bool attr_same(const Renaming *r, const AttrInfo *row, const Attr *a, const Attr *b,
+                      uint32_t lead)
 {
 	if (a->set != b->set) return false;
 	if (!a->set) return true;
@@ -51,7 +53,7 @@ static bool attr_same(const Renaming *r, const AttrInfo *row, const Attr *a, con
 	case ATTR_DIMS: break;
 	}
 	if (a->n != b->n) return false;
-	for (uint32_t i = strcmp(row->name, "start") == 0 ? r->skip : 0; i < a->n; i++)
+	for (uint32_t i = strcmp(row->name, "start") == 0 ? lead : 0; i < a->n; i++)
 		if (!dim_same(r, a->dims[i], b->dims[i])) return false;
 	return true;
 }
@@ -60,8 +62,10 @@ static bool node_same(const Renaming *r, const Node *a, const Node *b)
 {
 	const AttrInfo *row = op_info[a->op].attr;
 	if (a->op != b->op || a->n_in != b->n_in || !type_equal(&a->type, &b->type)) return false;
+	/* Launches choose leading parts of operands, not of what was computed or cut from them. */
+	uint32_t lead = a->n_in && a->in[0]->op == OP_ARG ? r->skip : 0;
 	for (uint32_t i = 0; row[i].name; i++)
-		if (!attr_same(r, &row[i], &a->attr[i], &b->attr[i])) return false;
+		if (!attr_same(r, &row[i], &a->attr[i], &b->attr[i], lead)) return false;
 	return true;
 }
 
