@@ -35,6 +35,11 @@ typedef struct FrontendUnit {
 bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const FrontendOptions *o,
                    FrontendUnit *out);
 
+/* --- format.c ------------------------------------------------------------------------------------ */
+/* Appends the text of s as `nacre fmt` writes it: formatting that again changes nothing, and it parses
+ * to the same syntax tree. False after errors, those of syntax above all. */
+bool format_source(Arena *a, Diags *d, const Source *s, Text *out);
+
 /* --- bind.c: a module's weights from a file ------------------------------------------------------ */
 /* The part of a weight under one key, converted to the weight's declared element type if that widens
  * (a narrowing is an error). */

@@ -39,7 +39,7 @@ typedef struct Arguments {
 	Counts threads, ids, stop;
 	uint32_t max_tokens, top_k, repeat, warm_up;
 	double temperature, top_p, tolerance;
-	bool json, timing, tile_out, print, no_time, exact, remarks;
+	bool json, timing, tile_out, print, no_time, exact, remarks, check;
 	uint64_t given; /* bit n: the option of number n was given */
 } Arguments;
 
