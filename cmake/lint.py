@@ -33,7 +33,8 @@ ROOMS = {
     "codegen/pearl": ["support", "ir", "codegen/tile", "isa"],
     "runtime": ["support", "isa", "runtime/sim"],
     "runtime/sim": ["support", "isa"],
-    "tools": ["support", "ir", "frontend", "passes", "isa", "codegen/tile", "codegen/cpu",
+    "text": ["support"],
+    "tools": ["support", "text", "ir", "frontend", "passes", "isa", "codegen/tile", "codegen/cpu",
               "codegen/pearl", "runtime", "runtime/sim"],
     "bench": ["support", "runtime/nacre.h"],
     # kernels have no model around them, so they are measured below the public interface

@@ -1,6 +1,8 @@
 /* nacre generate: continues a list of token numbers. The model is compiled once and all steps run in
  * one session: `prefill` takes the prompt, `decode` one token at a time; the first output of each
- * are the logits, of which the last row counts. */
+ * are the logits, of which the last row counts. With a tokenizer the prompt is text, and the text is
+ * printed as tokens arrive, the prompt first; what could begin a stop text is held back. */
+#include "text/text.h"
 #include "tools/tool.h"
 
 #include <math.h>
@@ -19,7 +21,14 @@ typedef struct Writer {
 	Counts ids;
 	uint64_t seed;
 	Choice *choices;
-	Arena *step; /* of one call */
+	Arena *step;          /* of one call */
+	Tokenizer *tokenizer; /* NULL: numbers only */
+	TokenStream stream;
+	Counts stop_ids;
+	Names stop_texts;
+	Text text;      /* all of it, prompt and what follows */
+	size_t printed; /* bytes of text */
+	size_t prompt;  /* bytes of text: no stop text is looked for in it */
 } Writer;
 
 /* --- choosing ------------------------------------------------------------------------------------------------- */
@@ -108,33 +117,152 @@ static bool step(Writer *w, uint32_t entry, size_t from, int64_t *next)
 	return runner_call(&w->r, w->step, entry, &in, out, &report) && choose(w, &out[0], next);
 }
 
-static bool stops(const Tool *t, int64_t id)
+static bool stops(const Writer *w, int64_t id)
 {
-	for (size_t i = 0; i < t->a.stop.n; i++)
-		if (t->a.stop.at[i] == id) return true;
+	for (size_t i = 0; i < w->stop_ids.n; i++)
+		if (w->stop_ids.at[i] == id) return true;
 	return false;
 }
+
+/* --- text ----------------------------------------------------------------------------------------------------- */
+
+/* Cuts the text before the first stop text in it. */
+static bool text_stops(Writer *w)
+{
+	size_t first = SIZE_MAX;
+	for (size_t i = 0; i < w->stop_texts.n; i++) {
+		const char *stop = w->stop_texts.at[i], *at;
+		at = memmem(w->text.at + w->prompt, w->text.n - w->prompt, stop, strlen(stop));
+		if (at && (size_t)(at - w->text.at) < first) first = (size_t)(at - w->text.at);
+	}
+	if (first == SIZE_MAX) return false;
+	w->text.n = first;
+	return true;
+}
+
+/* Bytes at the end of the text that a stop text may begin with. */
+static size_t text_held(const Writer *w)
+{
+	size_t most = 0;
+	for (size_t i = 0; i < w->stop_texts.n; i++) {
+		const char *stop = w->stop_texts.at[i];
+		size_t n = strlen(stop) - 1, room = w->text.n - w->prompt;
+		for (n = n < room ? n : room; n > most; n--)
+			if (memcmp(w->text.at + w->text.n - n, stop, n) == 0) most = n;
+	}
+	return most;
+}
+
+static void text_print(Writer *w, bool end)
+{
+	size_t upto = w->text.n - (end ? 0 : text_held(w));
+	if (w->t->a.json || upto <= w->printed) return;
+	fwrite(w->text.at + w->printed, 1, upto - w->printed, stdout);
+	fflush(stdout);
+	w->printed = upto;
+}
+
+/* False after an error; *stop when a stop text is complete. */
+static bool text_add(Writer *w, int64_t id, bool *stop)
+{
+	TextBytes more;
+	if (!w->tokenizer) return true;
+	if (!token_stream_push(&w->stream, &w->t->d, (uint32_t)id, &more)) return false;
+	text_append(&w->text, more.at, more.n);
+	*stop = text_stops(w);
+	text_print(w, *stop);
+	return true;
+}
+
+static bool text_ids(Writer *w)
+{
+	Tool *t = w->t;
+	const char *prompt = t->a.prompt;
+	TokenIds ids;
+	if (!prompt) return true;
+	if (!tokenizer_encode(w->tokenizer, t->arena, &t->d, prompt, strlen(prompt), true, &ids))
+		return false;
+	for (size_t i = 0; i < ids.n; i++) vec_push(t->arena, &w->ids, (int64_t)ids.at[i]);
+	return w->ids.n || tool_fail(t, "--prompt: the text gives no token");
+}
+
+static bool text_begin(Writer *w)
+{
+	Tool *t = w->t;
+	bool stop = false;
+	w->text = text_new(t->arena);
+	text_puts(&w->text, "");
+	w->stream = token_stream_new(t->arena, w->tokenizer, SPECIALS_SILENT);
+	Names after = w->stop_texts;
+	w->stop_texts = (Names){0}; /* the prompt may hold them */
+	for (size_t i = 0; i < w->ids.n; i++)
+		if (!text_add(w, w->ids.at[i], &stop)) return false;
+	w->stop_texts = after;
+	w->prompt = w->text.n;
+	return true;
+}
+
+static bool text_end(Writer *w, bool stopped)
+{
+	TextBytes more;
+	if (!stopped) {
+		if (!token_stream_end(&w->stream, &w->t->d, &more)) return false;
+		text_append(&w->text, more.at, more.n);
+		text_stops(w);
+	}
+	text_print(w, true);
+	return true;
+}
+
+/* --stop: numbers, or with a tokenizer an added token by its name, or a text. */
+static bool stops_read(Writer *w)
+{
+	Tool *t = w->t;
+	for (size_t i = 0; i < t->a.stop.n; i++) {
+		const char *s = t->a.stop.at[i];
+		uint32_t id;
+		if (s[strspn(s, "0123456789,")] == '\0') {
+			for (char *end; *s; s = *end ? end + 1 : end) {
+				long long v = strtoll(s, &end, 10);
+				if (end == s || v >= UINT32_MAX)
+					return tool_fail(t, "--stop %s: no token number", s);
+				vec_push(t->arena, &w->stop_ids, v);
+			}
+		} else if (!w->tokenizer) {
+			return tool_fail(t, "--stop %s: a text needs --tokenizer", s);
+		} else if (tokenizer_added(w->tokenizer, s, &id)) {
+			vec_push(t->arena, &w->stop_ids, (int64_t)id);
+		} else {
+			vec_push(t->arena, &w->stop_texts, s);
+		}
+	}
+	return true;
+}
+
+/* --- the loop ------------------------------------------------------------------------------------------------- */
 
 static bool generate(Writer *w, uint32_t tokens)
 {
 	Tool *t = w->t;
 	size_t done = 0; /* ids that the session has seen */
-	bool ok = true;
+	bool ok = true, stop = false;
 	Progress p;
+	if (w->tokenizer && !text_begin(w)) return false;
 	progress_begin(&p, "generating", tokens);
-	for (uint32_t i = 0; i < tokens && ok; i++) {
+	for (uint32_t i = 0; i < tokens && ok && !stop; i++) {
 		int64_t next = 0;
 		ArenaMark mark = arena_mark(w->step);
 		ok = step(w, i == 0 ? w->prefill : w->decode, done, &next);
 		arena_reset(w->step, mark);
 		if (!ok) break;
 		done = w->ids.n;
-		if (stops(t, next)) break;
+		if (stops(w, next)) break;
 		vec_push(t->arena, &w->ids, next);
+		ok = text_add(w, next, &stop);
 		progress_step(&p, i + 1);
 	}
 	progress_end(&p);
-	return ok;
+	return ok && (!w->tokenizer || text_end(w, stop));
 }
 
 static json_t *ids_json(const Counts *ids, size_t n)
@@ -149,9 +277,15 @@ bool command_generate(Tool *t)
 	Writer w = {.t = t, .seed = t->a.seed.value, .ids = t->a.ids};
 	TargetId target;
 	t->a.no_time = true; /* nobody asks for cycles */
-	if (w.ids.n == 0) return tool_fail(t, "--ids is missing: the token numbers of the prompt");
+	if (t->a.prompt && !t->a.tokenizer) return tool_fail(t, "--prompt needs --tokenizer");
+	if (t->a.prompt && w.ids.n) return tool_fail(t, "--prompt and --ids exclude one another");
+	if (w.ids.n == 0 && !t->a.prompt)
+		return tool_fail(t, "--ids is missing: the token numbers of the prompt; or --prompt");
 	if (!option_given(t, OPT_max_tokens))
 		return tool_fail(t, "--max-tokens is missing: how many tokens to add");
+	if (t->a.tokenizer && !(w.tokenizer = tokenizer_open(t->arena, &t->d, t->a.tokenizer)))
+		return false;
+	if (!stops_read(&w) || (w.tokenizer && !text_ids(&w))) return false;
 	if (t->a.top_p > 1) return tool_fail(t, "--top-p %g: a probability from 0 to 1", t->a.top_p);
 	if (!runner_target(t, t->a.files.at[0], &target) ||
 	    !runner_open(t, t->a.files.at[0], target, NULL, &w.r))
@@ -164,8 +298,14 @@ bool command_generate(Tool *t)
 	runner_close(&w.r);
 	if (!done) return false;
 	if (t->a.json) {
-		report_json(t, json_pack("{s:o, s:o}", "prompt_ids", ids_json(&w.ids, prompt), "ids",
-		                         ids_json(&w.ids, w.ids.n)));
+		json_t *j = json_pack("{s:o, s:o}", "prompt_ids", ids_json(&w.ids, prompt), "ids",
+		                      ids_json(&w.ids, w.ids.n));
+		if (w.tokenizer) json_object_set_new(j, "text", json_stringn(w.text.at, w.text.n));
+		report_json(t, j);
+		return true;
+	}
+	if (w.tokenizer) {
+		putchar('\n');
 		return true;
 	}
 	for (size_t i = 0; i < w.ids.n; i++) printf("%s%lld", i ? "," : "", (long long)w.ids.at[i]);

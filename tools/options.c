@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum OptionKind { TEXT, FLAG, INTEGER, NUMBER, SEED, SET, NAMED, LIST, COUNTS } OptionKind;
+typedef enum OptionKind { TEXT, FLAG, INTEGER, NUMBER, SEED, SET, NAMED, LIST, COUNTS, WORDS } OptionKind;
 typedef struct OptionInfo {
 	const char *name, *meta, *help;
 	int letter;
@@ -145,6 +145,7 @@ static const char *read_argument(Tool *t, const OptionInfo *o, const char *text)
 	case NAMED: return read_named(t, text, field);
 	case LIST: return read_list(t, text, field);
 	case COUNTS: return read_counts(t, text, field);
+	case WORDS: vec_push(t->arena, (Names *)field, text); return *text ? NULL : "it is empty";
 	}
 	return NULL;
 }

@@ -32,14 +32,15 @@ typedef struct Arguments {
 	Names files;
 	Settings set, dim;
 	const char *model, *entry, *weights, *target, *machine, *mcpu, *triple, *dump, *compare, *out;
-	const char *print_after;
+	const char *print_after, *tokenizer, *prompt;
 	Seed random_weights, seed, jitter;
 	NamedFiles input, output;
 	Names targets, pass;
-	Counts threads, ids, stop;
+	Counts threads, ids;
+	Names stop;
 	uint32_t max_tokens, top_k, repeat, warm_up;
 	double temperature, top_p, tolerance;
-	bool json, timing, tile_out, print, no_time, exact, remarks, check;
+	bool decode, json, timing, tile_out, print, no_time, exact, remarks, check;
 	uint64_t given; /* bit n: the option of number n was given */
 } Arguments;
 
