@@ -96,15 +96,28 @@ void reshape_index(const Build *b, const Type *from, const Type *to, const Dim *
 			out[i0] = index[k0];
 			continue;
 		}
-		Dim linear = dim_c(b, 0);
-		for (uint32_t n = k0; n < k; n++)
-			if (!dim_is_one(to->dim[n]))
-				linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
+		Dim linear = dim_c(b, 0), astray = dim_c(b, 0), all = dim_c(b, 1);
 		uint32_t top = i0; /* takes what the others leave: out of range shows there */
 		while (top + 1 < i && dim_is_one(from->dim[top])) top++;
+		uint32_t one = i0;
+		for (uint32_t n = i0; n < i; n++) out[n] = dim_c(b, 0);
+		for (uint32_t n = k0; n < k; n++) {
+			if (!dim_is_one(to->dim[n])) {
+				linear = dim_add(p, dim_mul(p, linear, to->dim[n]), index[n]);
+				all = dim_mul(p, all, to->dim[n]);
+			} else if (index[n] !=
+			           dim_c(b, 0)) { /* of a padded dim of size 1: must be seen out of range */
+				while (one < i && (one == top || !dim_is_one(from->dim[one]))) one++;
+				if (one < i)
+					out[one++] = index[n];
+				else
+					astray = dim_add(p, astray, dim_max(p, index[n], dim_mulc(p, index[n], -1)));
+			}
+		}
+		linear = dim_add(p, linear, dim_mul(p, astray, all));
 		for (uint32_t n = i; n-- > i0;) {
 			if (dim_is_one(from->dim[n]) && n != top) {
-				out[n] = dim_c(b, 0);
+				continue;
 			} else if (n == top) {
 				out[n] = linear;
 			} else {
