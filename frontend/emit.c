@@ -28,6 +28,10 @@ Node *emit(Build *b, Node *n)
 		over_limit(b, n->span, "the model is too large: it makes more than 400000 operations");
 		return NULL;
 	}
+	/* a def of a file works for the layer that calls it */
+	const Frame *frame = b->frame;
+	while (frame && !frame->place) frame = frame->up;
+	if (frame) n->scope = frame->place->path;
 	Diags own = {.arena = b->arena};
 	if (graph_add(b->graph, &own, n)) return sizes_fit(b, n) ? n : NULL;
 	for (size_t i = 0; i < own.list.n; i++)

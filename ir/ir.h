@@ -100,6 +100,7 @@ struct Node {
 	Graph *region; /* loop, kernel */
 	Graph *owner;
 	const char *name; /* what the user called it, for messages and --dump; may be NULL */
+	const char *scope; /* the layer that made it, as a path ("h.attn"); "" or NULL: the model */
 	Span span;
 	Node *prev, *next; /* in the order of its graph */
 	Node *forward;     /* while a pass runs: what replaces it */
