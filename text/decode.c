@@ -206,15 +206,27 @@ TokenStream token_stream_new(Arena *a, const Tokenizer *t, SpecialTokens special
 	return (TokenStream){.tokenizer = t, .arena = a, .specials = specials};
 }
 
+/* What the window decodes to is thrown away after each step: only the new part is kept. */
 static bool stream_text(TokenStream *s, Diags *d, bool end, TextBytes *out)
 {
-	TextBytes all;
-	if (!decode(s->tokenizer, s->arena, d, s->ids.at, s->ids.n, s->specials, &all)) return false;
-	bool whole = all.n < 3 || memcmp(all.at + all.n - 3, "\xef\xbf\xbd", 3) != 0;
-	size_t n = all.n > s->printed && (whole || end) ? all.n - s->printed : 0;
-	*out = (TextBytes){n ? all.at + s->printed : "", n};
-	s->printed += n;
-	return true;
+	for (;;) {
+		ArenaMark mark = arena_mark(s->arena);
+		TextBytes all;
+		if (!decode(s->tokenizer, s->arena, d, s->ids.at, s->ids.n, s->specials, &all))
+			return false; /* no reset: the message is in an arena, perhaps this one */
+		bool whole = all.n < 3 || memcmp(all.at + all.n - 3, "\xef\xbf\xbd", 3) != 0;
+		size_t n = all.n > s->printed && (whole || end) ? all.n - s->printed : 0;
+		bool fits = n <= s->part_room;
+		if (fits && n) memcpy(s->part, all.at + s->printed, n);
+		arena_reset(s->arena, mark);
+		if (fits) {
+			*out = (TextBytes){n ? s->part : "", n};
+			s->printed += n;
+			return true;
+		}
+		s->part_room = 2 * n + 64;
+		s->part = arena_alloc(s->arena, s->part_room);
+	}
 }
 
 bool token_stream_push(TokenStream *s, Diags *d, uint32_t id, TextBytes *out)

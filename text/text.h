@@ -43,6 +43,8 @@ typedef struct TokenStream {
 	SpecialTokens specials;
 	VEC(uint32_t) ids; /* the window that is decoded */
 	size_t printed;    /* bytes of the window's text that were given out */
+	char *part;        /* the text given last; the next call overwrites it */
+	size_t part_room;
 } TokenStream;
 TokenStream token_stream_new(Arena *a, const Tokenizer *t, SpecialTokens specials);
 bool token_stream_push(TokenStream *s, Diags *d, uint32_t id, TextBytes *out);

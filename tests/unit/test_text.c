@@ -1,0 +1,92 @@
+/* Tokenizers: streams give what whole decoding gives; what a file must not ask for is named. The ids
+ * themselves are compared with Hugging Face's by tests/text/compare.py. */
+#include "text/text.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static const char *const files[] = {"byte_level", "llama2",    "llama3",
+                                    "unigram",    "wordpiece", "words"};
+
+static Tokenizer *opened(Arena *a, Diags *d, const char *name)
+{
+	return tokenizer_open(a, d, arena_printf(a, NACRE_TESTS_DIR "/text/Inputs/%s.json", name));
+}
+
+Test(text, streams_give_the_whole_text)
+{
+	const char *text =
+		"The memory's 123 rooms \xf0\x9f\x99\x82\xe2\x98\x83 caf\xc3\xa9 \xe4\xbd\xa0\xff end";
+	for (size_t i = 0; i < COUNT(files); i++) {
+		Arena *a = arena_new();
+		Diags d = {.arena = a};
+		Tokenizer *t = opened(a, &d, files[i]);
+		cr_assert(t, "%s does not open", files[i]);
+		TokenIds ids;
+		TextBytes whole, part;
+		cr_assert(tokenizer_encode(t, a, &d, text, strlen(text), true, &ids));
+		cr_assert(tokenizer_decode(t, a, &d, ids.at, ids.n, SPECIALS_SILENT, &whole));
+		TokenStream s = token_stream_new(a, t, SPECIALS_SILENT);
+		Text all = text_new(a);
+		for (size_t k = 0; k < ids.n; k++) {
+			cr_assert(token_stream_push(&s, &d, ids.at[k], &part));
+			text_append(&all, part.at, part.n);
+		}
+		cr_assert(token_stream_end(&s, &d, &part));
+		text_append(&all, part.at, part.n);
+		cr_assert(all.n == whole.n && !memcmp(all.at, whole.at, all.n), "%s: `%s` for `%s`",
+		          files[i], all.at, whole.at);
+		arena_free(a);
+	}
+}
+
+Test(text, byte_level_is_lossless)
+{
+	const char *text = "  Any text,\tof any kind: \xf0\x9f\x8e\x89 \xd0\xbc\xd0\xb8\xd1\x80";
+	Arena *a = arena_new();
+	Diags d = {.arena = a};
+	Tokenizer *t = opened(a, &d, "byte_level");
+	TokenIds ids;
+	TextBytes back;
+	cr_assert(tokenizer_encode(t, a, &d, text, strlen(text), false, &ids));
+	cr_assert(tokenizer_decode(t, a, &d, ids.at, ids.n, SPECIALS_KEPT, &back));
+	cr_assert_str_eq(back.at, text);
+	uint32_t far = (uint32_t)tokenizer_size(t);
+	cr_assert(!tokenizer_decode(t, a, &d, &far, 1, SPECIALS_KEPT, &back));
+	arena_free(a);
+}
+
+static void refuses(const char *json, const char *what)
+{
+	Arena *a = arena_new();
+	Diags d = {.arena = a};
+	Text said = text_new(a);
+	cr_assert(!tokenizer_read(a, &d, "t.json", json, strlen(json)));
+	cr_assert(d.errors == 1);
+	diags_render(&d, &said);
+	cr_assert(strstr(said.at, what), "`%s` does not say `%s`", said.at, what);
+	arena_free(a);
+}
+
+#define MODEL "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}"
+Test(text, what_is_not_supported_is_named)
+{
+	refuses("{", "line 1");
+	refuses("[]", "no object");
+	refuses("{}", "no \"model\"");
+	refuses("{\"model\":{\"type\":\"Magic\",\"vocab\":{}}}", "`Magic` is not supported");
+	refuses("{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\"}}",
+	        "the normalizer `Precompiled`");
+	refuses("{" MODEL ",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}}", "`UnicodeScripts`");
+	refuses("{" MODEL ",\"decoder\":{\"type\":\"CTC\"}}", "the decoder `CTC`");
+	refuses("{" MODEL ",\"padding\":{\"strategy\":\"Fixed\"}}", "\"padding\" is not supported");
+	refuses(
+		"{" MODEL
+		",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(a\"},\"content\":\"\"}}",
+		"the pattern `(a`");
+	refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[\"a b\"]}}",
+	        "\"merges\": entry 0");
+	refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
+	        "`a` has no number");
+	refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]}}", "\"unk_id\" is missing");
+}
