@@ -259,7 +259,7 @@ static bool generate(Writer *w, uint32_t tokens)
 		if (stops(w, next)) break;
 		vec_push(t->arena, &w->ids, next);
 		ok = text_add(w, next, &stop);
-		progress_step(&p, i + 1);
+		if (!w->tokenizer || t->a.json) progress_step(&p, i + 1); /* the text shows it otherwise */
 	}
 	progress_end(&p);
 	return ok && (!w->tokenizer || text_end(w, stop));
