@@ -511,6 +511,10 @@ Tokenizer *tokenizer_read(Arena *a, Diags *d, const char *name, const char *json
 {
 	json_error_t e;
 	Reader r = {.a = a, .d = d, .name = name, .t = NEW(a, Tokenizer)};
+	if (!n) {
+		fail(&r, "it is empty");
+		return NULL;
+	}
 	json_t *j = json_loadb(json, n, JSON_ALLOW_NUL, &e);
 	if (!j) {
 		fail(&r, "line %d: %s", e.line, e.text);
