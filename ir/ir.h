@@ -99,7 +99,7 @@ struct Node {
 	Attr *attr;    /* one for each row of op_info[op].attr */
 	Graph *region; /* loop, kernel */
 	Graph *owner;
-	const char *name; /* what the user called it, for messages and --dump; may be NULL */
+	const char *name;  /* what the user called it, for messages and --dump; may be NULL */
 	const char *scope; /* the layer that made it, as a path ("h.attn"); "" or NULL: the model */
 	Span span;
 	Node *prev, *next; /* in the order of its graph */

@@ -7,7 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum OptionKind { TEXT, FLAG, INTEGER, NUMBER, SEED, SET, NAMED, LIST, COUNTS, WORDS } OptionKind;
+typedef enum OptionKind {
+	TEXT,
+	FLAG,
+	INTEGER,
+	NUMBER,
+	SEED,
+	SET,
+	NAMED,
+	LIST,
+	COUNTS,
+	WORDS
+} OptionKind;
 typedef struct OptionInfo {
 	const char *name, *meta, *help;
 	int letter;
