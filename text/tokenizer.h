@@ -64,7 +64,7 @@ struct Step {
 	size_t n;                 /* of parts or ids */
 };
 
-enum { NO_TOKEN = UINT32_MAX };
+#define NO_TOKEN UINT32_MAX
 typedef enum ModelKind { MODEL_BPE, MODEL_WORDPIECE, MODEL_UNIGRAM, MODEL_WORDLEVEL } ModelKind;
 typedef struct VocabSlot {
 	TextBytes text;
