@@ -343,13 +343,16 @@ Item builtin_where(Call *c)
 
 Item builtin_clamp(Call *c)
 {
-	double lo, hi;
-	Node *x = float_tensor(c, 0);
-	if (!call_number(c, 1, 0, &lo) || !call_number(c, 2, 0, &hi) || !x) return bad();
+	double lo, hi, number;
+	if (!call_number(c, 1, 0, &lo) || !call_number(c, 2, 0, &hi)) return bad();
 	if (lo > hi) {
 		complain(c->b, c->at, "clamp from %g to %g: the bounds are swapped", lo, hi);
 		return bad();
 	}
+	if (as_number(&c->in[0].item, &number))
+		return item_float(number < lo ? lo : number > hi ? hi : number);
+	Node *x = float_tensor(c, 0);
+	if (!x) return bad();
 	Node *n = node_new(c->b->m, OP_CLAMP, 1, &x, c->at);
 	attr_float(n, "lo", lo);
 	attr_float(n, "hi", hi);

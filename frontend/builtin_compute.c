@@ -364,6 +364,33 @@ Item builtin_pool(Call *c)
 	return item_node(emit(b, v));
 }
 
+/* What each pair turns by a position, [D/2]: numbers known at compile time, or a tensor. */
+static Node *rope_freqs(Call *c, const Node *x)
+{
+	Build *b = c->b;
+	Call own = *c;
+	own.in[0] = c->in[4];
+	own.given[1] = false;
+	if (own.in[0].item.kind == ITEM_LIST) own.in[0].item = builtin_tensor(&own);
+	if (own.in[0].item.kind == ITEM_BAD) return NULL;
+	Node *freqs = call_tensor(&own, 0);
+	if (!freqs) return NULL;
+	int64_t width = dim_constant(x->type.dim[x->type.rank - 1]);
+	if (!dtype_is_float(freqs->type.dtype) || freqs->type.rank != 1 ||
+	    freqs->type.dim[0] != dim_const(b->m->dims, width / 2)) {
+		Diag *m = complain(b, c->in[4].span, "rope of %s needs freqs f32[%lld], one a pair, not %s",
+		                   type_text(b->arena, &x->type), (long long)(width / 2),
+		                   type_text(b->arena, &freqs->type));
+		diag_help(b->d, m, "rope_freqs(%lld) of std/nn gives the usual ones", (long long)width);
+		return NULL;
+	}
+	if (c->given[2] && c->in[2].item.kind != ITEM_NONE) {
+		complain(b, c->in[2].span, "rope takes a base or freqs, not both");
+		return NULL;
+	}
+	return freqs;
+}
+
 Item builtin_rope(Call *c)
 {
 	Build *b = c->b;
@@ -390,7 +417,10 @@ Item builtin_rope(Call *c)
 		         type_text(b->arena, &x->type));
 		return bad();
 	}
-	Node *n = node_new(b->m, OP_ROPE, 1, &x, c->at);
+	Node *in[2] = {x};
+	bool turned = c->given[4] && c->in[4].item.kind != ITEM_NONE;
+	if (turned && !(in[1] = rope_freqs(c, x))) return bad();
+	Node *n = node_new(b->m, OP_ROPE, turned ? 2 : 1, in, c->at);
 	attr_dim(n, "pos", pos);
 	attr_float(n, "base", base);
 	attr_int(n, "half", half);

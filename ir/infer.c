@@ -35,6 +35,12 @@ bool infer_same(Module *m, Diags *d, Node *n)
 	if (axis && (axis->i < 0 || axis->i >= (int64_t)x->rank))
 		return infer_fail(m, d, n, "no such axis");
 	if (n->op == OP_ROPE && x->rank < 2) return infer_fail(m, d, n, "needs a length and a width");
+	if (n->op == OP_ROPE && n->n_in > 1) {
+		const Type *f = &n->in[1]->type;
+		if (f->is_tuple || f->rank != 1 || !dtype_is_float(f->dtype) ||
+		    !dims_match(m, dim_mul(m->dims, f->dim[0], dim_const(m->dims, 2)), x->dim[x->rank - 1]))
+			return infer_fail(m, d, n, "its frequencies are not one a pair of the width");
+	}
 	for (uint32_t i = 1; axis && i < n->n_in; i++) {
 		const Type *v = &n->in[i]->type;
 		if (v->is_tuple || v->rank != 1 || !dims_match(m, v->dim[0], x->dim[axis->i]))

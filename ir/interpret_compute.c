@@ -330,6 +330,7 @@ static bool run_rope(Run *r, Node *n, Value *out)
 {
 	Value *x = n->in[0]->data;
 	int64_t pos, d = x->dims[x->rank - 1], length = x->dims[x->rank - 2];
+	const Value *freqs = n->n_in > 1 ? n->in[1]->data : NULL;
 	double base = node_attr(n, "base")->f;
 	bool half = node_attr(n, "half")->i;
 	if (!run_dim(r, n, node_attr(n, "pos")->d, &pos)) return false;
@@ -338,7 +339,8 @@ static bool run_rope(Run *r, Node *n, Value *out)
 		const double *in = x->at + row * d;
 		double *to = out->at + row * d;
 		for (int64_t i = 0; i < d / 2; i++) {
-			double angle = (double)(pos + row % length) * pow(base, -2.0 * (double)i / (double)d);
+			double turn = freqs ? freqs->at[i] : pow(base, -2.0 * (double)i / (double)d);
+			double angle = (double)(pos + row % length) * turn;
 			int64_t a = half ? i : 2 * i, b = half ? i + d / 2 : 2 * i + 1;
 			to[a] = in[a] * cos(angle) - in[b] * sin(angle);
 			to[b] = in[b] * cos(angle) + in[a] * sin(angle);

@@ -13,6 +13,21 @@ static Node *reduce(Rewrite *w, Node *x, const char *how, uint32_t n_axes, const
 	return rewrite_finish(w, r);
 }
 
+static Node *dim_value(Rewrite *w, Dim d)
+{
+	Node *n = node_new(w->c->m, OP_DIM, 0, NULL, w->at->span);
+	attr_dim(n, "value", d);
+	n->type = type_scalar(DT_I32);
+	return rewrite_finish(w, n);
+}
+
+static Node *as_float(Rewrite *w, Node *x)
+{
+	Node *n = node_new(w->c->m, OP_CAST, 1, &x, w->at->span);
+	attr_int(n, "dtype", DT_F32);
+	return rewrite_finish(w, n);
+}
+
 static Node *decompose_mean(Rewrite *w, Node *n)
 {
 	Module *m = w->c->m;
@@ -25,14 +40,7 @@ static Node *decompose_mean(Rewrite *w, Node *n)
 	if (dim_is_const(count, &known))
 		return rewrite_node(w, OP_MUL, 2,
 		                    (Node *[]){sum, rewrite_const(w, DT_F32, 1.0 / (double)known)});
-	Node *d = node_new(m, OP_DIM, 0, NULL, n->span);
-	attr_dim(d, "value", count);
-	d->type = type_scalar(DT_I32);
-	d = rewrite_finish(w, d);
-	Node *f = node_new(m, OP_CAST, 1, &d, n->span);
-	attr_int(f, "dtype", DT_F32);
-	f = rewrite_finish(w, f);
-	return rewrite_node(w, OP_DIV, 2, (Node *[]){sum, f});
+	return rewrite_node(w, OP_DIV, 2, (Node *[]){sum, as_float(w, dim_value(w, count))});
 }
 
 static Node *decompose_clamp(Rewrite *w, Node *n)
@@ -85,8 +93,20 @@ static Node *decompose_softplus(Rewrite *w, Node *n)
 		w, OP_ADD, 2, (Node *[]){rewrite_node(w, OP_RELU, 1, &x), rewrite_node(w, OP_LOG, 1, &e)});
 }
 
+/* What each pair turns by a position, when it is known: half numbers, else NULL. */
+static double *rope_freqs(PassContext *c, Node *n, int64_t half)
+{
+	double *freqs = NEW_ARRAY(c->m->arena, double, half + 1), base = node_attr(n, "base")->f;
+	if (n->n_in > 1 && n->in[1]->op != OP_CONST) return NULL;
+	const Tensor *t = n->n_in > 1 ? node_attr_const(n->in[1], "value")->tensor : NULL;
+	for (int64_t i = 0; i < half; i++)
+		freqs[i] = t ? dtype_load(t->dtype, t->data, t->count == half ? i : 0)
+		             : pow(base, -(double)i / (double)half);
+	return freqs;
+}
+
 /* Cosines or sines of every position that can occur, computed in double: [positions, width / 2]. */
-static Node *rope_table(Rewrite *w, int64_t positions, int64_t half, double base, bool sine)
+static Node *rope_table(Rewrite *w, int64_t positions, int64_t half, const double *freqs, bool sine)
 {
 	Module *m = w->c->m;
 	Tensor *t = NEW(m->arena, Tensor);
@@ -95,7 +115,7 @@ static Node *rope_table(Rewrite *w, int64_t positions, int64_t half, double base
 	float *to = NEW_ARRAY(m->arena, float, t->count + 1);
 	for (int64_t p = 0; p < positions; p++)
 		for (int64_t i = 0; i < half; i++) {
-			double angle = (double)p * pow(base, -(double)i / (double)half);
+			double angle = (double)p * freqs[i];
 			to[p * half + i] = (float)(sine ? sin(angle) : cos(angle));
 		}
 	t->data = to;
@@ -129,6 +149,19 @@ static Node *concat(Rewrite *w, Node *a, Node *b, uint32_t axis)
 	return rewrite_finish(w, n);
 }
 
+/* (pos + row) * freqs, [length, half], for frequencies known when it runs. */
+static Node *rope_angles(Rewrite *w, Node *freqs, Dim pos, Dim length, Dim half)
+{
+	Module *m = w->c->m;
+	Dim column[] = {length, dim_const(m->dims, 1)}, row[] = {dim_const(m->dims, 1), half};
+	Node *at = node_new(m, OP_IOTA, 0, NULL, w->at->span);
+	attr_dims(m, at, "dims", 2, column);
+	attr_int(at, "axis", 0);
+	Node *sum[] = {rewrite_finish(w, at), dim_value(w, pos)};
+	Node *position = as_float(w, rewrite_node(w, OP_ADD, 2, sum));
+	return rewrite_node(w, OP_MUL, 2, (Node *[]){position, rewrite_reshape(w, freqs, 2, row)});
+}
+
 static Node *decompose_rope(Rewrite *w, Node *n)
 {
 	enum { MOST_POSITIONS = 1 << 20 };
@@ -145,7 +178,9 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 		return NULL;
 	}
 	dim_range(&m->facts, dim_add(m->dims, pos, length), &lo, &hi);
-	if (hi < 1 || hi > MOST_POSITIONS) {
+	double *freqs = rope_freqs(w->c, n, width / 2);
+	Node *angles = NULL;
+	if (freqs && (hi < 1 || hi > MOST_POSITIONS)) {
 		diag_error(w->c->d, n->span, "rope needs positions bounded by %d: `%s` has no such bound",
 		           MOST_POSITIONS, dim_text(m->arena, dim_add(m->dims, pos, length)));
 		w->c->failed = true;
@@ -162,10 +197,11 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 	uint32_t axis = half ? rank - 1 : rank;
 	part[0] = slice(w, source, axis, zero, half ? h : one);
 	part[1] = slice(w, source, axis, half ? h : one, half ? h : one);
+	if (!freqs) angles = rope_angles(w, n->in[1], pos, length, h);
 	for (int i = 0; i < 2; i++) {
 		if (!half) part[i] = rewrite_reshape(w, part[i], rank, pairs);
-		table[i] =
-			slice(w, rope_table(w, hi, width / 2, node_attr(n, "base")->f, i), 0, pos, length);
+		table[i] = angles ? rewrite_node(w, i ? OP_SIN : OP_COS, 1, &angles)
+		                  : slice(w, rope_table(w, hi, width / 2, freqs, i), 0, pos, length);
 	}
 	Node *cc[2], *y[2];
 	for (int i = 0; i < 2; i++) {

@@ -124,6 +124,8 @@ static const Row rows[] = {
      "scale = 0.4, causal = true"},
 	{OP_ROPE, "f32[B, 3, S, 6]", "pos = P, base = 10000, half = true"},
 	{OP_ROPE, "f32[B, 3, S, 6]", "pos = P, base = 100, half = false"},
+	{OP_ROPE, "f32[B, S, 6]; w:f32[3]", "pos = P, base = 100, half = true"},
+	{OP_ROPE, "f32[B, 3, S, 6]; f32[3]", "pos = P, base = 100, half = false"},
 	{OP_SCAN, "f32[B, S]", "reduce = \"sum\", axis = 1"},
 	{OP_SCAN, "f32[B, S, 3]", "reduce = \"max\", axis = 1"},
 	{OP_SCAN, "i32[S]", "reduce = \"min\", axis = 0"},

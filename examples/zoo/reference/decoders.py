@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from common import rounded, save_case, seeded
+from rotary import default, llama3, rotate
 
 SIZES = dict(L=2, D=24, H=4, KV=2, F=40, V=50)
 
@@ -21,14 +22,6 @@ class Norm(nn.Module):
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.eps) * (self.weight + self.one)
 
 
-def rotate(x, base):
-    """x: [B, H, S, D], the two halves of a head make pairs."""
-    d, s = x.shape[-1], x.shape[-2]
-    angle = torch.arange(s).double()[:, None] * base ** (-torch.arange(0, d, 2).double() / d)
-    angle = torch.cat([angle, angle], -1)
-    return x * angle.cos() + torch.cat([-x[..., d // 2:], x[..., :d // 2]], -1) * angle.sin()
-
-
 class Attention(nn.Module):
     def __init__(self, c, window):
         super().__init__()
@@ -40,7 +33,8 @@ class Attention(nn.Module):
     def forward(self, x):
         c, (b, s, _) = self.c, x.shape
         q, k, v = (p(x).view(b, s, -1, c["Dh"]).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
-        q, k = rotate(q, c["base"]), rotate(k, c["base"])
+        freqs = llama3(c["Dh"], c["base"], c["stretch"], 8192) if "stretch" in c else default(c["Dh"], c["base"])
+        q, k = rotate(q, freqs), rotate(k, freqs)
         k, v = (t.repeat_interleave(c["H"] // c["KV"], 1) for t in (k, v))
         scores = q @ k.transpose(-1, -2) * c["Dh"] ** -0.5
         if c["cap"]:
@@ -136,6 +130,8 @@ PLAIN = dict(SIZES, Dh=6, W=0, base=10000.0, eps=1e-5, one=0.0, qkv_bias=False, 
              alternate=False, act=F.silu)
 CASES = {
     "llama3": ("Llama3", dict(base=500000.0), 8030261248, "", "T=16"),
+    "llama3_2": ("Llama3", dict(base=500000.0, stretch=32.0, tied=True), 1235814400, "L=16,D=2048,F=8192,tied=true,stretch=32",
+                 "T=16,tied=true,stretch=32"),
     "mistral": ("Mistral", dict(W=4), 7241732096, "", "T=16,W=4"),
     "qwen2": ("Qwen2", dict(base=1000000.0, eps=1e-6, qkv_bias=True), 7615616512, "", "T=16"),
     "gemma2": ("Gemma2", dict(Dh=8, W=4, eps=1e-6, one=1.0, cap=50.0, final_cap=30.0, tied=True, alternate=True,
@@ -150,5 +146,5 @@ if __name__ == "__main__":
         net = rounded(seeded(Decoder(c)))
         ids = torch.randint(0, c["V"], (2, 9), generator=torch.Generator().manual_seed(2))
         sizes = ",".join(f"{k}={c[k]}" for k in SIZES)
-        save_case(name, name + ".nac", net.state_dict(), {"ids": ids}, {"logits": net(ids)}, model=model, entry="prefill",
+        save_case(name, name.split("_")[0] + ".nac", net.state_dict(), {"ids": ids}, {"logits": net(ids)}, model=model, entry="prefill",
                   set=f"{sizes},{settings}", parameters=parameters, full=full)
