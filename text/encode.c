@@ -1,5 +1,5 @@
 /* Encoding: added tokens are cut out, the rest is normalized, cut into pieces and given to the model;
- * then the post-processor puts its tokens around. */
+ * the tokens are cut to length, the post-processor puts its own around, and what is short is padded. */
 #include "text/tokenizer.h"
 
 static void model_encode(const Tokenizer *t, Arena *a, TextBytes piece, IdList *out)
@@ -29,6 +29,45 @@ static void process(const Step *s, Arena *a, IdList *ids)
 	*ids = out;
 }
 
+size_t processor_adds(const Step *s)
+{
+	size_t n = 0;
+	if (s && s->kind == SEQUENCE)
+		for (size_t i = 0; i < s->n; i++) n += processor_adds(s->parts[i]);
+	if (s && s->kind == PROCESS_TEMPLATE)
+		for (size_t i = 0; i < s->n; i++) n += s->ids[i] != NO_TOKEN;
+	return n;
+}
+
+static bool truncate(const Fit *f, Diags *d, size_t around, IdList *ids)
+{
+	size_t most = f->most - around, all = ids->n;
+	if (!f->truncates || all <= most) return true;
+	if (f->only_second && most) {
+		diag_error(
+			d, span_none(),
+			"the text gives %zu tokens, and the tokenizer's truncation to %u shortens the second "
+			"text of a pair only",
+			all, f->most);
+		return false;
+	}
+	if (f->cut_left) ids->at += all - most;
+	ids->n = most;
+	return true;
+}
+
+static void pad(const Fit *f, Arena *a, IdList *ids)
+{
+	IdList out = {0};
+	size_t n = ids->n > f->least ? ids->n : f->least;
+	if (f->multiple) n += (f->multiple - n % f->multiple) % f->multiple;
+	if (n == ids->n) return;
+	for (size_t i = 0; f->pad_left && i < n - ids->n; i++) vec_push(a, &out, f->pad);
+	for (size_t i = 0; i < ids->n; i++) vec_push(a, &out, ids->at[i]);
+	while (out.n < n) vec_push(a, &out, f->pad);
+	*ids = out;
+}
+
 static bool cut(const Tokenizer *t, Arena *a, TextBytes text, Pieces *out)
 {
 	Pieces raw = {0};
@@ -45,7 +84,7 @@ static bool cut(const Tokenizer *t, Arena *a, TextBytes text, Pieces *out)
 }
 
 bool tokenizer_encode(const Tokenizer *t, Arena *a, Diags *d, const char *text, size_t n,
-                      bool specials, TokenIds *out)
+                      unsigned flags, TokenIds *out)
 {
 	Pieces pieces = {0};
 	IdList ids = {0};
@@ -59,7 +98,10 @@ bool tokenizer_encode(const Tokenizer *t, Arena *a, Diags *d, const char *text, 
 		else
 			model_encode(t, a, pieces.at[i].text, &ids);
 	}
-	if (specials) process(t->processor, a, &ids);
+	size_t around = flags & ENCODE_SPECIALS ? processor_adds(t->processor) : 0;
+	if (flags & ENCODE_FITTED && !truncate(&t->fit, d, around, &ids)) return false;
+	if (flags & ENCODE_SPECIALS) process(t->processor, a, &ids);
+	if (flags & ENCODE_FITTED) pad(&t->fit, a, &ids);
 	*out = (TokenIds){ids.at, ids.n};
 	return true;
 }

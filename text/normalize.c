@@ -117,6 +117,7 @@ bool normalize(const Step *s, Arena *a, TextBytes *t)
 	case NORMALIZE_STRIP_ACCENTS: *t = each_char(a, *t, NO_MARKS); break;
 	case NORMALIZE_NMT: *t = each_char(a, *t, NMT); break;
 	case NORMALIZE_BYTE_LEVEL: *t = each_char(a, *t, BYTES); break;
+	case NORMALIZE_PRECOMPILED: *t = charsmap_apply(s->charsmap, a, *t); break;
 	case NORMALIZE_STRIP: *t = strip(s, *t); break;
 	case NORMALIZE_BERT: *t = bert(s, a, *t); break;
 	case NORMALIZE_REPLACE: return step_replace(s, a, *t, t);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { DEEPEST = 16, MOST_TOKENS = 1 << 22, LONGEST_TOKEN = 1 << 12, LONGEST_WORD = 10000 };
+enum { MOST_FITTED = 1 << 20 }; /* tokens that a text is cut or padded to */
 
 typedef struct Reader {
 	Arena *a;
@@ -95,11 +96,12 @@ static const StepName step_names[] = {
 	{"normalizer", "Strip", NORMALIZE_STRIP}, {"normalizer", "Replace", NORMALIZE_REPLACE},
 	{"normalizer", "Prepend", NORMALIZE_PREPEND}, {"normalizer", "BertNormalizer", NORMALIZE_BERT},
 	{"normalizer", "Nmt", NORMALIZE_NMT}, {"normalizer", "ByteLevel", NORMALIZE_BYTE_LEVEL},
-	{"normalizer", "Sequence", SEQUENCE},
+	{"normalizer", "Precompiled", NORMALIZE_PRECOMPILED}, {"normalizer", "Sequence", SEQUENCE},
 	{"pre_tokenizer", "ByteLevel", SPLIT_BYTE_LEVEL}, {"pre_tokenizer", "Metaspace", SPLIT_METASPACE},
 	{"pre_tokenizer", "Whitespace", SPLIT_WHITESPACE}, {"pre_tokenizer", "WhitespaceSplit", SPLIT_WHITESPACE_ONLY},
 	{"pre_tokenizer", "BertPreTokenizer", SPLIT_BERT}, {"pre_tokenizer", "Split", SPLIT_PATTERN},
 	{"pre_tokenizer", "Digits", SPLIT_DIGITS}, {"pre_tokenizer", "Punctuation", SPLIT_PUNCTUATION},
+	{"pre_tokenizer", "CharDelimiterSplit", SPLIT_PATTERN}, {"pre_tokenizer", "FixedLength", SPLIT_FIXED_LENGTH},
 	{"pre_tokenizer", "Sequence", SEQUENCE},
 	{"post_processor", "TemplateProcessing", PROCESS_TEMPLATE}, {"post_processor", "BertProcessing", PROCESS_TEMPLATE},
 	{"post_processor", "RobertaProcessing", PROCESS_TEMPLATE}, {"post_processor", "ByteLevel", PROCESS_NOTHING},
@@ -127,6 +129,33 @@ static void pattern_read(Reader *r, const json_t *j, Step *s)
 	} else {
 		fail(r, "\"pattern\" must be {\"String\": ...} or {\"Regex\": ...}");
 	}
+}
+
+static void charsmap_open(Reader *r, const json_t *j, Step *s)
+{
+	const char *why = NULL;
+	s->charsmap = charsmap_read(r->a, member_text(r, j, "precompiled_charsmap", NULL), &why);
+	if (why) fail(r, "the normalizer `Precompiled`: %s", why);
+}
+
+/* Split, or CharDelimiterSplit. */
+static void split_read(Reader *r, const json_t *j, Step *s)
+{
+	static const char *const behaviors[] = {"Removed", "Isolated", "MergedWithPrevious",
+	                                        "MergedWithNext", "Contiguous"};
+	if (s->kind == SPLIT_PATTERN && json_object_get(j, "delimiter")) {
+		s->pattern = member_text(r, j, "delimiter", NULL);
+		if (!s->pattern.n) fail(r, "\"delimiter\" is empty");
+		s->behavior = SPLIT_REMOVED;
+		return;
+	}
+	if (s->kind == SPLIT_PATTERN) {
+		pattern_read(r, j, s);
+		s->invert = member_flag(r, j, "invert", false);
+	}
+	const char *otherwise = s->kind == SPLIT_PATTERN ? NULL : "Isolated";
+	s->behavior =
+		(SplitBehavior)member_choice(r, j, "behavior", otherwise, behaviors, COUNT(behaviors));
 }
 
 static void metaspace_read(Reader *r, const json_t *j, Step *s)
@@ -217,8 +246,6 @@ static void bert_read(Reader *r, const json_t *j, Step *s)
 
 static void step_options(Reader *r, const char *part, const json_t *j, Step *s, int depth)
 {
-	static const char *const behaviors[] = {"Removed", "Isolated", "MergedWithPrevious",
-	                                        "MergedWithNext", "Contiguous"};
 	const char *why = NULL;
 	switch (s->kind) {
 	case SEQUENCE: sequence_read(r, part, j, s, depth); break;
@@ -232,6 +259,7 @@ static void step_options(Reader *r, const char *part, const json_t *j, Step *s, 
 		s->content = member_text(r, j, "content", NULL);
 		break;
 	case NORMALIZE_PREPEND: s->content = member_text(r, j, "prepend", NULL); break;
+	case NORMALIZE_PRECOMPILED: charsmap_open(r, j, s); break;
 	case NORMALIZE_BERT: bert_read(r, j, s); break;
 	case SPLIT_BYTE_LEVEL:
 		s->prepend = member_flag(r, j, "add_prefix_space", true) ? PREPEND_ALWAYS : PREPEND_NEVER;
@@ -245,14 +273,10 @@ static void step_options(Reader *r, const char *part, const json_t *j, Step *s, 
 			member_flag(r, j, "individual_digits", false) ? SPLIT_ISOLATED : SPLIT_CONTIGUOUS;
 		break;
 	case SPLIT_PATTERN:
-		pattern_read(r, j, s);
-		s->invert = member_flag(r, j, "invert", false);
-		s->behavior =
-			(SplitBehavior)member_choice(r, j, "behavior", NULL, behaviors, COUNT(behaviors));
-		break;
-	case SPLIT_PUNCTUATION:
-		s->behavior =
-			(SplitBehavior)member_choice(r, j, "behavior", "Isolated", behaviors, COUNT(behaviors));
+	case SPLIT_PUNCTUATION: split_read(r, j, s); break;
+	case SPLIT_FIXED_LENGTH:
+		s->start = member_number(r, j, "length", 5, 1 << 20);
+		if (!s->start) fail(r, "\"length\" is 0");
 		break;
 	case PROCESS_TEMPLATE: processor_read(r, j, s); break;
 	case DECODE_WORDPIECE:
@@ -489,6 +513,52 @@ static void added_read(Reader *r, const json_t *list)
 	if (!r->failed) added_index(t, r->a);
 }
 
+/* --- truncation and padding ----------------------------------------------------------------------- */
+
+static bool side_is_left(Reader *r, const json_t *j)
+{
+	static const char *const sides[] = {"Right", "Left"};
+	return member_choice(r, j, "direction", "Right", sides, COUNT(sides)) == 1;
+}
+
+static void truncation_read(Reader *r, const json_t *j)
+{
+	static const char *const strategies[] = {"LongestFirst", "OnlyFirst", "OnlySecond"};
+	if (!j || json_is_null(j)) return;
+	Fit *f = &r->t->fit;
+	f->truncates = true;
+	f->most = member_number(r, j, "max_length", -1, MOST_FITTED);
+	f->cut_left = side_is_left(r, j);
+	f->only_second =
+		member_choice(r, j, "strategy", "LongestFirst", strategies, COUNT(strategies)) == 2;
+	size_t around = processor_adds(r->t->processor);
+	uint32_t stride = member_number(r, j, "stride", 0, MOST_FITTED);
+	if (r->failed) return;
+	if (f->most < around)
+		fail(r, "\"truncation\": \"max_length\" %u, but the post-processor alone adds %zu tokens",
+		     f->most, around);
+	else if (stride && stride >= f->most - around)
+		fail(r, "\"truncation\": \"stride\" %u leaves nothing of \"max_length\" %u", stride,
+		     f->most);
+}
+
+static void padding_read(Reader *r, const json_t *j)
+{
+	if (!j || json_is_null(j)) return;
+	Fit *f = &r->t->fit;
+	const json_t *strategy = json_object_get(j, "strategy"), *multiple;
+	const char *name = json_string_value(strategy);
+	if (json_object_get(strategy, "Fixed"))
+		f->least = member_number(r, strategy, "Fixed", -1, MOST_FITTED);
+	else if (!name || strcmp(name, "BatchLongest")) /* a text alone is the longest */
+		fail(r, "\"padding\": \"strategy\" must be \"BatchLongest\" or {\"Fixed\": N}");
+	multiple = json_object_get(j, "pad_to_multiple_of");
+	if (multiple && !json_is_null(multiple))
+		f->multiple = member_number(r, j, "pad_to_multiple_of", 0, MOST_FITTED);
+	f->pad_left = side_is_left(r, j);
+	f->pad = member_number(r, j, "pad_id", 0, NO_TOKEN - 1);
+}
+
 static void tokenizer_fill(Reader *r, const json_t *j)
 {
 	const json_t *added = json_object_get(j, "added_tokens");
@@ -496,14 +566,14 @@ static void tokenizer_fill(Reader *r, const json_t *j)
 		fail(r, "it is no tokenizer.json: no object");
 		return;
 	}
-	member_must_be_null(r, j, "truncation");
-	member_must_be_null(r, j, "padding");
 	model_read(r, json_object_get(j, "model"), added);
 	if (r->failed) return;
 	r->t->normalizer = step_read(r, "normalizer", json_object_get(j, "normalizer"), 0);
 	r->t->splitter = step_read(r, "pre_tokenizer", json_object_get(j, "pre_tokenizer"), 0);
 	r->t->processor = step_read(r, "post_processor", json_object_get(j, "post_processor"), 0);
 	r->t->decoder = step_read(r, "decoder", json_object_get(j, "decoder"), 0);
+	if (!r->failed) truncation_read(r, json_object_get(j, "truncation"));
+	if (!r->failed) padding_read(r, json_object_get(j, "padding"));
 	if (!r->failed) added_read(r, added);
 }
 

@@ -146,6 +146,17 @@ static bool split_bert(Arena *a, Piece p, Pieces *out)
 	return true;
 }
 
+static void split_fixed(const Step *s, Arena *a, Piece p, Pieces *out)
+{
+	for (size_t at = 0, begin = 0, n, count = 0; at < p.text.n; at += n) {
+		utf8_next(p.text.at + at, p.text.n - at, &n);
+		if (++count % s->start != 0 && at + n < p.text.n) continue;
+		vec_push(a, out,
+		         ((Piece){{p.text.at + begin, at + n - begin}, NO_TOKEN, p.first && !begin}));
+		begin = at + n;
+	}
+}
+
 static bool split_piece(const Step *s, Arena *a, Piece p, Pieces *out)
 {
 	Matches m = {0};
@@ -153,6 +164,7 @@ static bool split_piece(const Step *s, Arena *a, Piece p, Pieces *out)
 	case SPLIT_BYTE_LEVEL: return split_byte_level(s, a, p, out);
 	case SPLIT_METASPACE: return split_metaspace(s, a, p, out);
 	case SPLIT_BERT: return split_bert(a, p, out);
+	case SPLIT_FIXED_LENGTH: split_fixed(s, a, p, out); return true;
 	case SPLIT_WHITESPACE:
 		if (!regex_matches(s->regex, a, p.text, &m)) return false;
 		pieces_cut(a, p, &m, true, SPLIT_REMOVED, out);

@@ -27,9 +27,13 @@ size_t tokenizer_size(const Tokenizer *t); /* one more than the largest number *
 /* The number of an added token of exactly this text; false when there is none. */
 bool tokenizer_added(const Tokenizer *t, const char *text, uint32_t *id);
 
-/* --- encode.c --- specials: what the post-processor adds around the text. Results live in a. */
+/* --- encode.c --- Results live in a. */
+typedef enum EncodeFlags {
+	ENCODE_SPECIALS = 1, /* with what the post-processor adds around the text */
+	ENCODE_FITTED = 2,   /* cut and padded as the file's truncation and padding say */
+} EncodeFlags;
 bool tokenizer_encode(const Tokenizer *t, Arena *a, Diags *d, const char *text, size_t n,
-                      bool specials, TokenIds *out);
+                      unsigned flags, TokenIds *out);
 
 /* --- decode.c --- */
 bool tokenizer_decode(const Tokenizer *t, Arena *a, Diags *d, const uint32_t *ids, size_t n,

@@ -4,6 +4,7 @@
 #include "text/text.h"
 
 typedef struct Regex Regex;
+typedef struct Charsmap Charsmap;
 typedef enum StepKind {
 	/* normalizers */
 	NORMALIZE_NFC,
@@ -18,6 +19,7 @@ typedef enum StepKind {
 	NORMALIZE_BERT,
 	NORMALIZE_NMT,
 	NORMALIZE_BYTE_LEVEL,
+	NORMALIZE_PRECOMPILED,
 	/* pre-tokenizers */
 	SPLIT_BYTE_LEVEL,
 	SPLIT_METASPACE,
@@ -27,6 +29,7 @@ typedef enum StepKind {
 	SPLIT_PATTERN,
 	SPLIT_DIGITS,
 	SPLIT_PUNCTUATION,
+	SPLIT_FIXED_LENGTH,
 	/* post-processors */
 	PROCESS_TEMPLATE,
 	PROCESS_NOTHING,
@@ -55,10 +58,11 @@ struct Step {
 	StepKind kind;
 	TextBytes pattern, content; /* what is looked for, what takes its place (or is prepended) */
 	const Regex *regex;         /* in place of pattern; may be NULL */
+	const Charsmap *charsmap;   /* NORMALIZE_PRECOMPILED */
 	SplitBehavior behavior;
 	PrependScheme prepend;
 	bool invert, split, left, right, clean, chinese, accents, lowercase;
-	uint32_t start, stop;     /* DECODE_STRIP */
+	uint32_t start, stop;     /* DECODE_STRIP; SPLIT_FIXED_LENGTH: start characters */
 	const Step *const *parts; /* SEQUENCE */
 	const uint32_t *ids;      /* PROCESS_TEMPLATE: NO_TOKEN stands for the text */
 	size_t n;                 /* of parts or ids */
@@ -80,8 +84,17 @@ typedef struct AddedToken {
 	bool single_word, lstrip, rstrip, normalized, special;
 } AddedToken;
 
+/* What "truncation" and "padding" say of a single text. */
+typedef struct Fit {
+	bool truncates, cut_left, only_second, pad_left;
+	uint32_t most;            /* tokens, those of the post-processor included */
+	uint32_t least, multiple; /* 0: any */
+	uint32_t pad;
+} Fit;
+
 struct Tokenizer {
 	const Step *normalizer, *splitter, *processor, *decoder; /* each may be NULL */
+	Fit fit;
 	ModelKind model;
 	VocabSlot *vocab; /* a power of two; open addressing */
 	size_t vocab_mask, longest;
@@ -143,6 +156,13 @@ bool step_replace(const Step *s, Arena *a, TextBytes text, TextBytes *out);
 
 /* --- normalize.c --- False: a regex gave up. */
 bool normalize(const Step *s, Arena *a, TextBytes *text);
+
+/* --- precompiled.c --- NULL and *why for bytes that are no charsmap. */
+const Charsmap *charsmap_read(Arena *a, TextBytes base64, const char **why);
+TextBytes charsmap_apply(const Charsmap *m, Arena *a, TextBytes s);
+
+/* --- encode.c --- tokens that the post-processor puts around a text. */
+size_t processor_adds(const Step *s);
 
 /* --- split.c --- */
 bool split_pieces(const Step *s, Arena *a, Pieces *pieces);

@@ -180,7 +180,8 @@ static bool text_ids(Writer *w)
 	const char *prompt = t->a.prompt;
 	TokenIds ids;
 	if (!prompt) return true;
-	if (!tokenizer_encode(w->tokenizer, t->arena, &t->d, prompt, strlen(prompt), true, &ids))
+	if (!tokenizer_encode(w->tokenizer, t->arena, &t->d, prompt, strlen(prompt), ENCODE_SPECIALS,
+	                      &ids))
 		return false;
 	for (size_t i = 0; i < ids.n; i++) vec_push(t->arena, &w->ids, (int64_t)ids.at[i]);
 	return w->ids.n || tool_fail(t, "--prompt: the text gives no token");

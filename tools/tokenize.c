@@ -43,7 +43,8 @@ static bool line_decode(Tool *t, const Tokenizer *k, Arena *a, const char *line)
 static bool line_encode(Tool *t, const Tokenizer *k, Arena *a, const char *line, size_t n)
 {
 	TokenIds ids;
-	if (!tokenizer_encode(k, a, &t->d, line, n, true, &ids)) return false;
+	if (!tokenizer_encode(k, a, &t->d, line, n, ENCODE_SPECIALS | ENCODE_FITTED, &ids))
+		return false;
 	if (t->a.json) {
 		json_t *list = json_array();
 		for (size_t i = 0; i < ids.n; i++) json_array_append_new(list, json_integer(ids.at[i]));

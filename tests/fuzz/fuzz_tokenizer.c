@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	TokenIds ids;
 	TextBytes out;
 	if ((t == NULL) != (d.errors != 0)) __builtin_trap();
-	if (t && tokenizer_encode(t, a, &d, text, text_n, true, &ids))
+	if (t && tokenizer_encode(t, a, &d, text, text_n, ENCODE_SPECIALS | ENCODE_FITTED, &ids))
 		for (int mode = SPECIALS_KEPT; mode <= SPECIALS_SILENT; mode++)
 			tokenizer_decode(t, a, &d, ids.at, ids.n, (SpecialTokens)mode, &out);
 	arena_free(a);

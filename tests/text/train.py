@@ -1,4 +1,5 @@
-"""train.py OUT TEXT...: the small tokenizers of Inputs, one of each kind, by the `tokenizers` package.
+"""train.py OUT TEXT...: the small tokenizers of Inputs, one of each kind, by the `tokenizers` package;
+that with a Precompiled normalizer by `sentencepiece` (and `protobuf`), with a few rules of its own.
 
 Those committed were trained on doc/hacking.md and doc/dependencies.md.
 """
@@ -24,3 +25,16 @@ t=Tokenizer(models.Unigram()); t.normalizer=N.Sequence([N.Nmt(),N.NFKC(),N.Repla
 t.train_from_iterator(lines,trainers.UnigramTrainer(vocab_size=500,special_tokens=["<unk>","</s>"],unk_token="<unk>",show_progress=False)); t.post_processor=X.TemplateProcessing(single="$A </s>",special_tokens=[("</s>",1)]); save(t,'unigram')
 t=Tokenizer(models.BPE(unk_token="[UNK]",end_of_word_suffix="</w>")); t.normalizer=N.Sequence([N.NFD(),N.StripAccents(),N.Lowercase(),N.Strip()]); t.pre_tokenizer=P.Sequence([P.Whitespace(),P.Digits(individual_digits=True),P.Punctuation()]); t.decoder=D.BPEDecoder()
 t.train_from_iterator(lines,trainers.BpeTrainer(vocab_size=400,special_tokens=["[UNK]","[CLS]","[SEP]"],end_of_word_suffix="</w>",show_progress=False)); t.post_processor=X.RobertaProcessing(("[SEP]",2),("[CLS]",1)); save(t,'words')
+
+import base64,json,tempfile,sentencepiece
+from sentencepiece import sentencepiece_model_pb2
+rules=[("\t"," "),("\r"," "),("\u3000"," "),("\u00a0"," "),("\u2581"," "),("\u200b",""),("\x07",""),("\ufb01","fi"),("\ufb03","ffi"),("\u2167","VIII"),("\u2026","..."),
+    ("\uff71","\u30a2"),("e\u0301","\u00e9"),("a\u0308","\u00e4"),("\uff01","!"),("\u1e9b\u0323","\u1e69"),("\u1112","\ud558"),("\u0928\u093c","\u0929")]
+with tempfile.TemporaryDirectory() as d:
+    open(d+'/rules.tsv','w').writelines(" ".join("%X"%ord(c) for c in a)+"\t"+" ".join("%X"%ord(c) for c in b)+"\n" for a,b in rules)
+    open(d+'/text','w').write("\n".join(lines))
+    sentencepiece.SentencePieceTrainer.train(input=d+'/text',model_prefix=d+'/m',vocab_size=450,character_coverage=0.98,minloglevel=2,normalization_rule_tsv=d+'/rules.tsv')
+    m=sentencepiece_model_pb2.ModelProto(); m.ParseFromString(open(d+'/m.model','rb').read())
+t=Tokenizer(models.Unigram([(p.piece,p.score) for p in m.pieces],0)); t.add_special_tokens(["<unk>","<s>","</s>"])
+t.normalizer=N.Sequence([N.Precompiled(m.normalizer_spec.precompiled_charsmap),N.Replace(Regex(" {2,}")," ")])
+t.pre_tokenizer=P.Metaspace(prepend_scheme='always'); t.decoder=D.Metaspace(prepend_scheme='always'); t.post_processor=X.TemplateProcessing(single="$A </s>",special_tokens=[("</s>",2)]); save(t,'precompiled')

@@ -5,7 +5,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-static const char *const files[] = {"byte_level", "llama2",    "llama3",
+static const char *const files[] = {"byte_level", "llama2",    "llama3", "precompiled",
                                     "unigram",    "wordpiece", "words"};
 
 static Tokenizer *opened(Arena *a, Diags *d, const char *name)
@@ -24,7 +24,7 @@ Test(text, streams_give_the_whole_text)
 		cr_assert(t, "%s does not open", files[i]);
 		TokenIds ids;
 		TextBytes whole, part;
-		cr_assert(tokenizer_encode(t, a, &d, text, strlen(text), true, &ids));
+		cr_assert(tokenizer_encode(t, a, &d, text, strlen(text), ENCODE_SPECIALS, &ids));
 		cr_assert(tokenizer_decode(t, a, &d, ids.at, ids.n, SPECIALS_SILENT, &whole));
 		TokenStream s = token_stream_new(a, t, SPECIALS_SILENT);
 		Text all = text_new(a);
@@ -48,7 +48,7 @@ Test(text, byte_level_is_lossless)
 	Tokenizer *t = opened(a, &d, "byte_level");
 	TokenIds ids;
 	TextBytes back;
-	cr_assert(tokenizer_encode(t, a, &d, text, strlen(text), false, &ids));
+	cr_assert(tokenizer_encode(t, a, &d, text, strlen(text), 0, &ids));
 	cr_assert(tokenizer_decode(t, a, &d, ids.at, ids.n, SPECIALS_KEPT, &back));
 	cr_assert_str_eq(back.at, text);
 	uint32_t far = (uint32_t)tokenizer_size(t);
@@ -69,6 +69,8 @@ static void refuses(const char *json, const char *what)
 }
 
 #define MODEL "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0},\"merges\":[]}"
+#define PRECOMPILED(map)                                                                           \
+	"{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"" map "\"}}"
 Test(text, what_is_not_supported_is_named)
 {
 	refuses("{", "line 1");
@@ -76,10 +78,17 @@ Test(text, what_is_not_supported_is_named)
 	refuses("{}", "no \"model\"");
 	refuses("{\"model\":{\"type\":\"Magic\",\"vocab\":{}}}", "`Magic` is not supported");
 	refuses("{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\"}}",
-	        "the normalizer `Precompiled`");
+	        "\"precompiled_charsmap\" is missing");
+	refuses(PRECOMPILED("!!!!"), "is not valid base64");
+	refuses(PRECOMPILED("AAA"), "is not valid base64");
+	refuses(PRECOMPILED("AAQAAAAY"), "is cut short");
+	refuses(PRECOMPILED("BAAAAAAAAAD/"), "are not valid UTF-8");
 	refuses("{" MODEL ",\"pre_tokenizer\":{\"type\":\"UnicodeScripts\"}}", "`UnicodeScripts`");
 	refuses("{" MODEL ",\"decoder\":{\"type\":\"CTC\"}}", "the decoder `CTC`");
-	refuses("{" MODEL ",\"padding\":{\"strategy\":\"Fixed\"}}", "\"padding\" is not supported");
+	refuses("{" MODEL ",\"padding\":{\"strategy\":\"Fixed\"}}", "{\"Fixed\": N}");
+	refuses("{" MODEL ",\"padding\":{\"strategy\":{\"Fixed\":9000000}}}", "\"Fixed\" must be");
+	refuses("{" MODEL ",\"truncation\":{\"max_length\":4,\"stride\":4}}", "\"stride\" 4 leaves");
+	refuses("{" MODEL ",\"truncation\":{\"max_length\":4,\"direction\":\"Up\"}}", "`Up`");
 	refuses(
 		"{" MODEL
 		",\"normalizer\":{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"(a\"},\"content\":\"\"}}",
@@ -89,4 +98,50 @@ Test(text, what_is_not_supported_is_named)
 	refuses("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":-1},\"merges\":[]}}",
 	        "`a` has no number");
 	refuses("{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]}}", "\"unk_id\" is missing");
+}
+
+/* A trie that leads nowhere must not be followed outside; what it maps to must be whole characters. */
+Test(text, a_charsmap_is_not_trusted)
+{
+	static const char *const maps[] = {
+		"BAAAAAD8//8=",                 /* the root's offset lies far behind the end */
+		"DAAAAACAAQBhDQAA////f2IA",     /* a leaf whose text lies behind the texts */
+		"DAAAAACAAQBhDQAAAQAAAMOpAA==", /* a leaf whose text begins within a character */
+		"DAAAAACAAQBhDQAAAAAAAGIA",     /* sound: it makes b of a */
+	};
+	for (size_t i = 0; i < COUNT(maps); i++) {
+		Arena *a = arena_new();
+		Diags d = {.arena = a};
+		TokenIds ids;
+		const char *json = arena_printf(
+			a,
+			"{" MODEL ",\"normalizer\":{\"type\":\"Precompiled\",\"precompiled_charsmap\":\"%s\"}}",
+			maps[i]);
+		Tokenizer *t = tokenizer_read(a, &d, "t.json", json, strlen(json));
+		cr_assert(t, "map %zu does not open", i);
+		cr_assert(tokenizer_encode(t, a, &d, "aab", 3, 0, &ids));
+		size_t left = i + 1 < COUNT(maps) ? 2 : 0; /* b is no token */
+		cr_assert(ids.n == left, "map %zu leaves %zu tokens", i, ids.n);
+		arena_free(a);
+	}
+}
+
+Test(text, truncation_and_padding_count_the_specials)
+{
+	const char *json =
+		"{\"truncation\":{\"max_length\":4,\"direction\":\"Left\"},"
+		"\"padding\":{\"strategy\":{\"Fixed\":6},\"direction\":\"Left\",\"pad_id\":3},"
+		"\"post_processor\":{\"type\":\"BertProcessing\",\"sep\":[\"c\",2],\"cls\":[\"b\",1]},"
+		"\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"c\":2,\"d\":3},\"merges\":[]}}";
+	static const uint32_t fitted[] = {3, 3, 1, 0, 3, 2};
+	Arena *a = arena_new();
+	Diags d = {.arena = a};
+	TokenIds ids;
+	Tokenizer *t = tokenizer_read(a, &d, "t.json", json, strlen(json));
+	cr_assert(t);
+	cr_assert(tokenizer_encode(t, a, &d, "bcbad", 5, ENCODE_SPECIALS | ENCODE_FITTED, &ids));
+	cr_assert(ids.n == COUNT(fitted) && !memcmp(ids.at, fitted, sizeof fitted));
+	cr_assert(tokenizer_encode(t, a, &d, "bcbad", 5, ENCODE_SPECIALS, &ids));
+	cr_assert(ids.n == 7, "without ENCODE_FITTED nothing is cut");
+	arena_free(a);
 }
