@@ -467,6 +467,18 @@ static bool marked(const Ast *s, const char *name)
 	return false;
 }
 
+/* A loop node that means one turn after another, as for a length known when it runs. */
+static void roll_plain(Build *b, const Ast *s, Dim from, Dim to)
+{
+	bool stacked;
+	Saved saved = save(b);
+	if (roll(b, s, from, dim_sub(b->m->dims, to, from), false, &saved, &stacked)) return;
+	restore_names(&saved);
+	restore(b, &saved);
+}
+
+static const char *const nothing_stacked = "it indexes no array of layers alike";
+
 /* Tries a loop node without a word. True: done, or stopped by a limit. */
 static bool attempt(Build *b, const Ast *s, int64_t from, int64_t to, const char **why)
 {
@@ -487,7 +499,7 @@ static bool attempt(Build *b, const Ast *s, int64_t from, int64_t to, const char
 	}
 	*why = silent.list.n ? silent.list.at[0]->text
 	       : stacked     ? "it cannot be one body"
-	                     : "it indexes no array of layers alike";
+	                     : nothing_stacked;
 	b->errors = saved.errors;
 	b->entry->require.n = b->entry->require_text.n = saved.n_require;
 	b->m->facts.nonneg.n = saved.n_facts;
@@ -529,16 +541,10 @@ void run_for(Build *b, const Ast *s)
 		return;
 	}
 	if (!fixed) {
-		bool stacked;
-		Saved saved = save(b);
-		if (marked(s, "unroll")) {
+		if (marked(s, "unroll"))
 			complain(b, s->a->span, "a loop over a run-time length cannot be unrolled");
-			return;
-		}
-		if (!roll(b, s, from, dim_sub(b->m->dims, to, from), false, &saved, &stacked)) {
-			restore_names(&saved);
-			restore(b, &saved);
-		}
+		else
+			roll_plain(b, s, from, to);
 		return;
 	}
 	bool must = marked(s, "roll");
@@ -547,6 +553,10 @@ void run_for(Build *b, const Ast *s)
 			if (!b->stop)
 				remark(b, s->a->span, "loop over %s: %lld turns, kept as one loop", name,
 				       (long long)(n - i));
+			return;
+		}
+		if (must && why == nothing_stacked) {
+			roll_plain(b, s, from, to);
 			return;
 		}
 		if (must) {

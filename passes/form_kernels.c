@@ -202,6 +202,93 @@ static void mark_graph(Graph *g)
 	for (size_t i = 0; i < g->results.n; i++) need_result(g->results.at[i]);
 }
 
+/* --- expressions that read too much --- */
+
+enum { MOST_READS = 12 }; /* of one kernel: TILE_INS of the tile IR */
+
+/* What a value reads when it is computed where it is used: tensors in memory, each with the movement
+ * through which it is seen. A movement seen twice through others counts once: a guess that is rarely low. */
+typedef struct Reads {
+	uint32_t n;
+	const Node *at[MOST_READS];
+} Reads;
+
+/* False: they do not fit. */
+static bool reads_add(Reads *to, const Reads *more)
+{
+	for (uint32_t i = 0; i < more->n; i++) {
+		uint32_t k = 0;
+		while (k < to->n && to->at[k] != more->at[i]) k++;
+		if (k < to->n) continue;
+		if (to->n == MOST_READS) return false;
+		to->at[to->n++] = more->at[i];
+	}
+	return true;
+}
+
+/* The node that computes what n shows. */
+static Node *behind_movements(Node *n)
+{
+	while (is_movement(n) && n->n_in && n->op != OP_GATHER && n->op != OP_PAD) n = n->in[0];
+	return n;
+}
+
+static bool is_in_memory(const Node *n)
+{
+	return is_leaf(n) || n->mark == MATERIAL;
+}
+
+/* Puts the parts that read most into memory until n reads no more than a kernel may. */
+static void split_reads(Node *n, Reads *reads)
+{
+	for (;;) {
+		Reads all = {0};
+		Node *widest = NULL;
+		bool fits = true;
+		for (uint32_t i = 0; i < n->n_in; i++) {
+			Node *part = behind_movements(n->in[i]);
+			fits &= reads_add(&all, &reads[n->in[i]->id]);
+			if (!is_in_memory(part) && !is_free(part) &&
+			    (!widest || reads[part->id].n > reads[widest->id].n))
+				widest = part;
+		}
+		reads[n->id] = all;
+		if (fits || !widest) return;
+		widest->mark = MATERIAL;
+		for (uint32_t i = 0; i < n->n_in; i++)
+			if (behind_movements(n->in[i]) == widest)
+				reads[n->in[i]->id] = (Reads){.n = 1, .at = {n->in[i]}};
+	}
+}
+
+/* A tensor in memory seen through one movement more: by another index, so another read. */
+static void move_reads(const Node *n, Reads *reads)
+{
+	Reads *r = &reads[n->id];
+	*r = (Reads){.n = 1, .at = {n}};
+	for (uint32_t i = 0; i < n->n_in; i++) {
+		Reads rest = reads[n->in[i]->id];
+		for (uint32_t k = 0; i == 0 && k < rest.n; k++)
+			if (rest.at[k] == n->in[0]) rest.at[k] = n;
+		(void)reads_add(r, &rest);
+	}
+}
+
+static void limit_reads(Graph *g, Reads *reads)
+{
+	for (Node *n = g->first; n; n = n->next) {
+		if (n->region && n->op == OP_LOOP) limit_reads(n->region, reads);
+		if (is_free(n)) continue;
+		const Node *base = n;
+		while (is_movement(base) && base->n_in) base = base->in[0];
+		if (is_movement(n) && n->n_in && is_in_memory(base))
+			move_reads(n, reads);
+		else if (is_movement(n) || op_info[n->op].kind == KIND_ELEMENTWISE)
+			split_reads(n, reads);
+		if (is_in_memory(n)) reads[n->id] = (Reads){.n = 1, .at = {n}};
+	}
+}
+
 static bool same_shape(const Node *a, const Node *b)
 {
 	if (a->type.rank != b->type.rank) return false;
@@ -367,6 +454,7 @@ void pass_form_kernels(PassContext *c)
 		f.anchor_of = NEW_ARRAY(c->scratch, Node *, c->m->next_id + 1);
 		users_compute(c->scratch, e);
 		mark_graph(e->graph);
+		limit_reads(e->graph, NEW_ARRAY(c->scratch, Reads, c->m->next_id + 1));
 		form_graph(&f, e->graph);
 	}
 	pass_dce(c);

@@ -377,7 +377,9 @@ Home *value_home(Build *b, Node *n)
 void value_move(Build *b, Node *n, const Home *to)
 {
 	Module *m = b->m;
-	bool leaf = !n->data && (n->op == OP_DIM || n->op == OP_CONST);
+	/* a number in the kernel itself; a constant of several elements lies in memory */
+	bool leaf = !n->data && (n->op == OP_DIM ||
+	                         (n->op == OP_CONST && node_attr(n, "value")->tensor->count == 1));
 	Node *k = node_new(m, OP_KERNEL, leaf ? 0 : 1, &n, n->span);
 	Graph *g = graph_new(m, k);
 	Node *inner = node_new(m, leaf ? n->op : OP_ARG, 0, NULL, n->span);
