@@ -244,6 +244,41 @@ static const char *dtype_clash(DType x, DType y, int op)
 	return NULL;
 }
 
+/* Which side to cast, or that what is no bool must be compared first. */
+static void advise_cast(Build *b, Diag *m, const Ast *e, const Item *x, const Item *y, int op)
+{
+	bool infix = e->kind == AST_BINARY;
+	DType p = x->kind == ITEM_TENSOR ? dtype_widened(x->node->type.dtype) : DT_F32,
+		  q = y->kind == ITEM_TENSOR ? dtype_widened(y->node->type.dtype) : DT_F32;
+	if (logical(op)) {
+		diag_help(b->d, m, "bools come from comparisons:  %s != 0",
+		          infix ? text_of(b, (p != DT_BOOL ? e->a : e->b)->span) : "x");
+		return;
+	}
+	bool first = p == DT_BOOL || (p != q && q != DT_BOOL && !dtype_is_float(p));
+	const Item *cast = first ? x : y;
+	DType from = first ? p : q, to = first ? q : p;
+	const char *text = infix ? text_of(b, (first ? e->a : e->b)->span) : "x";
+	bool weight = cast->origin && cast->origin->weight;
+	if (from == DT_BOOL && to == DT_BOOL) to = DT_F32;
+	diag_help(b->d, m, "a cast is written  %s(%s)%s", dtype_name(to), text,
+	          weight && from != DT_BOOL
+	              ? "; a quantised weight is multiplied by its scale:  f32(w) * scale"
+	              : "");
+}
+
+static void advise_list(Build *b, Diag *m, const Item *x, const Item *y)
+{
+	if (x->kind == ITEM_LIST || y->kind == ITEM_LIST)
+		diag_help(b->d, m, "a list of numbers becomes a constant with  tensor([1.0, 2.0])");
+	else if (x->kind == ITEM_PLACE || y->kind == ITEM_PLACE || x->kind == ITEM_FUNCTION ||
+	         y->kind == ITEM_FUNCTION || x->kind == ITEM_BUILTIN || y->kind == ITEM_BUILTIN)
+		diag_help(b->d, m, "a function or a layer is called:  f(x)");
+	else if (x->kind == ITEM_NONE || y->kind == ITEM_NONE)
+		diag_help(b->d, m,
+		          "what may be absent is used under a condition:  if b != none { x += b }");
+}
+
 static Item tensors(Build *b, const Ast *e, int op, const Item *x, const Item *y, Span at)
 {
 	DType like = x->kind == ITEM_TENSOR                           ? x->node->type.dtype
@@ -258,7 +293,7 @@ static Item tensors(Build *b, const Ast *e, int op, const Item *x, const Item *y
 		    y->kind == ITEM_NONE || x->kind >= ITEM_FUNCTION || y->kind >= ITEM_FUNCTION ||
 		    x->kind == ITEM_TEXT || y->kind == ITEM_TEXT || x->kind == ITEM_DTYPE ||
 		    y->kind == ITEM_DTYPE)
-			operands(b, e, at, x, y, "these do not go together");
+			advise_list(b, operands(b, e, at, x, y, "these do not go together"), x, y);
 		return bad();
 	}
 	const char *clash = dtype_clash(p->type.dtype, q->type.dtype, op);
@@ -266,8 +301,8 @@ static Item tensors(Build *b, const Ast *e, int op, const Item *x, const Item *y
 		Diag *m = operands(b, e, at, x, y, clash);
 		if (op == '/')
 			diag_help(b->d, m, "the floor of a quotient is //, a float one f32(x) / y");
-		else if (dtype_widened(p->type.dtype) != DT_BOOL && dtype_widened(q->type.dtype) != DT_BOOL)
-			diag_help(b->d, m, "a cast is written  f32(x)");
+		else
+			advise_cast(b, m, e, x, y, op);
 		return bad();
 	}
 	if (op == '^') {
@@ -325,7 +360,9 @@ Item negate(Build *b, const Ast *e, int op, Item x)
 		Node *n = need_tensor(b, &x, e->a->span, "the operand of `not`");
 		if (!n) return bad();
 		if (n->type.dtype != DT_BOOL) {
-			complain(b, e->span, "not of %s: it is for bool", item_kind(b, &x));
+			Diag *m = complain(b, e->span, "not of %s: it is for bool", item_kind(b, &x));
+			note_origin(b, m, &x, NULL);
+			diag_help(b->d, m, "bools come from comparisons:  %s == 0", text_of(b, e->a->span));
 			return bad();
 		}
 		return item_node(emit_unary(b, OP_NOT, n, e->span));
@@ -338,7 +375,8 @@ Item negate(Build *b, const Ast *e, int op, Item x)
 		Node *n = need_tensor(b, &x, e->a->span, "the operand of -");
 		if (!n) return bad();
 		if (n->type.dtype == DT_BOOL) {
-			complain(b, e->span, "- of %s: bool is no number", item_kind(b, &x));
+			Diag *m = complain(b, e->span, "- of %s: bool is no number", item_kind(b, &x));
+			diag_help(b->d, m, "the opposite is  not x, a number  f32(x)");
 			return bad();
 		}
 		return item_node(emit_unary(b, OP_NEG, n, e->span));
@@ -375,9 +413,11 @@ static Item mismatch(Build *b, const Ast *e, const Item *x, const Item *y, Span 
 	}
 	note_origin(b, m, x, NULL);
 	note_origin(b, m, y, NULL);
+	bool weight = y->origin && y->origin->weight;
 	if (infix && q->rank >= 2 && dims_equal(b, inner, q->dim[q->rank - 1]))
-		diag_help(b->d, m, "for x[.., D] and w[F, D] write  %s @ %s.T", text_of(b, e->a->span),
-		          text_of(b, e->b->span));
+		diag_help(b->d, m, "%s  %s @ %s.T",
+		          weight ? "for x[.., D] and w[F, D] write" : "the last dims agree: write",
+		          text_of(b, e->a->span), text_of(b, e->b->span));
 	return bad();
 }
 
@@ -428,7 +468,7 @@ Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at)
 	}
 	const char *clash = dtype_clash(p->dtype, q->dtype, '*');
 	if (clash) {
-		operands(b, e, at, &u, &v, clash);
+		advise_cast(b, operands(b, e, at, &u, &v, clash), e, &u, &v, '*');
 		return bad();
 	}
 	uint32_t inner_y = q->rank >= 2 ? q->rank - 2 : 0;

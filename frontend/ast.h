@@ -91,7 +91,12 @@ typedef struct Parse {
 	uint32_t n_open;
 	int last; /* the last token given */
 	bool begun, expression, stop, deep;
-	bool reported_here; /* the lexer has just reported the mistake the parser will trip on */
+	bool reported_here;     /* the lexer has just reported the mistake the parser will trip on */
+	Span previous, current; /* the token before the last one, and the last one */
+	bool skipping;          /* after a mistake: up to the end of its line or bracket */
+	uint32_t skip_depth;    /* open brackets around the mistake */
+	int pending[2];         /* tokens to give before reading on, last first */
+	uint32_t n_pending;
 	uint32_t errors;
 	Ast *result;
 } Parse;

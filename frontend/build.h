@@ -177,6 +177,7 @@ struct Instance {
 	VEC(Item) arguments; /* values of the parameters: what makes two instances alike */
 	const char *prefix;  /* of keys, with its dot */
 	uint32_t depth, n;   /* n: stacked axes around it */
+	Span used;           /* where the main file uses it, or a layer around it */
 };
 
 typedef struct Loop {
@@ -206,6 +207,13 @@ struct Frame {
 	bool test;
 };
 
+/* `size` rows of a state were written from `start` on. */
+typedef struct Stored {
+	Dim start, size;
+	const char *state;
+	Span at;
+} Stored;
+
 struct Build {
 	Arena *arena;
 	Interner *names;
@@ -224,6 +232,7 @@ struct Build {
 	Dim *dim_now; /* of the entry, by place in `state_dims` */
 	VEC(Member *) state_dims;
 	VEC(Member *) weights, states;
+	VEC(Stored) stored; /* parts of states that the entry has written */
 	VEC(Node *) asserts;
 	VEC(Span) assert_span;
 	VEC(const char *) assert_text;
@@ -244,6 +253,29 @@ const char *text_of(Build *b, Span s); /* the source text, shortened to one line
 void refuse_attribute(Build *b, const Ast *a, const char *const *known, size_t n);
 bool over_limit(Build *b, Span at, const char *what); /* reports once; true */
 bool spend(Build *b, size_t steps, Span at);          /* false when the limit of steps is reached */
+
+/* --- hints.c ------------------------------------------------------------------------------------ */
+/* What is written instead of a word of PyTorch or Python, or NULL. */
+const char *hint_for(const char *word);
+/* Adds the help for a word used on `first` (the text of a tensor, or NULL): a function's signature, how
+ * a layer is used, or the hint; nothing when the word means nothing. */
+void help_with_word(Build *b, Diag *of, const char *word, const char *first);
+
+/* --- advice.c: what to write instead ------------------------------------------------------------ */
+void advise_broadcast(Build *b, Diag *of, const Ast *e, const Type *x, const Type *y);
+/* [N, 1] beside [N]: reports it, unless the dim of 1 was asked for. */
+bool advise_outer(Build *b, const Ast *e, const Item *x, const Item *y, const char *op);
+/* `want` was expected at `axis` of x: channels first and last mixed up? */
+void advise_channels(Build *b, Diag *of, const char *x, const Type *have, uint32_t axis, Dim want);
+/* A dim, or the name of one, was given as the axis `name` of x. */
+void advise_axis(Build *b, Diag *of, const Item *x, const Item *given, const char *name);
+/* The dim `whole` does not divide by `by` for every size: tells its range. */
+void advise_divisible(Build *b, Diag *of, Dim whole, Dim by);
+/* Where a named dim and its range are declared. */
+void note_range(Build *b, Diag *of, Dim d);
+void advise_return(Build *b, Diag *of, const Ast *def);
+/* A reshape that looks as if it moved an axis. */
+void warn_mixed(Build *b, const Type *from, uint32_t rank, const Dim *to, Span at);
 
 /* --- item.c: values ---------------------------------------------------------------------------- */
 Item item_int(int64_t v);
@@ -369,6 +401,8 @@ Node *contract(Build *b, const char *spec, Node *x, Node *y, Span at);
 const Builtin *builtin_find(const char *name);
 const char *builtin_name(const Builtin *f);
 Item builtin_call(Build *b, const Builtin *f, const Arguments *args, Span at);
+/* "softmax(x, axis)", with `first` (or NULL) as the first argument. */
+const char *builtin_shown(Build *b, const Builtin *f, const char *first);
 uint32_t builtin_names(const char **out, uint32_t room);
 
 /* --- statement.c, loop.c -------------------------------------------------------------------------------- */

@@ -53,14 +53,15 @@ static uint32_t parse_signature(const char *s, Parameter *out)
 	return n;
 }
 
-static const char *shown_signature(Build *b, const Builtin *f)
+const char *builtin_shown(Build *b, const Builtin *f, const char *first)
 {
 	Parameter p[BUILTIN_ARGUMENTS];
 	uint32_t n = parse_signature(f->signature, p);
 	Text t = text_new(b->arena);
 	text_printf(&t, "%s(", f->name);
 	for (uint32_t i = 0; i < n; i++)
-		text_printf(&t, "%s%s%s", i ? ", " : "", p[i].name, p[i].optional ? "=.." : "");
+		text_printf(&t, "%s%s%s", i ? ", " : "", i == 0 && first ? first : p[i].name,
+		            p[i].optional ? "=.." : "");
 	text_puts(&t, ")");
 	return t.at;
 }
@@ -82,7 +83,7 @@ static bool unknown_parameter(Build *b, const Builtin *f, const Argument *a, con
 	const char *near = nearest_name(a->name, names, n);
 	if (strcmp(a->name, "dim") == 0 && find_parameter(p, n, "axis") < n) near = "axis";
 	if (near) diag_help(b->d, m, "did you mean `%s`?", near);
-	diag_help(b->d, m, "%s", shown_signature(b, f));
+	diag_help(b->d, m, "%s", builtin_shown(b, f, NULL));
 	return false;
 }
 
@@ -98,7 +99,7 @@ static bool place_arguments(Build *b, const Builtin *f, const Arguments *args, C
 		if (to >= n) {
 			Diag *m = complain(b, a->span, "`%s` takes %u argument%s, %zu are given", f->name, n,
 			                   n == 1 ? "" : "s", (size_t)args->n);
-			diag_help(b->d, m, "%s", shown_signature(b, f));
+			diag_help(b->d, m, "%s", builtin_shown(b, f, NULL));
 			return false;
 		}
 		if (c->given[to]) {
@@ -115,7 +116,7 @@ static bool place_arguments(Build *b, const Builtin *f, const Arguments *args, C
 	for (uint32_t i = 0; i < n; i++) {
 		if (c->given[i] || p[i].optional) continue;
 		Diag *m = complain(b, c->at, "`%s` needs its argument `%s`", f->name, p[i].name);
-		diag_help(b->d, m, "%s", shown_signature(b, f));
+		diag_help(b->d, m, "%s", builtin_shown(b, f, NULL));
 		return false;
 	}
 	return true;
@@ -152,6 +153,12 @@ Node *call_tensor(Call *c, uint32_t i)
 static bool axis_value(Call *c, const Item *i, Span at, const char *called, uint32_t rank,
                        int64_t *out)
 {
+	if (i->kind == ITEM_DIM || i->kind == ITEM_TEXT) {
+		Diag *m = complain(c->b, at, "%s must be an integer, not %s", called, item_kind(c->b, i));
+		note_origin(c->b, m, &c->in[0].item, NULL);
+		advise_axis(c->b, m, &c->in[0].item, i, "axis");
+		return false;
+	}
 	if (!need_int(c->b, i, at, called, out)) return false;
 	int64_t given = *out;
 	if (*out < 0) *out += rank;
@@ -159,6 +166,8 @@ static bool axis_value(Call *c, const Item *i, Span at, const char *called, uint
 	Diag *m = complain(c->b, at, "`%s` of axis %lld: the tensor has %u dims", c->f->name,
 	                   (long long)given, rank);
 	note_origin(c->b, m, &c->in[0].item, NULL);
+	if (rank)
+		diag_help(c->b->d, m, "its axes are 0 to %u, or -%u to -1 from the end", rank - 1, rank);
 	return false;
 }
 
@@ -334,8 +343,11 @@ Item builtin_where(Call *c)
 	Node *x, *y, *cond = call_tensor(c, 0);
 	if (!cond || !both(c, 1, 2, &x, &y)) return bad();
 	if (cond->type.dtype != DT_BOOL) {
-		complain(c->b, c->in[0].span, "the condition of `where` must be bool, not %s",
-		         type_text(c->b->arena, &cond->type));
+		Diag *m = complain(c->b, c->in[0].span, "the condition of `where` must be bool, not %s",
+		                   type_text(c->b->arena, &cond->type));
+		note_origin(c->b, m, &c->in[0].item, NULL);
+		diag_help(c->b->d, m, "bools come from comparisons:  %s != 0",
+		          text_of(c->b, c->in[0].span));
 		return bad();
 	}
 	return item_node(emit(c->b, node_new(c->b->m, OP_SELECT, 3, (Node *[]){cond, x, y}, c->at)));

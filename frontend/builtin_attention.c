@@ -206,7 +206,7 @@ static bool read_inputs(Call *c, Inputs *in)
 	int64_t heads, groups;
 	if (r < 3 || k->rank != r || v->rank != r) {
 		diag_help(b->d, inputs_differ(c, in, "they are [.., heads, length, width]"),
-		          "split the width into heads with rearrange");
+		          "heads are split off with  rearrange(x, [B, S, (H, Dh)] -> [B, H, S, Dh])");
 		return false;
 	}
 	if (!dims_equal(b, q->dim[r - 1], k->dim[r - 1]))
@@ -224,8 +224,15 @@ static bool read_inputs(Call *c, Inputs *in)
 	if (!dims_equal(b, k->dim[r - 3], v->dim[r - 3]))
 		return inputs_differ(c, in, "k and v differ in heads") && false;
 	if (!dim_is_const(q->dim[r - 3], &heads) || !dim_is_const(k->dim[r - 3], &groups) ||
-	    groups < 1 || heads % groups)
-		return inputs_differ(c, in, "the heads of k and v must divide those of q") && false;
+	    groups < 1 || heads % groups) {
+		Diag *m = inputs_differ(c, in, "the heads of k and v must divide those of q");
+		int64_t n;
+		if (dim_is_const(q->dim[r - 2], &n) && !dim_is_const(q->dim[r - 3], &n))
+			diag_help(b->d, m,
+			          "heads stand before the rows, [.., heads, rows, width]:  rearrange(x, [B, S, "
+			          "(H, Dh)] -> [B, H, S, Dh])");
+		return false;
+	}
 	for (uint32_t i = 0; i + 3 < r; i++)
 		if (!dims_equal(b, q->dim[i], k->dim[i]) || !dims_equal(b, q->dim[i], v->dim[i]))
 			return inputs_differ(c, in, "they differ in an outer dim") && false;

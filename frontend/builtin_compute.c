@@ -165,6 +165,9 @@ static bool norm_vector(Call *c, uint32_t i, const Node *x, Node **out)
 		                   type_text(c->b->arena, &w->type));
 		note_origin(c->b, m, &c->in[i].item, NULL);
 		note_origin(c->b, m, &c->in[0].item, NULL);
+		if (w->type.rank == 1)
+			advise_channels(c->b, m, text_of(c->b, c->in[0].span), &x->type, x->type.rank - 1,
+			                w->type.dim[0]);
 		return false;
 	}
 	*out = w;
@@ -304,6 +307,7 @@ Item builtin_conv(Call *c)
 		Diag *m = complain(b, c->at, "conv of %s and %s: the numbers of dims differ",
 		                   type_text(b->arena, &x->type), type_text(b->arena, &w->type));
 		note_origin(b, m, &c->in[1].item, NULL);
+		diag_help(b->d, m, "the input is [N, C, spatial..], the weight [K, C//groups, spatial..]");
 		return bad();
 	}
 	if (!optional_ints(c, 2, "the stride", n, 1, stride) ||
@@ -321,6 +325,11 @@ Item builtin_conv(Call *c)
 		             dim_text(b->arena, x->type.dim[1]), dim_text(b->arena, takes));
 		note_origin(b, m, &c->in[1].item, NULL);
 		note_origin(b, m, &c->in[0].item, NULL);
+		size_t parts = m->parts.n;
+		advise_channels(b, m, text_of(b, c->in[0].span), &x->type, 1, takes);
+		if (m->parts.n == parts)
+			diag_help(b->d, m,
+			          "the weight is [K, C//groups, spatial..], the input [N, C, spatial..]");
 		return bad();
 	}
 	if (dim_is_const(w->type.dim[0], &rows) && rows % groups) {

@@ -4,6 +4,20 @@
 #include <math.h>
 #include <string.h>
 
+/* [.., S//2, 2, ..]: a dim that the new shape divides, though not every size of it can be. */
+static void advise_parts(Build *b, Diag *m, const Call *c)
+{
+	const Ast *l = c->in[1].ast;
+	for (size_t i = 0; l && i < l->list.n; i++) {
+		const Ast *e = l->list.at[i];
+		if (e->kind != AST_BINARY || e->op != AST_OP('/', '/')) continue;
+		Item whole = eval(b, e->a), by = eval(b, e->b);
+		if (whole.kind != ITEM_DIM || by.kind != ITEM_INT) continue;
+		advise_divisible(b, m, whole.dim, as_dim(b, &by));
+		return;
+	}
+}
+
 Item builtin_reshape(Call *c)
 {
 	Build *b = c->b;
@@ -31,8 +45,10 @@ Item builtin_reshape(Call *c)
 		                   type_text(b->arena, &x->type), dim_text(b->arena, have),
 		                   dim_text(b->arena, known));
 		note_origin(b, m, &c->in[0].item, NULL);
+		advise_parts(b, m, c);
 		return bad();
 	}
+	warn_mixed(b, &x->type, n, dims, c->at);
 	return item_node(emit_reshape(b, x, n, dims, c->at));
 }
 
@@ -80,8 +96,10 @@ Item builtin_permute(Call *c)
 	uint32_t n;
 	if (!x || !call_axes(c, 1, x->type.rank, &n, perm)) return bad();
 	if (n != x->type.rank) {
-		complain(c->b, c->in[1].span, "permute of %s names %u axes",
-		         type_text(c->b->arena, &x->type), n);
+		Diag *m = complain(c->b, c->in[1].span, "permute of %s names %u axes",
+		                   type_text(c->b->arena, &x->type), n);
+		note_origin(c->b, m, &c->in[0].item, NULL);
+		diag_help(c->b->d, m, "each of its %u axes is named once", x->type.rank);
 		return bad();
 	}
 	return item_node(emit_transpose(c->b, x, perm, c->at));
@@ -116,8 +134,13 @@ Item builtin_squeeze(Call *c)
 	uint32_t n = 0;
 	if (!x || !call_axis(c, 1, x->type.rank, &axis)) return bad();
 	if (!dim_is(x->type.dim[axis], 1)) {
-		complain(c->b, c->at, "squeeze of axis %lld of %s: it is not 1", (long long)axis,
-		         type_text(c->b->arena, &x->type));
+		Diag *m =
+			complain(c->b, c->at, "squeeze of axis %lld of %s: it is %s, not 1", (long long)axis,
+		             type_text(c->b->arena, &x->type), dim_text(c->b->arena, x->type.dim[axis]));
+		note_origin(c->b, m, &c->in[0].item, NULL);
+		diag_help(c->b->d, m,
+		          "one element of an axis is  x[.., i], all of it joined  sum(x, axis=%lld)",
+		          (long long)axis);
 		return bad();
 	}
 	for (uint32_t i = 0; i < x->type.rank; i++)
@@ -149,9 +172,11 @@ static bool list_tensors(Call *c, Node ***out, uint32_t *n)
 	Build *b = c->b;
 	const Item *l = &c->in[0].item;
 	if (l->kind != ITEM_LIST || !l->list->n) {
-		if (l->kind != ITEM_BAD)
-			complain(b, c->in[0].span, "`%s` takes a list of tensors, not %s", c->f->name,
-			         item_kind(b, l));
+		if (l->kind != ITEM_BAD) {
+			Diag *m = complain(b, c->in[0].span, "`%s` takes a list of tensors, not %s", c->f->name,
+			                   item_kind(b, l));
+			diag_help(b->d, m, "tensors are listed in brackets:  %s([x, y], axis=-1)", c->f->name);
+		}
 		return false;
 	}
 	*n = (uint32_t)l->list->n;
@@ -176,8 +201,12 @@ static bool same_beside(Call *c, Node **x, uint32_t n, int64_t axis)
 	for (uint32_t i = 1; i < n; i++)
 		for (uint32_t k = 0; k < x[0]->type.rank; k++) {
 			if (k == axis || dims_equal(c->b, x[0]->type.dim[k], x[i]->type.dim[k])) continue;
-			complain(c->b, c->at, "`%s` of %s and %s: they differ in axis %u", c->f->name,
-			         type_text(c->b->arena, &x[0]->type), type_text(c->b->arena, &x[i]->type), k);
+			Diag *m = complain(c->b, c->at, "`%s` of %s and %s: they differ in axis %u", c->f->name,
+			                   type_text(c->b->arena, &x[0]->type),
+			                   type_text(c->b->arena, &x[i]->type), k);
+			if (axis >= 0)
+				diag_help(c->b->d, m, "only the axis of joining may differ: it is axis=%lld here",
+				          (long long)axis);
 			return false;
 		}
 	return true;
@@ -246,9 +275,12 @@ Item builtin_split(Call *c)
 		sum = dim_add(b->m->dims, sum, part[i]);
 	}
 	if (!dims_equal(b, sum, whole)) {
-		complain(b, c->at, "split of %s: axis %lld has %s, the parts take %s",
-		         type_text(b->arena, &x->type), (long long)axis, dim_text(b->arena, whole),
-		         dim_text(b->arena, sum));
+		Diag *m = complain(b, c->at, "split of %s: axis %lld has %s, the parts take %s",
+		                   type_text(b->arena, &x->type), (long long)axis,
+		                   dim_text(b->arena, whole), dim_text(b->arena, sum));
+		note_origin(b, m, &c->in[0].item, NULL);
+		diag_help(b->d, m, "parts of different sizes are listed:  split(x, [a, b, ..], axis=%lld)",
+		          (long long)axis);
 		return bad();
 	}
 	ItemList l = {0};
@@ -299,8 +331,10 @@ Item builtin_gather(Call *c)
 	int64_t axis;
 	if (!x || !index || !call_axis(c, 2, x->type.rank, &axis)) return bad();
 	if (index->type.dtype != DT_I32) {
-		complain(c->b, c->in[1].span, "an index must be i32, this is %s",
-		         type_text(c->b->arena, &index->type));
+		Diag *m = complain(c->b, c->in[1].span, "an index must be i32, this is %s",
+		                   type_text(c->b->arena, &index->type));
+		note_origin(c->b, m, &c->in[1].item, NULL);
+		diag_help(c->b->d, m, "a cast is written  i32(%s)", text_of(c->b, c->in[1].span));
 		return bad();
 	}
 	return item_node(gather_along(c->b, x, index, axis, c->at));

@@ -174,6 +174,7 @@ static Item check_results(Build *b, const Ast *def)
 			Diag *m = complain(b, def->op_span, "`%s` declares a result but does not return one",
 			                   def->name);
 			diag_note(b->d, m, def->results.at[0]->span, "its result is declared here");
+			advise_return(b, m, def);
 		}
 		return n ? bad() : (Item){.kind = ITEM_NONE};
 	}
@@ -280,6 +281,9 @@ Item call_item(Build *b, const Item *callee, const Arguments *args, Span at, Spa
 	default: {
 		Diag *m = complain(b, callee_span, "%s cannot be called", item_kind(b, callee));
 		note_origin(b, m, callee, NULL);
+		if (callee->kind == ITEM_TENSOR && args->n == 1)
+			diag_help(b->d, m, "rows of a table are  %s[%s]", text_of(b, callee_span),
+			          text_of(b, args->at[0].span));
 		return bad();
 	}
 	}
@@ -293,7 +297,6 @@ Item eval_call(Build *b, const Ast *e)
 	}
 	Item callee = eval(b, e->a);
 	Arguments args = {0};
-	bool ok = gather_arguments(b, &e->list, &args);
-	if (callee.kind == ITEM_BAD || !ok) return bad();
+	if (callee.kind == ITEM_BAD || !gather_arguments(b, &e->list, &args)) return bad();
 	return call_item(b, &callee, &args, e->span, e->a->span);
 }

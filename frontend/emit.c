@@ -192,11 +192,12 @@ bool broadcast_shape(Build *b, const Item *x, const Item *y, const Ast *e, const
 			}
 			note_origin(b, m, x, NULL);
 			note_origin(b, m, y, NULL);
+			advise_broadcast(b, m, e, p, q);
 			return false;
 		}
 		out->dim[rank - 1 - k] = dim_is(u, 1) ? v : u;
 	}
-	return true;
+	return !advise_outer(b, e, x, y, op);
 }
 
 typedef struct LoopSyms {

@@ -103,12 +103,31 @@ static void entry_begin(Build *b, const char *name, Span at)
 	b->entry = e;
 	b->graph = e->graph;
 	b->loop = NULL;
+	b->stored.n = 0;
 	b->weight_node = NEW_ARRAY(b->arena, Node *, b->m->weights.n + 1);
 	b->state_now = NEW_ARRAY(b->arena, Node *, b->m->states.n + 1);
 	b->dim_now = NEW_ARRAY(b->arena, Dim, b->state_dims.n + 1);
 	for (size_t i = 0; i < b->state_dims.n; i++)
 		b->dim_now[i] = dim_sym(b->m->dims, b->state_dims.at[i]->sym);
 	b->m->facts.nonneg.n = 0;
+}
+
+/* A position that does not move by what was written at it leaves a gap, or lets rows be overwritten. */
+static void check_advance(Build *b, const Member *m, Dim now)
+{
+	Dim was = dim_sym(b->m->dims, m->sym), by = dim_sub(b->m->dims, now, was);
+	for (size_t i = 0; i < b->stored.n; i++) {
+		const Stored *s = &b->stored.at[i];
+		if (s->start != was || dims_equal(b, s->size, by)) continue;
+		Diag *d =
+			diag_warning(b->d, m->decl->op_span,
+		                 "state `%s` moves by %s in a call that writes %s rows of `%s` at it",
+		                 m->name, dim_text(b->arena, by), dim_text(b->arena, s->size), s->state);
+		diag_note(b->d, d, s->at, "they are written here");
+		diag_help(b->d, d, "after a call it stands behind the new rows:  %s += %s", m->name,
+		          dim_text(b->arena, s->size));
+		return;
+	}
 }
 
 static void entry_end(Build *b)
@@ -126,6 +145,7 @@ static void entry_end(Build *b)
 		Member *m = b->state_dims.at[i];
 		if (dim_as_sym(b->dim_now[i]) == m->sym) continue;
 		m->write = NEW(b->arena, Origin);
+		check_advance(b, m, b->dim_now[i]);
 		vec_push(b->arena, &e->set_sym, m->sym);
 		vec_push(b->arena, &e->set_value, b->dim_now[i]);
 	}
@@ -291,7 +311,7 @@ static void build_entry(Build *b, const Place *place, const char *name, const As
 		add_outputs(b, def, &r);
 	}
 	if (b->errors == errors && !b->entry->out_names.n)
-		complain(b, at, "entry `%s` returns nothing", name);
+		advise_return(b, complain(b, at, "entry `%s` returns nothing", name), def);
 	entry_end(b);
 }
 
@@ -345,7 +365,13 @@ static void check_weights(Build *b)
 	for (size_t i = 0; i < b->m->entries.n; i++) mark_weights(b->m->entries.at[i]->graph, used);
 	for (size_t i = 0; i < b->m->weights.n; i++) {
 		const Weight *w = &b->m->weights.at[i];
-		if (!used[i]) diag_warning(b->d, w->span, "weight `%s` is used by no entry", w->name);
+		Span at = w->span,
+			 last = i && !used[i - 1] ? b->weights.at[i - 1]->owner->used : span_none();
+		if (used[i]) continue;
+		/* One for a library's layer that is never called, where it is used. */
+		if (at.source != b->main->source) at = b->weights.at[i]->owner->used;
+		if (at.source == last.source && at.begin == last.begin) continue;
+		diag_warning(b->d, at, "weight `%s` is used by no entry", w->name);
 	}
 }
 
@@ -380,7 +406,7 @@ void build_entries(Build *b, Instance *model)
 		return;
 	}
 	check_states(b);
-	check_weights(b);
+	if (b->errors == errors) check_weights(b);
 }
 
 bool build_test(Build *b, const Ast *test)

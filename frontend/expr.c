@@ -9,12 +9,10 @@ static Item unknown_name(Build *b, const char *name, Span at)
 {
 	Diag *m = complain(b, at, "`%s` is not defined", name);
 	const char *near = scope_nearest(b, b->frame->scope, name);
-	if (strcmp(name, "self") == 0)
-		diag_help(b->d, m, "members are used by their names alone, without `self.`");
-	else if (strcmp(name, "F") == 0 || strcmp(name, "torch") == 0 || strcmp(name, "nn") == 0)
-		diag_help(b->d, m, "functions are called by their names alone: softmax(x, axis=-1)");
-	else if (strcmp(name, "scaled") == 0)
-		diag_help(b->d, m, "scaled storage types are not supported");
+	bool module = strcmp(name, "F") == 0 || strcmp(name, "nn") == 0 || strcmp(name, "np") == 0;
+	const char *hint = strlen(name) > 2 || module ? hint_for(name) : NULL;
+	if (hint)
+		diag_help(b->d, m, "%s", hint);
 	else if (near)
 		diag_help(b->d, m, "did you mean `%s`?", near);
 	else if (b->main && !b->main->imports.n)
@@ -141,6 +139,8 @@ Item place_member(Build *b, const Place *place, const char *name, Span at)
 	if (near) diag_help(b->d, m, "did you mean `%s`?", near);
 	diag_note(b->d, m, place->instance->layer->op_span, "`%s` is declared here",
 	          place->instance->layer->name);
+	if (!near && strcmp(name, "forward") == 0)
+		diag_help(b->d, m, "a call of a layer calls its  def forward(x: ..) -> ..");
 	return bad();
 }
 
@@ -178,15 +178,45 @@ static Item tensor_attribute(Build *b, const Ast *e, const Item *x)
 		return item_list(b, &l);
 	}
 	Diag *m = complain(b, e->op_span, "a tensor has no `%s`", e->name);
-	if (builtin_find(e->name))
-		diag_help(b->d, m, "it is a function:  %s(x, ..)", e->name);
-	else
-		diag_help(b->d, m, "it has .T, .shape and .dtype");
+	size_t parts = m->parts.n;
+	help_with_word(b, m, e->name, text_of(b, e->a->span));
+	if (m->parts.n == parts) diag_help(b->d, m, "it has .T, .shape and .dtype");
+	return bad();
+}
+
+/* `torch.nn.functional.relu`: a chain of names whose first is not known here. */
+static const Ast *foreign_root(Build *b, const Ast *e)
+{
+	static const char *const modules[] = {"torch", "nn", "F", "np", "numpy", "jnp", "math", "self"};
+	while (e->kind == AST_ATTR) e = e->a;
+	if (e->kind != AST_NAME || scope_find(b->frame->scope, e->name)) return NULL;
+	for (size_t i = 0; i < COUNT(modules); i++)
+		if (strcmp(e->name, modules[i]) == 0) return e;
+	return NULL;
+}
+
+static Item foreign(Build *b, const Ast *e, const Ast *root)
+{
+	if (strcmp(root->name, "self") == 0) {
+		Diag *m = complain(b, root->span, "`self` is not defined");
+		diag_help(b->d, m, "members are used by their names alone:  %s", e->name);
+		return bad();
+	}
+	Diag *m = complain(b, e->span, "`%s` is not defined", text_of(b, e->span));
+	size_t parts = m->parts.n;
+	help_with_word(b, m, e->name, NULL);
+	const char *near = m->parts.n == parts ? scope_nearest(b, b->frame->scope, e->name) : NULL;
+	if (near)
+		diag_help(b->d, m, "did you mean `%s`?", near);
+	else if (m->parts.n == parts)
+		diag_help(b->d, m, "%s", hint_for("torch"));
 	return bad();
 }
 
 static Item eval_attribute(Build *b, const Ast *e)
 {
+	const Ast *root = foreign_root(b, e);
+	if (root) return foreign(b, e, root);
 	Item x = eval(b, e->a);
 	switch (x.kind) {
 	case ITEM_BAD: return bad();

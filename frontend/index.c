@@ -83,6 +83,9 @@ static bool write_part(Build *b, Member *m, Node *value, uint32_t rank, const Di
 	}
 	Node *n = node_new(b->m, OP_UPDATE, 2, (Node *[]){whole, part}, at);
 	attr_dims(b->m, n, "start", rank, start);
+	for (uint32_t i = 0; i < rank; i++)
+		if (dim_as_sym(start[i]))
+			vec_push(b->arena, &b->stored, ((Stored){start[i], size[i], m->name, at}));
 	n = emit(b, n);
 	state_set(b, m->number, n);
 	return n != NULL;
@@ -120,6 +123,15 @@ static bool shape_fits(Build *b, const Member *m, const Node *n, uint32_t rank, 
 	                   type_text(b->arena, &n->type), m->name, type_text(b->arena, &want));
 	diag_note(b->d, d, m->decl->op_span, "%s is declared here as %s", m->name,
 	          type_with(b, m->decl->a));
+	for (uint32_t i = 0; n->type.rank == rank && i < rank; i++) {
+		Dim more = dim_sub(b->m->dims, dims[i], n->type.dim[i]);
+		int64_t by;
+		if (dims_equal(b, n->type.dim[i], dims[i]) || !dim_is_const(more, &by)) continue;
+		diag_help(
+			b->d, d,
+			"axis %u of the part is %lld too %s: a slice a:b holds b - a rows, b not among them", i,
+			(long long)(by < 0 ? -by : by), by < 0 ? "short" : "long");
+	}
 	return false;
 }
 
@@ -159,9 +171,11 @@ static Dim from_end(Build *b, Dim i, Dim size)
 
 static Diag *outside(Build *b, const Ast *sub, uint32_t axis, const Type *t)
 {
-	return complain(b, sub->span, "%s lies outside axis %u of %s, which has %s",
-	                text_of(b, sub->span), axis, type_text(b->arena, t),
-	                dim_text(b->arena, t->dim[axis]));
+	Diag *m =
+		complain(b, sub->span, "%s lies outside axis %u of %s, which has %s", text_of(b, sub->span),
+	             axis, type_text(b->arena, t), dim_text(b->arena, t->dim[axis]));
+	note_range(b, m, t->dim[axis]);
+	return m;
 }
 
 static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *out)
@@ -203,10 +217,11 @@ static bool tensor_sub(Build *b, const Ast *e, const Item *i, Sub *out)
 		Diag *m = complain(b, e->span, "an index must be an integer tensor, this is %s",
 		                   type_text(b->arena, &n->type));
 		note_origin(b, m, i, NULL);
-		if (n->type.dtype == DT_BOOL)
-			diag_help(
-				b->d, m,
-				"no shape depends on data: where(c, a, b) chooses elements, topk takes a bound");
+		diag_help(
+			b->d, m, "%s",
+			n->type.dtype == DT_BOOL
+				? "no shape depends on data: where(c, a, b) chooses elements, topk takes a bound"
+				: "positions are integers:  i32(x)");
 		return false;
 	}
 	*out = (Sub){SUB_GATHER, NULL, NULL, n, e->span};

@@ -406,6 +406,9 @@ Instance *instance_make(Build *b, const Ast *layer, File *file, const Argument *
 	in->prefix = prefix;
 	in->depth = depth;
 	in->scope = scope_new(b, file->scope);
+	in->used = at;
+	for (const Frame *f = b->frame; f && b->main && in->used.source != b->main->source; f = f->up)
+		if (f->call.source == b->main->source) in->used = f->call;
 	Frame frame = {.up = b->frame, .scope = in->scope, .file = file, .call = at};
 	b->frame = &frame;
 	uint32_t errors = b->errors;

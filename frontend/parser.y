@@ -15,6 +15,8 @@
 #include "frontend/ast.h"
 }
 %code {
+#include "frontend/build.h"
+
 #include <string.h>
 #define YYMAXDEPTH 4000
 #define YYLLOC_DEFAULT(now, rhs, n) \
@@ -23,7 +25,9 @@
 		else (now) = (Span){YYRHSLOC(rhs, 0).source, YYRHSLOC(rhs, 0).end, YYRHSLOC(rhs, 0).end}; \
 	} while (0)
 int nacre_lex_lex(NACRE_PARSE_STYPE *value, Span *at, void *scanner);
-#define nacre_parse_lex nacre_lex_lex
+static int next_token(NACRE_PARSE_STYPE *value, Span *at, void *scanner);
+#define nacre_parse_lex next_token
+struct Parse *nacre_lex_get_extra(void *scanner);
 static void nacre_parse_error(Span *at, void *scanner, Parse *p, const char *text);
 static Ast *type_make(Parse *p, const char *name, const AstList *dims, bool optional, Span at);
 static Ast *string_make(Parse *p, Span at);
@@ -47,7 +51,7 @@ static void refuse(Parse *p, Span at, const char *what, const char *help);
 %token <number> FLOAT "a float"
 %type <ast> top bind unit param type sdim member decl def entry_ret stmt action expr simple post atom item arg sub
 %type <ast> range string clause key keys cond start init if_tail member_else
-%type <list> tops attrs callargs binds names exprs params plist dims dimlist body members index generics ret block stmts
+%type <list> tops attrs callargs binds names exprs params plist dims dimlist body members index generics ret block stmts given
 %type <list> items args arglist subs clauses where lets
 %type <text> base qname name
 %left OR
@@ -87,7 +91,8 @@ bind: NAME { $$ = ast_new(p, AST_DIM, @$); $$->name = $1; }
     | NAME '[' NAME ']' IN range { refuse(p, @$, "ragged dims are not supported", "give each row the same length, and a mask"); $$ = ast_with(p, AST_DIM, $6, NULL, NULL, @$); $$->name = $1; } ;
 unit: LAYER NAME params body { $$ = with_lists(p, AST_LAYER, $2, $3, $4, span_join(@1, @3)); $$->op_span = @2; }
     | MODEL NAME params body { $$ = with_lists(p, AST_LAYER, $2, $3, $4, span_join(@1, @3)); $$->op_span = @2; $$->flag = true; } ;
-params: %empty { $$ = NOTHING; } | '(' ')' { $$ = NOTHING; } | '(' plist ')' { $$ = $2; } | '(' plist ',' ')' { $$ = $2; } | '(' error ')' { $$ = NOTHING; } ;
+params: %empty { $$ = NOTHING; } | given ;
+given: '(' ')' { $$ = NOTHING; } | '(' plist ')' { $$ = $2; } | '(' plist ',' ')' { $$ = $2; } | '(' error ')' { $$ = NOTHING; } ;
 plist: param { $$ = LIST($1); } | plist ',' param { $$ = $1; ast_list_add(p, &$$, $3); } ;
 name: NAME | WHERE { $$ = intern_str(p->names, "where"); } ;
 param: NAME ':' type { $$ = ast_with(p, AST_PARAM, $3, NULL, NULL, @$); $$->name = $1; $$->op_span = @1; }
@@ -120,12 +125,9 @@ decl: WEIGHT NAME index ':' type start key cond { $$ = ast_with(p, AST_WEIGHT, $
     | STATE NAME ':' type init { $$ = ast_with(p, AST_STATE, $4, NULL, $5, @$); $$->name = $2; $$->op_span = @2; }
     | STATE NAME ':' type IN range init { $$ = ast_with(p, AST_STATE, $4, $6, $7, @$); $$->name = $2; $$->op_span = @2; }
     | def
-    | ENTRY NAME generics '(' plist ')' entry_ret block { $$ = with_lists(p, AST_DEF, $2, $5, $8, span_join(@1, @7)); $$->op_span = @2; $$->generics = $3; $$->results = $7 ? $7->list : NOTHING; $$->flag2 = $7 != NULL; $$->flag = true; }
-    | ENTRY NAME generics '(' ')' entry_ret block { $$ = with_lists(p, AST_DEF, $2, NOTHING, $7, span_join(@1, @6)); $$->op_span = @2; $$->generics = $3; $$->results = $6 ? $6->list : NOTHING; $$->flag2 = $6 != NULL; $$->flag = true; }
+    | ENTRY NAME generics given entry_ret block { $$ = with_lists(p, AST_DEF, $2, $4, $6, span_join(@1, @5)); $$->op_span = @2; $$->generics = $3; $$->results = $5 ? $5->list : NOTHING; $$->flag2 = $5 != NULL; $$->flag = true; }
     | ENTRY NAME '=' NAME where { $$ = with_lists(p, AST_ENTRY_OF, $2, $5, NOTHING, @$); $$->text = $4; $$->op_span = @4; } ;
-def: DEF name generics '(' plist ')' entry_ret block { $$ = with_lists(p, AST_DEF, $2, $5, $8, span_join(@1, @7)); $$->op_span = @2; $$->generics = $3; $$->results = $7 ? $7->list : NOTHING; $$->flag2 = $7 != NULL; }
-    | DEF name generics '(' plist ',' ')' entry_ret block { $$ = with_lists(p, AST_DEF, $2, $5, $9, span_join(@1, @8)); $$->op_span = @2; $$->generics = $3; $$->results = $8 ? $8->list : NOTHING; $$->flag2 = $8 != NULL; }
-    | DEF name generics '(' ')' entry_ret block { $$ = with_lists(p, AST_DEF, $2, NOTHING, $7, span_join(@1, @6)); $$->op_span = @2; $$->generics = $3; $$->results = $6 ? $6->list : NOTHING; $$->flag2 = $6 != NULL; } ;
+def: DEF name generics given entry_ret block { $$ = with_lists(p, AST_DEF, $2, $4, $6, span_join(@1, @5)); $$->op_span = @2; $$->generics = $3; $$->results = $5 ? $5->list : NOTHING; $$->flag2 = $5 != NULL; } ;
 entry_ret: ret { $$ = $1.n ? with_lists(p, AST_TUPLE, NULL, $1, NOTHING, @$) : NULL; } ;
 ret: nls { $$ = NOTHING; }
     | nls ARROW type nls { Ast *n = ast_with(p, AST_PARAM, $3, NULL, NULL, @3); $$ = LIST(n); }
@@ -267,6 +269,28 @@ static Ast *assign(Parse *p, AstList to, int op, AstList from, Span at)
 	return ast_seal(p, n);
 }
 
+/* The next token. After a mistake, what is left of its line or bracket is passed over, blocks in
+ * braces as a whole: one mistake gives one message. */
+static int next_token(NACRE_PARSE_STYPE *value, Span *at, void *scanner)
+{
+	Parse *p = nacre_lex_get_extra(scanner);
+	if (p->n_pending) {
+		*at = p->current;
+		return p->pending[--p->n_pending];
+	}
+	for (;;) {
+		bool inside = p->n_open > p->skip_depth;
+		int token = nacre_lex_lex(value, at, scanner);
+		p->previous = p->current;
+		p->current = *at;
+		if (!p->skipping) return token;
+		bool over = p->n_open < p->skip_depth || (token == TOK_NL && p->n_open == p->skip_depth);
+		if (token && !over && (inside || p->n_open >= p->skip_depth)) continue;
+		p->skipping = false;
+		return token;
+	}
+}
+
 static void refuse(Parse *p, Span at, const char *what, const char *help)
 {
 	diag_help(p->d, diag_error(p->d, at, "%s", what), "%s", help);
@@ -303,16 +327,87 @@ static bool is_operator(yysymbol_kind_t t)
 	}
 }
 
+static bool span_is(Span s, const char *word)
+{
+	size_t n = strlen(word);
+	return s.source && s.end - s.begin == n && memcmp(s.source->text + s.begin, word, n) == 0;
+}
+
+static const char *word_of(Parse *p, Span s)
+{
+	return s.source ? arena_strndup(p->arena, s.source->text + s.begin, s.end - s.begin) : "";
+}
+
+/* What should have been written, for mistakes that people bring from Python. */
+static const char *syntax_hint(Parse *p, yysymbol_kind_t got, Span at, const yysymbol_kind_t *expected, int n)
+{
+	bool member = false, block = false, colon = false, close = false, list_end = false, top = false;
+	for (int i = 0; i < n; i++) {
+		const char *name = yysymbol_name(expected[i]);
+		member |= expected[i] == YYSYMBOL_WEIGHT;
+		top |= expected[i] == YYSYMBOL_LAYER;
+		block |= strcmp(name, "'{'") == 0;
+		colon |= strcmp(name, "':'") == 0;
+		close |= strcmp(name, "']'") == 0;
+		list_end |= strcmp(name, "','") == 0;
+	}
+	static const char *const keywords[] = {"lambda", "while", "with", "try", "del", "raise", "global", "async", "class", "is"};
+	const char *word = word_of(p, at), *before = word_of(p, p->previous);
+	for (size_t i = 0; i < COUNT(keywords); i++)
+		if (strcmp(before, keywords[i]) == 0) return hint_for(before);
+	if (strcmp(before, "self") == 0 && colon)
+		return "a def has no `self`: it knows the members of its layer by their names";
+	if (strcmp(before, "import") == 0) return "only model files are imported:  import \"std/nn\"  brings the layers; nothing of Python is needed";
+	if (got == YYSYMBOL_FROM && top) return "only model files are imported:  import \"std/nn\"  brings the layers; nothing of Python is needed";
+	if (span_is(at, ":") && block) return "a block stands in braces:  if c { .. }   for i in 0..n { .. }   def f(x: f32[B]) -> f32[B] { .. }";
+	if (span_is(at, ":") && close) return "slices have no step; every second element is  rearrange(x, [(n, 2)] -> [n, 2])[:, 0]";
+	if ((span_is(at, ")") || span_is(at, ",") || span_is(at, "=")) && colon && !member)
+		return "a parameter has a type:  x: f32[B, S, D]   n: int = 1";
+	if (got == YYSYMBOL_NL && strcmp(before, "weight") != 0 && colon && !block) return "a weight has a type:  weight w: f32[D, F]";
+	if (span_is(at, "?")) return "a choice is written  a if c else b";
+	if (span_is(at, "<") || span_is(at, ">") || got == YYSYMBOL_LE || got == YYSYMBOL_GE || got == YYSYMBOL_EQ || got == YYSYMBOL_NE)
+		return list_end || n ? "comparisons do not chain:  a < b and b < c" : NULL;
+	if (span_is(at, "{")) return "there are no dicts: a table is a list of tuples,  [(32, 3), (64, 1)]";
+	if (span_is(at, "+") && strcmp(before, "+") == 0) return "counting up is written  x += 1";
+	if (span_is(at, ".") && n <= 3) return "an attribute is one name:  @ignore(\"..\")";
+	if (got == YYSYMBOL_IN) return hint_for("in");
+	if (got == YYSYMBOL_NAME && hint_for(word) && strcmp(word, "in") != 0) return hint_for(word);
+	if (got == YYSYMBOL_NAME && member) return "the members of a layer are  weight w: ..   use fc: Linear(..)   state k: ..   let n = ..   def f(..)";
+	if (got == YYSYMBOL_NAME && top) return "a file holds  import  dim  let  layer  model  def  test";
+	return NULL;
+}
+
+/* A `(` or `[` that is open where a block or a result begins was forgotten: tells so, and closes it. */
+static bool forgotten_bracket(Parse *p, yysymbol_kind_t got, Span at)
+{
+	bool brace = span_is(at, "{");
+	uint32_t open = p->n_open - brace;
+	if ((!brace && got != YYSYMBOL_ARROW) || !open || p->open[open - 1].open == '{') return false;
+	ParseBracket b = p->open[open - 1];
+	Diag *m = diag_error(p->d, b.span, "this '%c' is never closed", b.open);
+	diag_note(p->d, m, at, "it is still open here");
+	if (brace) p->open[open - 1] = p->open[open];
+	p->n_open--;
+	p->pending[p->n_pending++] = brace ? '{' : TOK_ARROW;
+	p->pending[p->n_pending++] = b.open == '(' ? ')' : ']';
+	return true;
+}
+
 static int yyreport_syntax_error(const yypcontext_t *context, void *scanner, Parse *p)
 {
 	(void)scanner;
 	p->errors++;
-	if (p->reported_here) return 0;
 	enum { MOST = 64 };
 	yysymbol_kind_t expected[MOST];
 	int n = yypcontext_expected_tokens(context, expected, MOST);
 	yysymbol_kind_t got = yypcontext_token(context);
 	Span at = *yypcontext_location(context);
+	if (!p->reported_here && forgotten_bracket(p, got, at)) return 0;
+	bool opens = span_is(at, "{") || span_is(at, "(") || span_is(at, "["),
+		 closes = span_is(at, "}") || span_is(at, ")") || span_is(at, "]");
+	p->skipping = !closes && got != YYSYMBOL_NL && got != YYSYMBOL_YYEOF && got != YYSYMBOL_YYEMPTY;
+	p->skip_depth = p->n_open - opens;
+	if (p->reported_here) return 0;
 	bool expression = false;
 	for (int i = 0; i < n; i++) expression |= expected[i] == YYSYMBOL_INT;
 	const char *names[MOST + 1];
@@ -336,6 +431,8 @@ static int yyreport_syntax_error(const yypcontext_t *context, void *scanner, Par
 		text_puts(&t, "; expected ");
 		for (int i = 0; i < k; i++) text_printf(&t, "%s%s", i ? i + 1 == k ? " or " : ", " : "", names[i]);
 	}
-	diag_error(p->d, at, "%s", t.at);
+	Diag *m = diag_error(p->d, at, "%s", t.at);
+	const char *hint = syntax_hint(p, got, at, expected, n);
+	if (hint) diag_help(p->d, m, "%s", hint);
 	return 0;
 }

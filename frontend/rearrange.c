@@ -53,9 +53,24 @@ static bool add_atom(Pattern *p, const Ast *e, Dim size)
 
 static bool wrong_size(Pattern *p, const Ast *e, Dim want, Dim have)
 {
-	complain(p->b, e->span, "rearrange of %s: %s is %s here, not %s",
-	         type_text(p->b->arena, &p->x->type), text_of(p->b, e->span),
-	         dim_text(p->b->arena, have), dim_text(p->b->arena, want));
+	Build *b = p->b;
+	Diag *m = complain(b, e->span, "rearrange of %s: %s is %s here, not %s",
+	                   type_text(b->arena, &p->x->type), text_of(b, e->span),
+	                   dim_text(b->arena, have), dim_text(b->arena, want));
+	if (e->kind != AST_TUPLE || !e->list.n) return false;
+	Text t = text_new(b->arena);
+	for (size_t i = 0; i < e->list.n; i++) {
+		Item v = eval(b, e->list.at[i]);
+		Dim d = as_dim(b, &v);
+		if (d)
+			text_printf(&t, "%s%s = %s", i ? ", " : "", text_of(b, e->list.at[i]->span),
+			            dim_text(b->arena, d));
+	}
+	Text free_last = text_new(b->arena);
+	for (size_t i = 0; i + 1 < e->list.n; i++)
+		text_printf(&free_last, "%s, ", text_of(b, e->list.at[i]->span));
+	diag_help(b->d, m, "here %s; a name that is not known yet takes what is left:  (%sDh)", t.at,
+	          free_last.at ? free_last.at : "");
 	return false;
 }
 
@@ -90,9 +105,10 @@ static bool read_group(Pattern *p, const Ast *group, Dim whole)
 		return dims_equal(b, product, whole) ? true : wrong_size(p, group, product, whole);
 	Dim rest = dim_is(product, 0) ? dim_const(pool, 0) : dim_floordiv(pool, whole, product);
 	if (dim_is(product, 0) || !dims_equal(b, dim_mul(pool, rest, product), whole)) {
-		complain(b, group->span, "rearrange of %s: %s does not divide into %s",
-		         type_text(b->arena, &p->x->type), dim_text(b->arena, whole),
-		         text_of(b, group->span));
+		Diag *m = complain(b, group->span, "rearrange of %s: %s does not divide into %s",
+		                   type_text(b->arena, &p->x->type), dim_text(b->arena, whole),
+		                   text_of(b, group->span));
+		advise_divisible(b, m, whole, product);
 		return false;
 	}
 	p->atom[free_at].size = rest;

@@ -66,6 +66,8 @@ void note_origin(Build *b, Diag *of, const Item *item, const char *called)
 {
 	const Origin *o = item->origin;
 	if (!o || !o->span.source) return;
+	for (size_t i = 0; i < of->parts.n; i++)
+		if (same_span(of->parts.at[i]->span, o->span)) return; /* x @ x */
 	diag_note(b->d, of, o->span, "%s is %s", called ? called : o->name, o->what);
 }
 

@@ -37,6 +37,9 @@ static bool refuse_assignment(Build *b, const Binding *k, const char *name, Span
 {
 	Diag *m = complain(b, at, "`%s` is %s: it cannot be assigned", name, what);
 	diag_note(b->d, m, k->span, "`%s` is declared here", name);
+	if (strcmp(what, "a weight") == 0)
+		diag_help(b->d, m, "a value takes another name; what a call changes is a  state %s: ..",
+		          name);
 	return false;
 }
 

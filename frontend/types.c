@@ -32,9 +32,13 @@ static bool unknown_type(Build *b, const Ast *type)
 	                                    "u8",  "i4",    "i32",  "i64",    "bool",   "int",
 	                                    "str", "dtype", "dim",  "fn",     "layer"};
 	Diag *m = complain(b, type->span, "`%s` is no element type", type->name);
-	const char *near = nearest_name(type->name, words, COUNT(words));
-	if (strcmp(type->name, "float") == 0 || strcmp(type->name, "float32") == 0) near = "f32";
-	if (near) diag_help(b->d, m, "did you mean `%s`?", near);
+	const char *near = nearest_name(type->name, words, COUNT(words)), *hint = hint_for(type->name);
+	if (strcmp(type->name, "float") == 0) near = "f32";
+	if (strcmp(type->name, "int") == 0) near = "i32";
+	if (strcmp(type->name, "int") != 0 && strcmp(type->name, "float") != 0 && hint)
+		diag_help(b->d, m, "%s", hint);
+	else if (near)
+		diag_help(b->d, m, "did you mean `%s`?", near);
 	return false;
 }
 
@@ -209,7 +213,9 @@ Dim file_dim_value(Build *b, FileDim *f, Span at, bool entry)
 		          "a def knows the dims in its parameters; none of `%s` has %s standing alone",
 		          b->frame->def->name, f->decl->name);
 	else
-		diag_help(b->d, m, "only a session dim is known outside a def");
+		diag_help(b->d, m,
+		          "only a session dim is known outside a def; a state takes its greatest length: "
+		          "f32[B, T, D]");
 	return NULL;
 }
 
@@ -294,6 +300,27 @@ static Fit dims_fit(Build *b, const Ast *type, const Type *have, const Ast **whi
 	return FIT_YES;
 }
 
+/* The axis in the other place, or a length that another argument has bound. */
+static void advise_dim(Build *b, Diag *m, const Ast *type, const Item *value, Span at,
+                       const Ast *which, Dim want)
+{
+	const Type *have = &value->node->type;
+	size_t parts = m->parts.n;
+	for (uint32_t i = 0; i < have->rank && type->list.n == have->rank; i++)
+		if (type->list.at[i] == which) advise_channels(b, m, text_of(b, at), have, i, want);
+	if (which->kind == AST_ELLIPSIS || m->parts.n != parts) return;
+	Binding *k = which->kind == AST_NAME ? scope_find(b->frame->scope, which->name) : NULL;
+	if (!k || !b->frame->def || (k->item.kind != ITEM_DIM && k->item.kind != ITEM_INT)) return;
+	bool parameter = false;
+	for (size_t i = 0; i < b->frame->def->list.n; i++)
+		parameter |= b->frame->def->list.at[i]->a == type;
+	if (!parameter || k->fixed || k->span.begin == which->span.begin) return;
+	if (scope_own(function_scope(b->frame->scope), which->name) != k) return;
+	diag_note(b->d, m, k->span, "%s is bound here to %s", which->name, dim_text(b->arena, want));
+	diag_help(b->d, m, "an axis of another size takes a dim of its own:  def %s[R](..)",
+	          b->frame->def->name);
+}
+
 static bool misfit(Build *b, Fit fit, const Ast *type, const Item *value, Span at, const char *what,
                    const Ast *which, Dim want, Dim got)
 {
@@ -303,12 +330,22 @@ static bool misfit(Build *b, Fit fit, const Ast *type, const Item *value, Span a
 	if (fit == FIT_RANK)
 		m = complain(b, at, "%s is %s, declared as %s: the numbers of dims differ", what, have,
 		             text_of(b, type->span));
+	else if (strcmp(text_of(b, which->span), dim_text(b->arena, want)) == 0)
+		m = complain(b, at, "%s is %s, declared as %s: %s stands for %s", what, have,
+		             text_of(b, type->span), dim_text(b->arena, got), dim_text(b->arena, want));
 	else
 		m = complain(b, at, "%s is %s, declared as %s: %s is %s, not %s", what, have,
 		             text_of(b, type->span), text_of(b, which->span), dim_text(b->arena, want),
 		             dim_text(b->arena, got));
 	note_origin(b, m, value, NULL);
 	diag_note(b->d, m, type->span, "declared here as %s", type_with(b, type));
+	size_t given = value->node->type.rank;
+	if (fit == FIT_DIM)
+		advise_dim(b, m, type, value, at, which, want);
+	else if (given + 1 == type->list.n)
+		diag_help(b->d, m, "an axis is kept by a slice, x[:, i:i+1], and added by  x[:, none]");
+	else if (given == type->list.n + 1)
+		diag_help(b->d, m, "an axis is dropped by an index,  x[:, 0],  or a reduction");
 	return false;
 }
 
