@@ -148,6 +148,14 @@ typedef enum MemberKind {
 	MEMBER_USE,
 	MEMBER_DEF
 } MemberKind;
+/* Elements of an array that differ in nothing but their keys. Two or more of them share weights with
+ * a first axis. */
+typedef struct Alike {
+	uint32_t first, n, last;
+	uint32_t step;    /* between neighbours; 0 when they differ */
+	const char *name; /* in paths: "h", "h.0..3", "h.2i+1" */
+} Alike;
+typedef VEC(Alike) AlikeList;
 struct Member {
 	MemberKind kind;
 	const char *name;
@@ -161,10 +169,12 @@ struct Member {
 	uint32_t number; /* of the module's weight or state */
 	DimSym *sym;     /* STATE_DIM */
 	Dim lo, hi;
-	bool stacked;       /* USE array: elements are alike and share weights with a first axis */
-	const char *unlike; /* why they are not */
 	uint32_t n;
 	Instance **element; /* USE: one, or n */
+	AlikeList alike;    /* USE: elements by what they are; each belongs to one */
+	uint32_t *group;    /* USE: of each element, which of `alike` */
+	uint32_t *rank;     /* USE: and its place among them */
+	const char *unlike; /* why they are not all alike */
 	const Origin *origin;
 	Origin *write; /* state: where it is first written */
 };
@@ -187,7 +197,22 @@ typedef struct Loop {
 	VEC(Node *) init;              /* one an arg */
 	DimSym *var;
 	bool uses_stack;
+	int64_t first, period; /* of a compile-time loop: the index is first + period * var here */
 } Loop;
+
+/* What an index chose in each turn of a loop that could not stay one: which elements are alike tells
+ * where the turns repeat. */
+typedef struct TurnPattern {
+	int64_t first, period, n; /* index first + period * t, t in 0..n */
+	const uint32_t *group, *rank;
+} TurnPattern;
+typedef VEC(TurnPattern) TurnPatternList;
+
+/* Turns of a compile-time loop: `turns` times `period` of them as one loop of `period` bodies, or
+ * (turns 1) a single one. */
+typedef struct Stretch {
+	int64_t from, turns, period;
+} Stretch;
 
 struct Frame {
 	Frame *up;
@@ -238,8 +263,8 @@ struct Build {
 	VEC(const char *) assert_text;
 	uint32_t eval_depth, call_depth, instances, errors;
 	uint64_t steps;
-	bool stop; /* a limit was reached and reported */
-	bool speculative;
+	bool stop;                /* a limit was reached and reported */
+	TurnPatternList patterns; /* found by the attempt to keep a loop */
 };
 
 /* --- report.c: messages ---------------------------------------------------------------------- */
@@ -410,6 +435,14 @@ void run_block(Build *b, const AstList *l);
 void run_statement(Build *b, const Ast *s);
 void run_for(Build *b, const Ast *s);
 void assign_to(Build *b, const AstList *targets, Item value, Span span);
+
+/* --- pattern.c --- */
+/* The longest stretch that begins at `at` and may repeat; multiples of `modulus` turns. */
+Stretch pattern_stretch(Build *b, int64_t at, int64_t to, int64_t modulus);
+int64_t pattern_modulus(Build *b, const Ast *loop); /* of `i % 3` in its body: 3 */
+/* An index that a loop changes, of an array whose elements are not all alike: the group that all turns
+ * choose from and the place in it, linear in the turn. False after a report. */
+bool pattern_choice(Build *b, const Member *array, Dim index, Span at, uint32_t *group, Dim *rank);
 
 /* --- layer.c ---------------------------------------------------------------------------------------------- */
 Instance *instance_make(Build *b, const Ast *layer, File *file, const Argument *args,

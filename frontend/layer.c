@@ -298,6 +298,46 @@ static const char *unlike(Build *b, const Instance *x, const Instance *y)
 	return NULL;
 }
 
+/* Puts element i with those before it that are alike. Only the latest groups are looked at, so that
+ * an array of thousands of different layers costs no square of their number. */
+static void group_element(Build *b, Member *m, uint32_t i)
+{
+	enum { LOOKED_AT = 16 };
+	size_t to = m->alike.n, from = to > LOOKED_AT ? to - LOOKED_AT : 0;
+	for (size_t g = from; g < to; g++) {
+		Alike *a = &m->alike.at[g];
+		const char *why = unlike(b, m->element[a->first], m->element[i]);
+		if (why) {
+			if (!m->unlike) m->unlike = why;
+			continue;
+		}
+		a->step = a->n == 1 || a->step == i - a->last ? i - a->last : 0;
+		a->last = i;
+		m->group[i] = (uint32_t)g;
+		m->rank[i] = a->n++;
+		return;
+	}
+	m->group[i] = (uint32_t)to;
+	vec_push(b->arena, &m->alike, ((Alike){.first = i, .n = 1, .last = i}));
+}
+
+/* "h" for all, "h.3" for one, "h.3..61", "h.2i+1"; "h.0+" where no formula says which. */
+static const char *group_name(Build *b, const Member *m, const Alike *a)
+{
+	const char *s;
+	if (!m->array || (m->alike.n == 1 && m->n > 1)) return m->name;
+	if (a->n == 1)
+		s = arena_printf(b->arena, "%s.%u", m->name, a->first);
+	else if (a->step == 1)
+		s = arena_printf(b->arena, "%s.%u..%u", m->name, a->first, a->last + 1);
+	else if (a->step && a->first)
+		s = arena_printf(b->arena, "%s.%ui+%u", m->name, a->step, a->first);
+	else
+		s = a->step ? arena_printf(b->arena, "%s.%ui", m->name, a->step)
+		            : arena_printf(b->arena, "%s.%u+", m->name, a->first);
+	return intern_str(b->names, s);
+}
+
 static void make_use(Build *b, Instance *in, const Ast *decl)
 {
 	Member *m = member_new(b, in, MEMBER_USE, decl);
@@ -309,8 +349,9 @@ static void make_use(Build *b, Instance *in, const Ast *decl)
 	if (m->array && !index_range(b, decl->list.at[0], "an array of layers", &from, &n)) return;
 	m->n = (uint32_t)n;
 	m->element = NEW_ARRAY(b->arena, Instance *, n ? n : 1);
+	m->group = NEW_ARRAY(b->arena, uint32_t, n ? n : 1);
+	m->rank = NEW_ARRAY(b->arena, uint32_t, n ? n : 1);
 	m->origin = declared(b, decl, NULL);
-	m->stacked = m->array && n > 1;
 	Scope *was = b->frame->scope;
 	for (int64_t i = 0; i < n; i++) {
 		b->frame->scope = scope_new(b, was);
@@ -318,11 +359,9 @@ static void make_use(Build *b, Instance *in, const Ast *decl)
 		m->element[i] = make_element(b, in, decl, i, m->array);
 		b->frame->scope = was;
 		if (!m->element[i]) return;
-		const char *why = m->stacked ? unlike(b, m->element[0], m->element[i]) : NULL;
-		if (!why) continue;
-		m->stacked = false;
-		m->unlike = why;
+		group_element(b, m, (uint32_t)i);
 	}
+	for (size_t g = 0; g < m->alike.n; g++) m->alike.at[g].name = group_name(b, m, &m->alike.at[g]);
 	m->absent = false;
 }
 
@@ -447,22 +486,6 @@ Item array_index(Build *b, const Item *array, const Item *index, Span at)
 		         (long long)k);
 		return bad();
 	}
-	Place *p = NEW(b->arena, Place);
-	*p = *array->at;
-	if (!m->stacked) {
-		if (!fixed) {
-			complain(
-				b, at,
-				"the elements of `%s` are not alike, so the index must be known at compile time: %s",
-				m->name, m->unlike ? m->unlike : "there is only one");
-			return bad();
-		}
-		p->instance = m->element[k];
-		p->path =
-			path_join(b, array->at->path, arena_printf(b->arena, "%s.%lld", m->name, (long long)k));
-		p->path = intern_str(b->names, p->path);
-		return (Item){.kind = ITEM_PLACE, .place = p, .origin = m->origin};
-	}
 	if (!fixed && (dim_le(&b->m->facts, dim_const(b->m->dims, 0), i) != PROOF_YES ||
 	               dim_le(&b->m->facts, dim_addc(b->m->dims, i, 1), dim_const(b->m->dims, m->n)) !=
 	                   PROOF_YES)) {
@@ -470,13 +493,19 @@ Item array_index(Build *b, const Item *array, const Item *index, Span at)
 		         m->name, m->n - 1);
 		return bad();
 	}
+	uint32_t group = fixed ? m->group[k] : 0;
+	Dim rank = fixed ? dim_const(b->m->dims, m->rank[k]) : i;
+	if (!fixed && m->alike.n > 1 && !pattern_choice(b, m, i, at, &group, &rank)) return bad();
+	const Alike *alike = &m->alike.at[group];
+	Place *p = NEW(b->arena, Place);
+	*p = *array->at;
 	if (!fixed && b->loop) b->loop->uses_stack = true;
-	p->instance = m->element[0];
-	p->index[p->n++] = fixed ? dim_const(b->m->dims, k) : i;
-	p->path = intern_str(
-		b->names,
-		path_join(b, array->at->path,
-	              fixed ? arena_printf(b->arena, "%s.%lld", m->name, (long long)k) : m->name));
+	p->instance = m->element[alike->first];
+	if (alike->n > 1) p->index[p->n++] = rank;
+	p->path = fixed ? path_join(b, array->at->path,
+	                            intern_str(b->names, arena_printf(b->arena, "%s.%lld", m->name,
+	                                                              (long long)k)))
+	                : path_join(b, array->at->path, alike->name);
 	return (Item){.kind = ITEM_PLACE, .place = p, .origin = m->origin};
 }
 
@@ -551,29 +580,24 @@ static void register_group(Build *b, const Group *g, const char *path);
 static void register_use(Build *b, const Group *g, size_t k, const char *path)
 {
 	const Member *first = g->at[0]->members.at[k];
-	const char *name = path_join(b, path, first->name);
-	Group in = *g;
-	if (first->stacked) {
-		if (g->axes == STACK_LIMIT) {
-			complain(b, first->decl->span, "at most %d arrays of layers stand inside each other",
-			         STACK_LIMIT);
-			return;
+	for (size_t c = 0; c < first->alike.n; c++) {
+		const Alike *alike = &first->alike.at[c];
+		Group in = *g;
+		uint32_t at = 0;
+		if (alike->n > 1) {
+			if (g->axes == STACK_LIMIT) {
+				complain(b, first->decl->span,
+				         "at most %d arrays of layers stand inside each other", STACK_LIMIT);
+				return;
+			}
+			in.axis[in.axes++] = dim_const(b->m->dims, alike->n);
 		}
-		in.axis[in.axes++] = dim_const(b->m->dims, first->n);
-		in.n = g->n * first->n;
+		in.n = g->n * alike->n;
 		in.at = NEW_ARRAY(b->arena, Instance *, in.n);
 		for (uint32_t i = 0; i < g->n; i++)
-			for (uint32_t j = 0; j < first->n; j++)
-				in.at[i * first->n + j] = g->at[i]->members.at[k]->element[j];
-		register_group(b, &in, name);
-		return;
-	}
-	for (uint32_t j = 0; j < first->n; j++) {
-		in.at = NEW_ARRAY(b->arena, Instance *, in.n);
-		for (uint32_t i = 0; i < g->n; i++) in.at[i] = g->at[i]->members.at[k]->element[j];
-		register_group(
-			b, &in,
-			intern_str(b->names, first->array ? arena_printf(b->arena, "%s.%u", name, j) : name));
+			for (uint32_t j = alike->first; j <= alike->last; j++)
+				if (first->group[j] == c) in.at[at++] = g->at[i]->members.at[k]->element[j];
+		register_group(b, &in, path_join(b, path, alike->name));
 	}
 }
 

@@ -1,7 +1,9 @@
 /* Loops. A loop over a run-time length, or over layers of one shape, becomes one loop node: names
  * rebound in it and states written in it are carried, what it yields is collected. A compile-time
  * loop means its unrolling; whether it can stay a loop is found by trying: the body is built once for
- * a symbolic turn, silently, and the attempt is dropped when anything in it needs the turn's number. */
+ * a symbolic turn, silently, and the attempt is dropped when anything in it needs the turn's number.
+ * Where layers of a few kinds take turns (pattern.c), the body is built once for each kind, or the
+ * turns are cut into stretches that repeat. */
 #include "frontend/build.h"
 
 #include <string.h>
@@ -50,7 +52,6 @@ typedef struct Saved {
 	Scope *scope;
 	Yields *yields;
 	uint32_t errors;
-	bool speculative;
 	size_t n_require, n_facts;
 	VEC(Scope *) scopes;
 	VEC(Binding *) lists;
@@ -66,7 +67,6 @@ static Saved save(Build *b)
 	           b->frame->scope,
 	           b->frame->yields,
 	           b->errors,
-	           b->speculative,
 	           b->entry->require.n,
 	           b->m->facts.nonneg.n,
 	           {0},
@@ -102,7 +102,6 @@ static void restore(Build *b, const Saved *s)
 	b->loop = s->loop;
 	b->frame->scope = s->scope;
 	b->frame->yields = s->yields;
-	b->speculative = s->speculative;
 }
 
 /* --- one loop node ------------------------------------------------------------------------------------- */
@@ -118,6 +117,9 @@ typedef struct Roll {
 	Loop loop;
 	VEC(Carried) carried;
 	Yields yields;
+	int64_t bodies; /* of a turn */
+	bool attempt;   /* the turns are known: this may fail, then they are unrolled */
+	bool must;      /* @roll: whatever can be a loop is one */
 } Roll;
 
 static Node *new_arg(Build *b, Loop *l, Node *init, Span at)
@@ -130,7 +132,7 @@ static Node *new_arg(Build *b, Loop *l, Node *init, Span at)
 	return a;
 }
 
-static bool carry_names(Build *b, Roll *r, bool attempt)
+static bool carry_names(Build *b, Roll *r)
 {
 	NameList names = {0};
 	assigned_names(b, &r->s->list2, &names);
@@ -141,7 +143,7 @@ static bool carry_names(Build *b, Roll *r, bool attempt)
 		Item before = k->item;
 		if (before.kind == ITEM_CONST)
 			before = item_node(emit_constant(b, before.constant, k->span));
-		if (!attempt && (before.kind == ITEM_INT || before.kind == ITEM_FLOAT))
+		if ((!r->attempt || r->must) && (before.kind == ITEM_INT || before.kind == ITEM_FLOAT))
 			before =
 				item_node(as_node(b, &before, before.kind == ITEM_INT ? DT_I32 : DT_F32, k->span));
 		if (before.kind != ITEM_TENSOR) continue;
@@ -255,6 +257,32 @@ static bool only_chooses(DimPool *p, const Attr *start, uint32_t rank, const Dim
 	return true;
 }
 
+/* What each turn yields, `each` values a turn, as one tensor a value with a first axis of all. */
+static Node *all_turns(Build *b, Node *const *of_turn, size_t each, Span at)
+{
+	Node **part = NEW_ARRAY(b->arena, Node *, each);
+	for (size_t i = 0; i < each; i++) {
+		const Type *t = &of_turn[i]->type;
+		Dim dims[MAX_RANK];
+		if (each == 1) return of_turn[0];
+		if (t->rank == MAX_RANK) {
+			complain(b, at, "what is collected has too many dims");
+			return NULL;
+		}
+		dims[0] = t->dim[0];
+		dims[1] = dim_const(b->m->dims, 1);
+		memcpy(dims + 2, t->dim + 1, (t->rank - 1) * sizeof(Dim));
+		part[i] = emit_reshape(b, of_turn[i], t->rank + 1, dims, at);
+		if (!part[i]) return NULL;
+	}
+	Node *all = emit_concat(b, (uint32_t)each, part, 1, at);
+	if (!all) return NULL;
+	Dim dims[MAX_RANK];
+	dims[0] = dim_mul(b->m->dims, all->type.dim[0], all->type.dim[1]);
+	memcpy(dims + 1, all->type.dim + 2, (all->type.rank - 2) * sizeof(Dim));
+	return emit_reshape(b, all, all->type.rank - 1, dims, at);
+}
+
 static bool uses_turn(DimPool *p, const Node *n, const DimSym *var)
 {
 	const AttrInfo *info = op_info[n->op].attr;
@@ -277,42 +305,47 @@ static bool uses_turn(DimPool *p, const Node *n, const DimSym *var)
 
 /* One body has one shape for each value and computes nothing from the number of its turn: else the
  * loop is unrolled. */
-static bool body_repeats(Build *b, const Graph *g, const DimSym *var)
+static bool body_repeats(Build *b, const Roll *r, const Graph *g)
 {
+	const DimSym *var = r->loop.var;
 	for (const Node *n = g->first; n; n = n->next) {
 		if (type_mentions(&n->type, var)) {
 			complain(b, n->span, "shapes differ from turn to turn: %s",
 			         type_text(b->arena, &n->type));
 			return false;
 		}
-		if (uses_turn(b->m->dims, n, var)) {
+		if (!r->must && uses_turn(b->m->dims, n, var)) {
 			complain(b, n->span, "`%s` takes part in a computation", var->name);
 			return false;
 		}
-		if (n->region && !body_repeats(b, n->region, var)) return false;
+		if (n->region && !body_repeats(b, r, n->region)) return false;
 	}
 	return true;
 }
 
-static bool collected(Build *b, Roll *r, size_t *count)
+/* Adds what the bodies of a turn yield to the results: value by value, and of each the bodies. */
+static bool collected(Build *b, Roll *r)
 {
-	*count = 0;
-	if (r->yields.n > 1) {
+	const Yields *y = &r->yields;
+	if (!r->attempt && y->n > 1) {
 		complain(b, r->s->span, "a loop over a run-time length yields once a turn");
 		return false;
 	}
-	if (!r->yields.n) {
-		if (!r->s->c) return true;
+	if (!y->n) {
+		if (!r->s->c || r->attempt) return true;
 		complain(b, r->s->span, "this loop yields nothing, so there is nothing to assign");
 		return false;
 	}
-	const ItemList *l = &r->yields.at[0];
-	for (size_t i = 0; i < l->n; i++) {
-		Node *n = need_tensor(b, &l->at[i], r->s->span, "what a loop yields");
-		if (!n) return false;
-		vec_push(b->arena, &r->loop.graph->results, n);
-	}
-	*count = l->n;
+	for (size_t k = 0; k < y->at[0].n; k++)
+		for (size_t i = 0; i < y->n; i++) {
+			if (y->at[i].n != y->at[0].n) {
+				complain(b, r->s->span, "the turns of this loop yield different numbers of values");
+				return false;
+			}
+			Node *n = need_tensor(b, &y->at[i].at[k], r->s->span, "what a loop yields");
+			if (!n) return false;
+			vec_push(b->arena, &r->loop.graph->results, n);
+		}
 	return true;
 }
 
@@ -326,59 +359,67 @@ static void take_collected(Build *b, const Ast *s, const ItemList *values)
 	}
 }
 
-static bool roll_body(Build *b, Roll *r, const Saved *saved, Dim from, bool attempt)
+static bool roll_body(Build *b, Roll *r, const Saved *saved, Dim from)
 {
 	const Ast *s = r->s;
-	if (!carry_names(b, r, attempt)) return false;
+	DimPool *p = b->m->dims;
+	if (!carry_names(b, r)) return false;
 	Scope *outer = b->frame->scope;
 	uint32_t errors = b->errors;
-	b->frame->scope = scope_new(b, outer);
-	scope_set(b, b->frame->scope, s->list.at[0]->name,
-	          item_dim(dim_add(b->m->dims, from, dim_sym(b->m->dims, r->loop.var))),
-	          s->list.at[0]->span)
-		->fixed = true;
 	b->graph = r->loop.graph;
 	b->loop = &r->loop;
 	b->frame->yields = &r->yields;
 	b->frame->loops++;
-	run_block(b, &s->list2);
+	for (int64_t i = 0; i < r->bodies && b->errors == errors && !b->stop; i++) {
+		Dim turn = dim_addc(p, dim_mulc(p, dim_sym(p, r->loop.var), r->bodies), i);
+		b->frame->scope = scope_new(b, outer);
+		scope_set(b, b->frame->scope, s->list.at[0]->name, item_dim(dim_add(p, from, turn)),
+		          s->list.at[0]->span)
+			->fixed = true;
+		run_block(b, &s->list2);
+		r->loop.first++;
+	}
 	b->frame->loops--;
 	b->frame->scope = outer;
 	return b->errors == errors && !b->stop && others_unchanged(b, r, saved);
 }
 
-/* Builds the loop node; false (with messages in b->d) when it cannot be. */
-static bool roll(Build *b, const Ast *s, Dim from, Dim count, bool attempt, const Saved *saved,
-                 bool *stacked)
+/* Builds the loop node, `count` turns from `from` on; false (with messages in b->d) when it cannot
+ * be. What it yields comes as tensors with a first axis. */
+static bool roll(Build *b, Roll *r, Dim from, Dim count, const Saved *saved, ItemList *values)
 {
 	Module *m = b->m;
-	Roll *r = NEW(b->arena, Roll);
-	size_t n_states = m->states.n, n_collected, n_state_results;
+	const Ast *s = r->s;
+	size_t n_states = m->states.n, n_state_results;
 	uint32_t *state_numbers;
-	r->s = s;
 	r->node = node_new(m, OP_LOOP, 0, NULL, s->span);
 	r->loop = (Loop){.up = b->loop, .outer = b->graph, .graph = graph_new(m, r->node)};
 	r->loop.state_arg = NEW_ARRAY(b->arena, Node *, n_states + 1);
 	r->loop.state_now = NEW_ARRAY(b->arena, Node *, n_states + 1);
 	r->loop.var = dim_sym_new(m->dims, s->list.at[0]->name, SYM_LOOP, dim_const(m->dims, 0),
 	                          dim_addc(m->dims, count, -1), s->list.at[0]->span);
-	bool ok = roll_body(b, r, saved, from, attempt) && carried_results(b, r);
-	*stacked = r->loop.uses_stack;
-	ok = ok && (!attempt || body_repeats(b, r->loop.graph, r->loop.var));
+	if (r->attempt && dim_is_const(from, &r->loop.first)) r->loop.period = r->bodies;
+	bool ok = roll_body(b, r, saved, from) && carried_results(b, r);
+	bool stacked = r->loop.uses_stack;
+	ok = ok && (!r->attempt || body_repeats(b, r, r->loop.graph));
 	if (ok) carried_states(b, r, &state_numbers, &n_state_results);
-	ok = ok && collected(b, r, &n_collected);
+	ok = ok && collected(b, r);
 	b->graph = saved->graph;
 	b->loop = saved->loop;
 	b->frame->yields = saved->yields;
-	if (!ok || (attempt && !*stacked)) return false;
+	if (!ok) return false;
+	if (r->attempt && !r->must && !stacked) {
+		complain(b, s->a->span, "it indexes no array of layers alike");
+		return false;
+	}
 
 	r->node->n_in = (uint32_t)r->loop.init.n;
 	r->node->in = r->loop.init.at;
 	attr_sym(r->node, "var", r->loop.var);
 	attr_dim(r->node, "count", count);
 	if (!emit(b, r->node)) return false;
-	if (b->loop && *stacked) b->loop->uses_stack |= r->loop.uses_stack;
-	size_t at = 0;
+	if (b->loop && stacked) b->loop->uses_stack = true;
+	size_t at = 0, each = r->yields.n, n_values = each ? r->yields.at[0].n : 0;
 	restore_names(saved);
 	for (size_t i = 0; i < r->carried.n; i++, at++) {
 		const Carried *c = &r->carried.at[i];
@@ -388,17 +429,19 @@ static bool roll(Build *b, const Ast *s, Dim from, Dim count, bool attempt, cons
 	}
 	for (size_t i = 0; i < n_state_results; i++, at++)
 		state_set(b, state_numbers[i], graph_get(b->graph, b->d, r->node, (int64_t)at, s->span));
-	ItemList values = {0};
-	for (size_t i = 0; i < n_collected; i++, at++)
-		vec_push(b->arena, &values,
-		         item_node(graph_get(b->graph, b->d, r->node, (int64_t)at, s->span)));
-	take_collected(b, s, &values);
+	for (size_t k = 0; k < n_values; k++) {
+		Node **of_turn = NEW_ARRAY(b->arena, Node *, each);
+		for (size_t i = 0; i < each; i++)
+			of_turn[i] = graph_get(b->graph, b->d, r->node, (int64_t)at++, s->span);
+		vec_push(b->arena, values, item_node(all_turns(b, of_turn, each, s->span)));
+	}
 	return true;
 }
 
 /* --- unrolling -------------------------------------------------------------------------------------------- */
 
-static void stack_yields(Build *b, const Ast *s, const Yields *y)
+/* What is collected from all stretches, one list of values each, joined along the first axis. */
+static void join_yields(Build *b, const Ast *s, const Yields *y)
 {
 	ItemList out = {0};
 	if (!y->n) {
@@ -412,24 +455,34 @@ static void stack_yields(Build *b, const Ast *s, const Yields *y)
 				complain(b, s->span, "the turns of this loop yield different numbers of values");
 				return;
 			}
-			Node *n = need_tensor(b, &y->at[i].at[k], s->span, "what a loop yields");
-			Dim dims[MAX_RANK];
-			if (!n) return;
-			if (n->type.rank == MAX_RANK) {
-				complain(b, s->span, "what is collected has too many dims");
-				return;
-			}
-			dims[0] = dim_const(b->m->dims, 1);
-			memcpy(dims + 1, n->type.dim, n->type.rank * sizeof(Dim));
-			parts[i] = emit_reshape(b, n, n->type.rank + 1, dims, s->span);
-			if (!parts[i]) return;
+			if (y->at[i].at[k].kind != ITEM_TENSOR) return;
+			parts[i] = y->at[i].at[k].node;
 		}
 		vec_push(b->arena, &out, item_node(emit_concat(b, (uint32_t)y->n, parts, 0, s->span)));
 	}
 	take_collected(b, s, &out);
 }
 
-static void unroll(Build *b, const Ast *s, const ItemList *list, int64_t from, int64_t to)
+/* What one turn yields, with a first axis of 1. */
+static bool with_turn_axis(Build *b, const Ast *s, ItemList *values)
+{
+	for (size_t k = 0; k < values->n; k++) {
+		Node *n = need_tensor(b, &values->at[k], s->span, "what a loop yields");
+		Dim dims[MAX_RANK];
+		if (!n) return false;
+		if (n->type.rank == MAX_RANK) {
+			complain(b, s->span, "what is collected has too many dims");
+			return false;
+		}
+		dims[0] = dim_const(b->m->dims, 1);
+		memcpy(dims + 1, n->type.dim, n->type.rank * sizeof(Dim));
+		values->at[k] = item_node(emit_reshape(b, n, n->type.rank + 1, dims, s->span));
+	}
+	return true;
+}
+
+static void unroll(Build *b, const Ast *s, const ItemList *list, int64_t from, int64_t to,
+                   Yields *out)
 {
 	Scope *outer = b->frame->scope;
 	Yields yields = {0}, *was = b->frame->yields;
@@ -457,7 +510,8 @@ static void unroll(Build *b, const Ast *s, const ItemList *list, int64_t from, i
 	b->frame->loops--;
 	b->frame->scope = outer;
 	b->frame->yields = was;
-	if (b->errors == errors) stack_yields(b, s, &yields);
+	for (size_t i = 0; i < yields.n && b->errors == errors; i++)
+		if (with_turn_axis(b, s, &yields.at[i])) vec_push(b->arena, out, yields.at[i]);
 }
 
 static bool marked(const Ast *s, const char *name)
@@ -467,39 +521,42 @@ static bool marked(const Ast *s, const char *name)
 	return false;
 }
 
-/* A loop node that means one turn after another, as for a length known when it runs. */
-static void roll_plain(Build *b, const Ast *s, Dim from, Dim to)
+/* --- turns that are known ------------------------------------------------------------------------------- */
+
+static const char *first_error(const Diags *d)
 {
-	bool stacked;
-	Saved saved = save(b);
-	if (roll(b, s, from, dim_sub(b->m->dims, to, from), false, &saved, &stacked)) return;
-	restore_names(&saved);
-	restore(b, &saved);
+	for (size_t i = 0; i < d->list.n; i++)
+		if (d->list.at[i]->severity == DIAG_ERROR) return d->list.at[i]->text;
+	return "it cannot be one body";
 }
 
-static const char *const nothing_stacked = "it indexes no array of layers alike";
-
 /* Tries a loop node without a word. True: done, or stopped by a limit. */
-static bool attempt(Build *b, const Ast *s, int64_t from, int64_t to, const char **why)
+static bool attempt(Build *b, const Ast *s, const Stretch *t, const char **why, Yields *out)
 {
 	Saved saved = save(b);
 	Diags silent = {.arena = b->arena};
-	bool stacked = false;
+	ItemList values = {0};
+	Roll *r = NEW(b->arena, Roll);
+	*r = (Roll){.s = s, .bodies = t->period, .attempt = true, .must = marked(s, "roll")};
 	b->d = &silent;
-	b->speculative = true;
-	bool ok = roll(b, s, dim_const(b->m->dims, from), dim_const(b->m->dims, to - from), true,
-	               &saved, &stacked);
+	bool ok = roll(b, r, dim_const(b->m->dims, t->from), dim_const(b->m->dims, t->turns), &saved,
+	               &values);
 	restore(b, &saved);
-	if (ok) return true;
 	if (b->stop) {
 		for (size_t i = 0; i < silent.list.n; i++)
 			if (silent.list.at[i]->severity == DIAG_ERROR)
 				complain(b, silent.list.at[i]->span, "%s", silent.list.at[i]->text);
 		return true;
 	}
-	*why = silent.list.n ? silent.list.at[0]->text
-	       : stacked     ? "it cannot be one body"
-	                     : nothing_stacked;
+	if (ok) {
+		for (size_t i = 0; i < silent.list.n; i++) { /* what became of loops in it */
+			const Diag *note = silent.list.at[i];
+			if (note->severity == DIAG_NOTE) remark(b, note->span, "%s", note->text);
+		}
+		if (values.n) vec_push(b->arena, out, values);
+		return true;
+	}
+	*why = first_error(&silent);
 	b->errors = saved.errors;
 	b->entry->require.n = b->entry->require_text.n = saved.n_require;
 	b->m->facts.nonneg.n = saved.n_facts;
@@ -508,24 +565,132 @@ static bool attempt(Build *b, const Ast *s, int64_t from, int64_t to, const char
 	return false;
 }
 
+/* "3 kept as one loop, 58 kept as one loop of 29 turns with 2 bodies, 1 unrolled" */
+typedef struct Story {
+	Text text;
+	int64_t stretches, unrolled; /* unrolled turns not yet told */
+} Story;
+
+static void tell_unrolled(Story *t)
+{
+	if (t->unrolled)
+		text_printf(&t->text, "%s%lld unrolled", t->stretches ? ", " : "", (long long)t->unrolled);
+	t->stretches += t->unrolled > 0;
+	t->unrolled = 0;
+}
+
+static void tell_loop(Story *t, const Stretch *x)
+{
+	tell_unrolled(t);
+	if (t->stretches++) text_puts(&t->text, ", ");
+	if (x->turns * x->period > 0) text_printf(&t->text, "%lld ", (long long)(x->turns * x->period));
+	text_puts(&t->text, "kept as one loop");
+	if (x->period > 1)
+		text_printf(&t->text, " of %lld turns with %lld bodies", (long long)x->turns,
+		            (long long)x->period);
+}
+
+static void tell(Build *b, const Ast *s, int64_t n, int64_t unrolled, Story *t, const char *why)
+{
+	const char *name = s->list.at[0]->name;
+	tell_unrolled(t);
+	if (n == unrolled)
+		remark(b, s->a->span, "loop over %s: unrolled into %lld turn%s: %s", name, (long long)n,
+		       n == 1 ? "" : "s", why);
+	else if (t->stretches == 1)
+		remark(b, s->a->span, "loop over %s: %lld turns, %s", name, (long long)n,
+		       strchr(t->text.at, ' ') + 1);
+	else
+		remark(b, s->a->span, "loop over %s: %lld turns: %s%s%s", name, (long long)n, t->text.at,
+		       why ? ": " : "", why ? why : "");
+}
+
+/* Loops where turns repeat, the rest unrolled. */
+static void run_turns(Build *b, const Ast *s, int64_t from, int64_t to)
+{
+	enum { PATTERNS = 64 };
+	bool must = marked(s, "roll"), never = marked(s, "unroll");
+	int64_t modulus = pattern_modulus(b, s), n = to > from ? to - from : 0, unrolled = 0;
+	const char *why = never            ? "@unroll says so"
+	                  : !must && n < 2 ? "there is nothing to repeat"
+	                                   : NULL;
+	TurnPatternList outer = b->patterns;
+	Story story = {.text = text_new(b->arena)};
+	Yields out = {0};
+	uint32_t errors = b->errors;
+	b->patterns = (TurnPatternList){0};
+	for (int64_t at = from; at < to && b->errors == errors && !b->stop;) {
+		Stretch t = never ? (Stretch){at, 1, to - at} : pattern_stretch(b, at, to, modulus);
+		size_t known = b->patterns.n;
+		if (t.turns > 1 && attempt(b, s, &t, &why, &out)) {
+			tell_loop(&story, &t);
+		} else if (t.turns > 1 && b->patterns.n > known && known < PATTERNS) {
+			continue; /* more is known now of which turns repeat */
+		} else if (must) {
+			complain(b, s->a->span, "this loop cannot stay a loop: %s",
+			         why ? why : "there is nothing to repeat");
+			break;
+		} else {
+			unroll(b, s, NULL, at, at + t.turns * t.period, &out);
+			story.unrolled += t.turns * t.period;
+			unrolled += t.turns * t.period;
+		}
+		at += t.turns * t.period;
+	}
+	b->patterns = outer;
+	if (b->errors != errors || b->stop) return;
+	if (must && !n) complain(b, s->a->span, "this loop cannot stay a loop: it has no turns");
+	join_yields(b, s, &out);
+	tell(b, s, n, unrolled, &story, unrolled ? why : NULL);
+}
+
+/* --- the statement -------------------------------------------------------------------------------------- */
+
+static void run_for_list(Build *b, const Ast *s, const Item *list)
+{
+	Yields out = {0};
+	uint32_t errors = b->errors;
+	if (list->kind == ITEM_LIST && marked(s, "roll")) {
+		complain(b, s->a->span, "this loop cannot stay a loop: it runs over a list");
+		return;
+	}
+	if (list->kind == ITEM_LIST) {
+		unroll(b, s, list->list, 0, (int64_t)list->list->n, &out);
+		if (b->errors == errors) join_yields(b, s, &out);
+		return;
+	}
+	Diag *m =
+		complain(b, s->a->span, "a loop runs over a..b or a list, not over %s", item_kind(b, list));
+	if (list->kind == ITEM_ARRAY)
+		diag_help(b->d, m, "for i in 0..%u { .. %s[i] .. }", list->member->n, list->member->name);
+	if (list->kind == ITEM_INT || list->kind == ITEM_DIM)
+		diag_help(b->d, m, "for %s in 0..%s", s->list.at[0]->name, text_of(b, s->a->span));
+}
+
+static void run_for_length(Build *b, const Ast *s, Dim from, Dim to)
+{
+	Saved saved = save(b);
+	ItemList values = {0};
+	Roll *r = NEW(b->arena, Roll);
+	*r = (Roll){.s = s, .bodies = 1};
+	if (marked(s, "unroll")) {
+		complain(b, s->a->span, "a loop over a run-time length cannot be unrolled");
+	} else if (roll(b, r, from, dim_sub(b->m->dims, to, from), &saved, &values)) {
+		take_collected(b, s, &values);
+	} else {
+		restore_names(&saved);
+		restore(b, &saved);
+	}
+}
+
 void run_for(Build *b, const Ast *s)
 {
 	Item lo = eval(b, s->a->a), hi = s->a->b ? eval(b, s->a->b) : lo;
-	const char *name = s->list.at[0]->name, *why = "@unroll says so";
 	Dim from, to;
 	int64_t i, n;
 	if (lo.kind == ITEM_BAD || hi.kind == ITEM_BAD) return;
 	if (!s->a->b) {
-		if (lo.kind == ITEM_LIST) {
-			unroll(b, s, lo.list, 0, (int64_t)lo.list->n);
-			return;
-		}
-		Diag *m = complain(b, s->a->span, "a loop runs over a..b or a list, not over %s",
-		                   item_kind(b, &lo));
-		if (lo.kind == ITEM_ARRAY)
-			diag_help(b->d, m, "for i in 0..%u { .. %s[i] .. }", lo.member->n, lo.member->name);
-		if (lo.kind == ITEM_INT || lo.kind == ITEM_DIM)
-			diag_help(b->d, m, "for %s in 0..%s", name, text_of(b, s->a->span));
+		run_for_list(b, s, &lo);
 		return;
 	}
 	if (!need_dim(b, &lo, s->a->a->span, "the start of the range", &from) ||
@@ -535,40 +700,14 @@ void run_for(Build *b, const Ast *s)
 		complain(b, s->list.at[1]->span, "a range gives one name a value");
 		return;
 	}
-	bool fixed = dim_is_const(from, &i) && dim_is_const(to, &n);
 	if (!b->entry) {
 		complain(b, s->span, "a loop stands in a def");
 		return;
 	}
-	if (!fixed) {
-		if (marked(s, "unroll"))
-			complain(b, s->a->span, "a loop over a run-time length cannot be unrolled");
-		else
-			roll_plain(b, s, from, to);
-		return;
-	}
-	bool must = marked(s, "roll");
-	if (n - i >= 2 && !marked(s, "unroll")) {
-		if (attempt(b, s, i, n, &why)) {
-			if (!b->stop)
-				remark(b, s->a->span, "loop over %s: %lld turns, kept as one loop", name,
-				       (long long)(n - i));
-			return;
-		}
-		if (must && why == nothing_stacked) {
-			roll_plain(b, s, from, to);
-			return;
-		}
-		if (must) {
-			complain(b, s->a->span, "this loop cannot stay a loop: %s", why);
-			return;
-		}
-	} else if (n - i < 2) {
-		why = "there is nothing to repeat";
-	}
-	uint32_t errors = b->errors;
-	unroll(b, s, NULL, i, n);
-	if (b->errors == errors)
-		remark(b, s->a->span, "loop over %s: unrolled into %lld turn%s: %s", name,
-		       (long long)(n > i ? n - i : 0), n - i == 1 ? "" : "s", why);
+	if (marked(s, "roll") && marked(s, "unroll"))
+		complain(b, s->a->span, "@roll and @unroll contradict each other");
+	else if (dim_is_const(from, &i) && dim_is_const(to, &n))
+		run_turns(b, s, i, n);
+	else
+		run_for_length(b, s, from, to);
 }

@@ -49,7 +49,6 @@ void remark(Build *b, Span at, const char *fmt, ...)
 	va_start(ap, fmt);
 	const char *text = arena_vprintf(b->arena, fmt, ap);
 	va_end(ap);
-	if (b->speculative) return;
 	for (size_t i = 0; i < b->d->list.n; i++) {
 		const Diag *m = b->d->list.at[i];
 		if (m->severity == DIAG_NOTE && same_span(m->span, at)) return;

@@ -268,8 +268,9 @@ static void set_operands(Kernel *k, Node *n, const Home *in)
 		k->actual[i] = (TileArg){.buf = in[i].buf, .n_lead = at + lead};
 		for (uint32_t d = 0; d < at; d++) k->actual[i].lead[d] = in[i].lead[d];
 		for (uint32_t d = 0; d < lead; d++) k->actual[i].lead[at + d] = index[d];
-		bool stacked = in[i].buf->kind == TB_WEIGHT || lead <= in[i].keep;
-		if (!stacked)
+		/* dims that are all constants are never merged */
+		bool fixed = dim_is_const(type_count(k->b->m->dims, &n->in[i]->type), NULL);
+		if (in[i].buf->kind != TB_WEIGHT && lead > in[i].keep && !fixed)
 			kernel_fail(k, "a value of symbolic size is taken apart by a loop and cannot be");
 		k->keep[i] = lead < in[i].keep ? in[i].keep - lead : 0;
 	}
