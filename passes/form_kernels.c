@@ -226,16 +226,16 @@ static bool reads_add(Reads *to, const Reads *more)
 	return true;
 }
 
-/* The node that computes what n shows. */
-static Node *behind_movements(Node *n)
-{
-	while (is_movement(n) && n->n_in && n->op != OP_GATHER && n->op != OP_PAD) n = n->in[0];
-	return n;
-}
-
 static bool is_in_memory(const Node *n)
 {
 	return is_leaf(n) || n->mark == MATERIAL;
+}
+
+/* The node that computes what n shows. */
+static Node *behind_movements(Node *n)
+{
+	while (!is_in_memory(n) && is_movement(n) && n->n_in && n->op != OP_GATHER) n = n->in[0];
+	return n;
 }
 
 /* Puts the parts that read most into memory until n reads no more than a kernel may. */
@@ -278,10 +278,10 @@ static void limit_reads(Graph *g, Reads *reads)
 {
 	for (Node *n = g->first; n; n = n->next) {
 		if (n->region && n->op == OP_LOOP) limit_reads(n->region, reads);
-		if (is_free(n)) continue;
-		const Node *base = n;
-		while (is_movement(base) && base->n_in) base = base->in[0];
-		if (is_movement(n) && n->n_in && is_in_memory(base))
+		if (is_free(n) && n->mark != MATERIAL) continue;
+		const Node *base = n->n_in ? n->in[0] : n;
+		while (!is_in_memory(base) && is_movement(base) && base->n_in) base = base->in[0];
+		if (is_movement(n) && is_in_memory(base))
 			move_reads(n, reads);
 		else if (is_movement(n) || op_info[n->op].kind == KIND_ELEMENTWISE)
 			split_reads(n, reads);
