@@ -56,4 +56,4 @@ need_packages() {
 # What nacre itself needs; doc/dependencies.md says what each is for.
 NACRE_BUILD_PACKAGES=(cmake ninja-build gcc libc6-dev pkg-config python3 flex bison libjansson-dev libpcre2-dev libutf8proc-dev
 	libzip-dev llvm-19-dev lld-19)
-NACRE_TEST_PACKAGES=(llvm-19-tools libcriterion-dev clang-19 libclang-rt-19-dev clang-format-19)
+NACRE_TEST_PACKAGES=(graphviz llvm-19-tools libcriterion-dev clang-19 libclang-rt-19-dev clang-format-19)

@@ -31,7 +31,10 @@ Node *emit(Build *b, Node *n)
 	/* a def of a file works for the layer that calls it */
 	const Frame *frame = b->frame;
 	while (frame && !frame->place) frame = frame->up;
-	if (frame) n->scope = frame->place->path;
+	if (frame) {
+		n->scope = frame->place->path;
+		n->layer = frame->place->instance->layer->name;
+	}
 	Diags own = {.arena = b->arena};
 	if (graph_add(b->graph, &own, n)) return sizes_fit(b, n) ? n : NULL;
 	for (size_t i = 0; i < own.list.n; i++)

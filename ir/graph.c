@@ -52,6 +52,13 @@ static uint32_t attr_count(Op op)
 	return n;
 }
 
+void node_scope_from(Node *n, const Node *other)
+{
+	if (n->scope) return;
+	n->scope = other->scope;
+	n->layer = other->layer;
+}
+
 Node *node_new(Module *m, Op op, uint32_t n_in, Node *const *in, Span span)
 {
 	Node *n = NEW(m->arena, Node);
@@ -197,6 +204,7 @@ void node_replace(Node *old, Node *with)
 {
 	/* A value is visible in its own graph and in regions inside it, never outside. */
 	if (!with->name) with->name = old->name;
+	node_scope_from(with, old);
 	replace_in(old->owner, old, with);
 }
 

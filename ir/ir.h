@@ -101,6 +101,7 @@ struct Node {
 	Graph *owner;
 	const char *name;  /* what the user called it, for messages and --dump; may be NULL */
 	const char *scope; /* the layer that made it, as a path ("h.attn"); "" or NULL: the model */
+	const char *layer; /* what that layer is called where it is declared; may be NULL */
 	Span span;
 	Node *prev, *next; /* in the order of its graph */
 	Node *forward;     /* while a pass runs: what replaces it */
@@ -196,6 +197,7 @@ void attr_tensor(Node *n, const char *name, const Tensor *v);
 Node *graph_add(Graph *g, Diags *d, Node *n);
 void graph_insert_before(Graph *g, Node *at, Node *n); /* at NULL: at the end; type must be set */
 void graph_remove(Node *n);
+void node_scope_from(Node *n, const Node *other); /* of a node that has no scope yet */
 void node_replace(Node *old, Node *with); /* all uses in the whole entry, nested regions too */
 /* Short forms; each returns NULL after an error. */
 Node *graph_unary(Graph *g, Diags *d, Op op, Node *a, Span s);

@@ -378,6 +378,7 @@ static Node *clone(Cloner *k, Node *n, const Node *root)
 		copy->attr = n->attr;
 		copy->type = n->type;
 		copy->name = n->name;
+		node_scope_from(copy, n);
 	}
 	graph_insert_before(g, NULL, copy);
 	vec_push(c->scratch, &k->from, n);
@@ -420,6 +421,7 @@ static void build_kernel(Former *f, Node *root)
 	k.kernel->n_in = (uint32_t)k.operands.n;
 	k.kernel->type = root->type;
 	k.kernel->name = root->name;
+	node_scope_from(k.kernel, anchor ? anchor : root);
 	attr_str(k.kernel, "class", intern_str(c->m->names, anchor ? anchor_class(anchor) : "map"));
 	attr_str(k.kernel, "note", intern_str(c->m->names, describe(c->scratch, g)));
 	graph_insert_before(root->owner, root, k.kernel);

@@ -11,6 +11,7 @@ Node *rewrite_finish(Rewrite *w, Node *n)
 	for (uint32_t i = 0; i < n->n_in; i++)
 		if (!n->in[i]) return NULL;
 	if (!op_info[n->op].infer(w->c->m, &silent, n)) return NULL;
+	node_scope_from(n, w->at);
 	graph_insert_before(w->g, w->at, n);
 	return n;
 }

@@ -32,15 +32,15 @@ typedef struct Arguments {
 	Names files;
 	Settings set, dim;
 	const char *model, *entry, *weights, *target, *machine, *mcpu, *triple, *dump, *compare, *out;
-	const char *print_after, *tokenizer, *prompt;
+	const char *print_after, *tokenizer, *prompt, *format;
 	Seed random_weights, seed, jitter;
 	NamedFiles input, output;
 	Names targets, pass;
 	Counts threads, ids;
 	Names stop;
-	uint32_t max_tokens, top_k, repeat, warm_up;
+	uint32_t max_tokens, top_k, repeat, warm_up, depth;
 	double temperature, top_p, tolerance;
-	bool decode, json, timing, tile_out, print, no_time, exact, remarks, check;
+	bool decode, json, timing, tile_out, print, no_time, exact, remarks, check, fused;
 	uint64_t given; /* bit n: the option of number n was given */
 } Arguments;
 
@@ -224,6 +224,22 @@ typedef struct Weights {
 } Weights;
 bool weights_open(Tool *t, const Module *m, Weights *out);
 void weights_close(Weights *w);
+
+/* --- cost.c ------------------------------------------------------------------------------------------------ */
+/* FLOPs of all turns of the loops around n, or NULL. varies: a loop whose work differs from turn to
+ * turn (each is counted as the last), left alone when there is none; may be NULL. */
+Dim node_flops(DimPool *p, const Node *n, const Node **varies);
+const char *count_text(Tool *t, Dim d); /* "1.23 G", or the expression */
+/* The values of --dim. */
+typedef struct DimsGiven {
+	Tool *t;
+	DimPool *pool;
+	int64_t *value; /* by place in t->a.dim */
+} DimsGiven;
+bool dims_given_read(Tool *t, const Module *m, DimsGiven *out);
+Dim dim_given(const DimsGiven *b, Dim d); /* with them put in */
+const Entry *entry_chosen(Tool *t,
+                          const Module *m); /* by --entry, or the first; NULL after an error */
 
 /* --- bind.c: dims from shapes, by the interface ------------------------------------------------------------ */
 typedef struct Dims {

@@ -2,7 +2,7 @@
  * builds passes the verifier. The standard library may be imported; other files are not there. */
 #include "frontend/frontend.h"
 
-#include <setjmp.h>
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
