@@ -32,7 +32,7 @@ typedef struct Port {
 typedef VEC(Port) Ports;
 
 /* A line drawn inside a box, between two boxes of it or from or to its own edge. */
-enum { NO_PORT = UINT32_MAX };
+#define NO_PORT UINT32_MAX
 typedef struct Link {
 	Box *from, *to;    /* the box around stands for its own edge */
 	uint32_t out, in;  /* ports of theirs; NO_PORT: the middle */

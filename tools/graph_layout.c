@@ -169,7 +169,7 @@ static void size_closed(Box *b)
 	double w = head_width(b);
 	for (size_t i = 0; i < b->lines.n; i++) w = max(w, text_width(b->lines.at[i], 10.5, false));
 	b->folded_w = max(w + 22, 44);
-	b->folded_h = 24 + LINE_H * (double)b->lines.n;
+	b->folded_h = 24 + (double)(LINE_H * b->lines.n);
 	if (b->lines.n) b->folded_h += 2;
 	if (b->round && !b->lines.n) b->folded_w = b->folded_h = 22;
 	if (b->kind == BOX_INPUT || b->kind == BOX_OUTPUT) b->folded_h = 26;

@@ -99,7 +99,7 @@ static void closed_face(Text *t, const Box *b)
 	text_puts(t, "</text>\n");
 	for (size_t i = 0; i < b->lines.n; i++) {
 		text_puts(t, "<text class=\"line middle\" x=\""), number(t, w / 2), text_puts(t, "\" y=\"");
-		number(t, 16 + LINE_H * (double)(i + 1)), text_puts(t, "\">");
+		number(t, 16 + (double)(LINE_H * (i + 1))), text_puts(t, "\">");
 		escaped(t, b->lines.at[i]);
 		text_puts(t, "</text>\n");
 	}
