@@ -55,6 +55,58 @@ bool infer_einsum(Module *m, Diags *d, Node *n)
 	return true;
 }
 
+static bool is_indices(const Type *t, uint32_t rank)
+{
+	return t->dtype == DT_I32 && t->rank == rank;
+}
+
+bool infer_routed(Module *m, Diags *d, Node *n)
+{
+	if (!need_tensor(m, d, n)) return false;
+	const Type *x = &n->in[0]->type, *w = &n->in[1]->type, *idx = &n->in[2]->type;
+	int64_t per = node_attr(n, "per")->i;
+	bool ints = dtype_is_integer(x->dtype);
+	if (x->rank != 2 || w->rank != 3 || !is_indices(idx, 1) || per < 1)
+		return infer_fail(m, d, n, "needs x [R, D], w [E, N, D], i32 indices [R*per] and per >= 1");
+	if (ints != dtype_is_integer(w->dtype) || x->dtype == DT_BOOL || w->dtype == DT_BOOL)
+		return infer_fail(m, d, n, "the element types do not mix without a cast");
+	if (!dims_match(m, x->dim[1], w->dim[2]))
+		return infer_fail(m, d, n, "x and w differ in the dim that is summed over");
+	if (!dims_match(m, idx->dim[0], dim_mulc(m->dims, x->dim[0], per)))
+		return infer_fail(m, d, n, "the indices are not `per` for each row of x");
+	if (n->n_in == 4) return infer_fail(m, d, n, "an order without starts");
+	if (n->n_in == 5) {
+		const Type *order = &n->in[3]->type, *start = &n->in[4]->type;
+		int64_t experts, starts;
+		if (!is_indices(order, 2) || !is_indices(start, 2) ||
+		    !dims_match(m, order->dim[0], start->dim[0]) || !dim_is_const(order->dim[1], NULL) ||
+		    !dim_is_const(w->dim[0], &experts) || !dim_is_const(start->dim[1], &starts) ||
+		    starts != experts + 1)
+			return infer_fail(m, d, n, "order and start are not those of `route`");
+	}
+	n->type = (Type){.dtype = ints ? DT_I32 : DT_F32, .rank = 2, .dim = {idx->dim[0], w->dim[1]}};
+	return true;
+}
+
+bool infer_route(Module *m, Diags *d, Node *n)
+{
+	if (!need_tensor(m, d, n)) return false;
+	const Type *idx = &n->in[0]->type;
+	int64_t experts = node_attr(n, "experts")->i, block = node_attr(n, "block")->i, most, least;
+	if (!is_indices(idx, 1)) return infer_fail(m, d, n, "the indices are i32[M]");
+	if (experts < 1 || experts > ROUTE_LIMIT || block < 1 || block > ROUTE_LIMIT)
+		return infer_fail(m, d, n,
+		                  arena_printf(m->arena, "experts and block lie in 1..%d", ROUTE_LIMIT));
+	dim_range(&m->facts, idx->dim[0], &least, &most);
+	Dim blocks = most <= block ? dim_const(m->dims, 1)
+	                           : dim_ceildiv(m->dims, idx->dim[0], dim_const(m->dims, block));
+	Type *e = NEW_ARRAY(m->arena, Type, 2);
+	e[0] = (Type){.dtype = DT_I32, .rank = 2, .dim = {blocks, dim_const(m->dims, block)}};
+	e[1] = (Type){.dtype = DT_I32, .rank = 2, .dim = {blocks, dim_const(m->dims, experts + 1)}};
+	n->type = (Type){.is_tuple = true, .n = 2, .element = e};
+	return true;
+}
+
 /* (dim + lo + hi - (size - 1)*dilation - 1) // stride + 1 */
 static Dim window_out(Module *m, Dim dim, Dim size, int64_t lo, int64_t hi, int64_t dilation,
                       int64_t stride)

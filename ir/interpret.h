@@ -38,5 +38,9 @@ void value_strides(const Value *v, int64_t *stride);
 
 /* interpret_compute.c */
 bool run_compute(Run *r, Node *n, Value *out);
-bool run_compute_tuple(Run *r, Node *n); /* topk, sort: sets n->data to a list of values */
+bool run_compute_tuple(Run *r, Node *n); /* topk, sort, route: sets n->data to a list of values */
+
+/* interpret_route.c */
+bool run_routed(Run *r, Node *n, Value *out);
+bool run_route(Run *r, Node *n);
 #endif

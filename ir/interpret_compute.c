@@ -421,6 +421,7 @@ static int descending(const void *a, const void *b)
 
 bool run_compute_tuple(Run *r, Node *n)
 {
+	if (n->op == OP_ROUTE) return run_route(r, n);
 	Value *x = n->in[0]->data, *values = value_new(r, n, &n->type.element[0]),
 		  *at = value_new(r, n, &n->type.element[1]);
 	if (!values || !at) return false;
@@ -465,6 +466,7 @@ bool run_compute(Run *r, Node *n, Value *out)
 	Value *x = n->in[0]->data;
 	switch (n->op) {
 	case OP_EINSUM: return run_einsum(r, n, out);
+	case OP_ROUTED: return run_routed(r, n, out);
 	case OP_CONV: return run_conv(r, n, out);
 	case OP_POOL: return run_pool(r, n, out);
 	case OP_REDUCE: return run_reduce(r, n, out, node_attr(n, "reduce")->s);

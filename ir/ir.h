@@ -11,7 +11,10 @@
 #include "ir/scalar.h"
 #include "support/support.h"
 
-enum { MAX_RANK = 8 };
+enum {
+	MAX_RANK = 8,
+	ROUTE_LIMIT = 65536 /* experts of a routed product, indices sorted at once */
+};
 
 typedef enum Op {
 #define OP(id, ...) OP_##id,

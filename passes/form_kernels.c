@@ -29,6 +29,8 @@ static const char *anchor_class(const Node *n)
 	case OP_EINSUM: return "contraction";
 	case OP_CONV: return "conv";
 	case OP_ATTENTION: return "attention";
+	case OP_ROUTED: return "routed";
+	case OP_ROUTE: return "route";
 	case OP_POOL: return "pool";
 	case OP_SOFTMAX:
 	case OP_LAYER_NORM:
@@ -125,6 +127,8 @@ static void mark_operands(Node *n)
 		for (uint32_t i = 0; i < 3; i++) need_buffer(n->in[i]);
 		break;
 	case OP_EINSUM:
+	case OP_ROUTED:
+	case OP_ROUTE:
 	case OP_SCAN:
 	case OP_TOPK:
 	case OP_SORT:

@@ -39,6 +39,7 @@ static Dim node_steps(DimPool *p, const Node *n)
 	Dim one = dim_const(p, 1);
 	switch (n->op) {
 	case OP_EINSUM: return einsum_steps(p, n);
+	case OP_ROUTED: return dim_mul(p, type_count(p, &n->type), n->in[0]->type.dim[1]);
 	case OP_CONV: {
 		const Type *w = &n->in[1]->type;
 		bool last = node_attr_const(n, "channels_last")->i != 0;

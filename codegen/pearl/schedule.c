@@ -340,6 +340,19 @@ static bool runs_once(const LoopInfo *l)
 	return dim_is_const(l->n, &n) && n <= l->tile;
 }
 
+static void note_loaded(void *found, DimSym *s)
+{
+	if (s->kind == SYM_DATA) *(bool *)found = true;
+}
+
+/* Is d known without an index that is loaded from memory, which may be another one in each turn? */
+static bool same_each_turn(Dim d)
+{
+	bool loaded = false;
+	dim_visit_syms(d, note_loaded, &loaded);
+	return !loaded;
+}
+
 /* The number of this core's iteration of `home` since the kernel began, modulo 2: of a par space, then
  * of the loops in it, whose counts must not vary. So iterations alternate without fail, and what
  * inner loops of the iteration touch can have two slots, where a ring of the machine would move on
@@ -358,7 +371,7 @@ static Dim alternating_slot(Compiler *c, const LoopInfo *home)
 		for (uint32_t o = k + 1; o < n; o++)
 			if (dim_mentions(nest[k]->n, nest[o]->var) ||
 			    (nest[o]->len && dim_mentions(nest[k]->n, nest[o]->len)) ||
-			    (nest[k]->par && !nest[o]->par))
+			    (nest[k]->par && !nest[o]->par) || !same_each_turn(nest[k]->n))
 				return NULL;
 	Dim number = dim_const(p, 0), cores = dim_const(p, c->m->cores);
 	while (n--) {

@@ -65,6 +65,7 @@ typedef struct Build {
 
 typedef enum PackForm {
 	PACK_MATRIX, /* w [K, N] (k_first) or [N, K] -> [K, N] in panels */
+	PACK_STACK,  /* w [E, N, K] -> [E, K, N] in panels: a matrix for each of the first dim */
 	PACK_CONV    /* w [ky, kx, C, N] -> [ky, kx*C, N] in panels */
 } PackForm;
 /* What a formal of a kernel stands for, so that a like kernel can be launched with it again. */
@@ -174,12 +175,15 @@ bool build_conv(Kernel *k);
 bool build_pool(Kernel *k);
 bool build_attention(Kernel *k);
 bool build_lines(Kernel *k);
+bool build_routed(Kernel *k);
+bool build_route(Kernel *k);
 Node *kernel_anchor(Kernel *k, Op op); /* the first node of that operation, or NULL */
 
 /* pack.c: weights in the order in which contractions read them */
 /* A formal of kernel k that holds the packed form (dims: its logical shape) of the value w, reached
  * by movements from a weight; made by a prepack kernel, once for all entries. NULL: not packed. */
 TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first);
+uint32_t pack_rank(PackForm form); /* of its logical shape */
 /* The buffer of the packed form; false: it is not packed. */
 bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileArg *out);
 /* program.c */

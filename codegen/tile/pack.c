@@ -145,14 +145,21 @@ static Node *root_argument(Node *w)
 	return w->op == OP_ARG ? w : NULL;
 }
 
-/* out[k, n] = w[k, n] (or w[n, k]); out[y, x*C + c, n] = w[(z,) y, x, c, n] */
+uint32_t pack_rank(PackForm form)
+{
+	return form == PACK_MATRIX ? 2 : 3;
+}
+
+/* out[k, n] = w[k, n] (or w[n, k]); out[e, k, n] = w[e, n, k]; out[y, x*C + c, n] = w[(z,) y, x, c, n] */
 static bool pack_body(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileObj *to)
 {
 	Build *b = k->b;
 	DimPool *p = b->m->dims;
 	uint32_t rank = w->type.rank;
-	Dim index[MAX_RANK], columns = dims[form == PACK_CONV ? 2 : 1];
-	TileStmt *s = loop(k, &k->k->body, TILE_PAR, "n", dim_c(b, 0), columns, b->t->nr, true);
+	Dim index[MAX_RANK], columns = dims[pack_rank(form) - 1], matrix = dim_c(b, 0);
+	TileBlock *body = &k->k->body;
+	if (form == PACK_STACK) body = each_of(k, body, "e", dims[0], &matrix);
+	TileStmt *s = loop(k, body, TILE_PAR, "n", dim_c(b, 0), columns, b->t->nr, true);
 	TileStmt *put = tile_stmt(b->p, &s->body, TILE_PUT);
 	if (form == PACK_MATRIX) {
 		Dim row = space(k, put, "k", dims[0]),
@@ -160,6 +167,11 @@ static bool pack_body(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k
 		index[k_first ? 0 : 1] = row;
 		index[k_first ? 1 : 0] = column;
 		put->out[0] = access2(to, row, column);
+	} else if (form == PACK_STACK) {
+		Dim row = space(k, put, "k", dims[1]),
+			column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
+		index[0] = matrix, index[1] = column, index[2] = row;
+		put->out[0] = access_of(to, 3, (Dim[]){matrix, row, column});
 	} else {
 		Dim tap = dim_c(b, 0);
 		for (uint32_t i = 0; i + 1 < rank; i++)
@@ -185,7 +197,7 @@ static bool make_packed(Kernel *k, Node *w, Packed *p, const Dim *dims)
 	Build *b = k->b;
 	Arena *a = b->m->arena;
 	Node *arg = root_argument(w);
-	uint32_t number = (uint32_t)node_attr(arg, "number")->i, rank = p->form == PACK_CONV ? 3 : 2;
+	uint32_t number = (uint32_t)node_attr(arg, "number")->i, rank = pack_rank(p->form);
 	Kernel pk = {.b = b, .node = k->node, .g = k->g, .lead = k->lead, .keep = k->keep};
 	TileArg actual = k->actual[number], to = {.buf = p->buf, .n_lead = p->n_lead};
 	Frame *frames = NULL;
@@ -235,8 +247,8 @@ bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_fi
 {
 	Build *b = k->b;
 	Node *arg = root_argument(w);
-	uint32_t rank = form == PACK_CONV ? 3 : 2;
-	if (!arg || (form == PACK_MATRIX && !b->t->packs_weights)) return false;
+	uint32_t rank = pack_rank(form);
+	if (!arg || (form != PACK_CONV && !b->t->packs_weights)) return false;
 	const TileArg *actual = &k->actual[node_attr(arg, "number")->i];
 	DType t = w->type.dtype;
 	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) || t == DT_I4 ||
@@ -268,7 +280,7 @@ bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_fi
 TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first)
 {
 	TileArg to;
-	uint32_t rank = form == PACK_CONV ? 3 : 2;
+	uint32_t rank = pack_rank(form);
 	if (!pack_argument(k, w, form, dims, k_first, &to)) return NULL;
 	TileObj *f = kernel_formal(k, TB_WEIGHT, "panels", w->type.dtype, rank, dims, to);
 	f->enc = to.buf->enc;

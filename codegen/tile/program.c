@@ -140,6 +140,8 @@ static const Class classes[] = {
 	{"pool", build_pool, {OP_POOL}},
 	{"attention", build_attention, {OP_ATTENTION}},
 	{"lines", build_lines, {OP_SCAN, OP_TOPK, OP_SORT}},
+	{"routed", build_routed, {OP_ROUTED}},
+	{"route", build_route, {OP_ROUTE}},
 };
 
 static const Class *class_of(const Node *kernel)
@@ -165,9 +167,10 @@ static bool region_fits(const Class *class, const Node *kernel)
 	for (size_t i = 0; i < g->results.n; i++)
 		if (g->results.at[i]->type.is_tuple) return false;
 	const Node *root = g->results.at[0];
-	bool lines = class->build == build_lines, update = class->build == build_update;
+	bool pairs = class->build == build_lines || class->build == build_route,
+		 update = class->build == build_update;
 	if (update && (root->op != OP_UPDATE || root->in[0]->op != OP_ARG)) return false;
-	return found && (lines || g->results.n == 1);
+	return found && (pairs || g->results.n == 1);
 }
 
 static bool fixed_by_loop(Dim start, Dim size)
