@@ -180,6 +180,7 @@ static BoxTint tint_of(const Node *n)
 {
 	switch (n->op) {
 	case OP_EINSUM:
+	case OP_ROUTED:
 	case OP_CONV: return TINT_PRODUCT;
 	case OP_ATTENTION: return TINT_ATTENTION;
 	case OP_LAYER_NORM:
