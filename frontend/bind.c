@@ -1,19 +1,9 @@
 /* A module's weights from a file: every key found, every shape and element type right, no key left
- * over. One mistake gives one message: a prefix that all keys share is told once, not a hundred
- * times. Also random weights, for runs without a checkpoint. */
-#include "frontend/frontend.h"
+ * over (bind_messages.c tells what is wrong). Also random weights, for runs without a checkpoint. */
+#include "frontend/bind.h"
 
 #include <math.h>
 #include <string.h>
-
-typedef struct Binder {
-	Arena *arena;
-	Diags *d;
-	const Module *m;
-	const TensorFile *f;
-	bool *used; /* by place in f->list */
-	uint32_t errors;
-} Binder;
 
 /* The leading axes of a weight that its keys make up: their product is the number of keys. */
 static uint32_t stacked_axes(const Weight *w)
@@ -38,64 +28,25 @@ static HostTensor part_type(const Weight *w, const char *key)
 	return t;
 }
 
+static const HostTensor *find_key(const Binder *b, const char *key, size_t n)
+{
+	const char *prefix = b->f->prefix, *name = arena_strndup(b->arena, key, n);
+	const HostTensor *t = tensor_file_find(b->f, name);
+	if (t || !prefix) return t;
+	t = tensor_file_find(b->f, arena_printf(b->arena, "%s%s", prefix, name));
+	size_t k = strlen(prefix);
+	return t || strncmp(name, prefix, k) != 0 ? t : tensor_file_find(b->f, name + k);
+}
+
 /* The alternative of a key that the file has, or NULL. */
 static const HostTensor *find_alternative(const Binder *b, const char *key)
 {
 	for (const char *at = key;;) {
 		size_t n = strcspn(at, "|");
-		const HostTensor *t = tensor_file_find(b->f, arena_strndup(b->arena, at, n));
+		const HostTensor *t = find_key(b, at, n);
 		if (t || !at[n]) return t;
 		at += n + 1;
 	}
-}
-
-static const char *first_alternative(const Binder *b, const char *key)
-{
-	return arena_strndup(b->arena, key, strcspn(key, "|"));
-}
-
-/* All file keys carry a prefix that the model's lack, or the other way round: says so once. */
-static bool prefix_differs(Binder *b, const char *key, const Weight *w)
-{
-	size_t n = strlen(key);
-	for (size_t i = 0; i < b->f->n; i++) {
-		const char *have = b->f->list[i].name;
-		size_t k = strlen(have);
-		bool longer = k > n && have[k - n - 1] == '.' && strcmp(have + k - n, key) == 0;
-		bool shorter = n > k && key[n - k - 1] == '.' && strcmp(key + n - k, have) == 0;
-		if (!longer && !shorter) continue;
-		const char *more = longer ? have : key;
-		int size = (int)(longer ? k - n : n - k);
-		Diag *m = diag_error(b->d, w->span,
-		                     "the keys of '%s' %s `%.*s`, those of the model %s: '%s' beside '%s'",
-		                     b->f->path, longer ? "begin with" : "lack the prefix", size, more,
-		                     longer ? "do not" : "have it", shown_name(b->arena, have), key);
-		diag_help(b->d, m,
-		          longer ? "give the model's layers that prefix:  use .. from \"%.*s\""
-		                 : "take `%.*s` from the model's keys with  from \"\"",
-		          size > 1 ? size - 1 : size, more);
-		return true;
-	}
-	return false;
-}
-
-/* Among the keys that the model does not use. */
-static const char *nearest_key(const Binder *b, const char *key)
-{
-	const char **names = NEW_ARRAY(b->arena, const char *, b->f->n + 1);
-	size_t n = 0;
-	for (size_t i = 0; i < b->f->n; i++)
-		if (!b->used[i]) names[n++] = b->f->list[i].name;
-	return nearest_name(key, names, n);
-}
-
-static bool fits_transposed(const HostTensor *want, const HostTensor *have)
-{
-	uint32_t r = want->rank;
-	if (r < 2 || have->rank != r) return false;
-	for (uint32_t i = 0; i + 2 < r; i++)
-		if (want->dims[i] != have->dims[i]) return false;
-	return want->dims[r - 1] == have->dims[r - 2] && want->dims[r - 2] == have->dims[r - 1];
 }
 
 static bool same_shape(const HostTensor *x, const HostTensor *y)
@@ -114,128 +65,51 @@ static bool widens(DType from, DType to)
 	       (to == DT_I64 && dtype_is_integer(from));
 }
 
-static void report(Binder *b)
+static void *widened(Binder *b, const HostTensor *have, DType want)
 {
-	b->errors++;
-}
-
-static bool convert(Binder *b, const Weight *w, const HostTensor *have, HostTensor *out)
-{
-	const void *data = have->data;
-	HostTensor want = *out;
-	if (!same_shape(&want, have)) {
-		Diag *m = diag_error(b->d, w->span, "weight '%s' of '%s' is %s, the model takes %s",
-		                     shown_name(b->arena, have->name), b->f->path,
-		                     host_tensor_type(b->arena, have), host_tensor_type(b->arena, &want));
-		if (fits_transposed(&want, have))
-			diag_help(b->d, m,
-			          "it would fit transposed: declare the dims the other way round and use %s.T",
-			          w->name);
-		report(b);
-		return false;
-	}
-	if (!widens(have->dtype, want.dtype)) {
-		Diag *m =
-			diag_error(b->d, w->span,
-		               "weight '%s' of '%s' holds %s, the model takes %s: loading never narrows",
-		               shown_name(b->arena, have->name), b->f->path, dtype_name(have->dtype),
-		               dtype_name(want.dtype));
-		diag_help(b->d, m, "declare it as %s", dtype_name(have->dtype));
-		report(b);
-		return false;
-	}
-	out->name = have->name;
-	out->data = data;
-	if (have->dtype == want.dtype) return true;
 	int64_t n = host_tensor_count(have);
-	void *wide = arena_array(b->arena, (size_t)(n ? n : 1), (size_t)dtype_bytes(want.dtype, 1));
+	void *wide = arena_array(b->arena, (size_t)(n ? n : 1), (size_t)dtype_bytes(want, 1));
 	for (int64_t i = 0; i < n; i++)
-		dtype_store(want.dtype, wide, i, dtype_load(have->dtype, data, i));
-	out->data = wide;
-	return true;
+		dtype_store(want, wide, i, dtype_load(have->dtype, have->data, i));
+	return wide;
 }
 
-/* False when the rest would repeat the same mistake. */
-static bool bind_weight(Binder *b, const Weight *w, BoundWeight *out)
+static void bind_key(Binder *b, const Weight *w, uint32_t i, HostTensor *out)
 {
-	HostTensor *part = NEW_ARRAY(b->arena, HostTensor, w->n_keys ? w->n_keys : 1);
-	out->n = w->n_keys;
-	out->part = part;
-	for (uint32_t i = 0; i < w->n_keys; i++) {
-		const HostTensor *have = find_alternative(b, w->keys[i]);
-		part[i] = part_type(w, w->keys[i]);
-		if (!have) {
-			const char *key = first_alternative(b, w->keys[i]);
-			report(b);
-			if (prefix_differs(b, key, w)) return false;
-			Diag *m = diag_error(b->d, w->span, "'%s' has no weight '%s'", b->f->path, key);
-			const char *near = nearest_key(b, key);
-			if (strcmp(key, w->keys[i]) != 0)
-				diag_help(b->d, m, "none of its alternatives is there either: %s", w->keys[i]);
-			if (near) diag_help(b->d, m, "the nearest key is '%s'", shown_name(b->arena, near));
-			return true; /* one message for a weight with many keys */
-		}
-		if (!convert(b, w, have, &part[i])) return true;
+	const char *key = w->keys[i];
+	size_t n = strcspn(key, "|");
+	const HostTensor *have = find_alternative(b, key);
+	*out = part_type(w, key);
+	b->keys++;
+	Misfit m = {MISFIT_MISSING, w, arena_strndup(b->arena, key, n), *out, have, key[n] != 0};
+	if (have && !same_shape(out, have))
+		m.kind = MISFIT_SHAPE;
+	else if (have && !widens(have->dtype, out->dtype))
+		m.kind = MISFIT_DTYPE;
+	else if (have) {
+		out->name = have->name;
+		out->data = have->dtype == out->dtype ? have->data : widened(b, have, out->dtype);
+		return;
 	}
-	return true;
-}
-
-/* `*` stands for any text. */
-static bool matches(const char *pattern, const char *text)
-{
-	const char *star = NULL, *back = NULL;
-	while (*text) {
-		if (*pattern == '*') {
-			star = pattern++;
-			back = text;
-		} else if (*pattern == *text) {
-			pattern++;
-			text++;
-		} else if (star) {
-			pattern = star + 1;
-			text = ++back;
-		} else {
-			return false;
-		}
-	}
-	while (*pattern == '*') pattern++;
-	return !*pattern;
-}
-
-static void check_surplus(Binder *b)
-{
-	enum { SHOWN = 4 };
-	size_t n = 0;
-	Text t = text_new(b->arena);
-	for (size_t i = 0; i < b->f->n; i++) {
-		bool ignored = b->used[i];
-		for (size_t k = 0; k < b->m->ignore.n && !ignored; k++)
-			ignored = matches(b->m->ignore.at[k], b->f->list[i].name);
-		if (ignored) continue;
-		if (n < SHOWN)
-			text_printf(&t, "%s'%s'", n ? ", " : "", shown_name(b->arena, b->f->list[i].name));
-		n++;
-	}
-	if (!n) return;
-	if (n > SHOWN) text_printf(&t, " and %zu more", n - SHOWN);
-	Diag *m =
-		diag_error(b->d, span_none(), "the model uses no weight %s of '%s'", t.at, b->f->path);
-	diag_help(b->d, m, "what may go unused is named at the model:  @ignore(\"..\")");
-	report(b);
+	vec_push(b->arena, &b->misfits, m);
 }
 
 bool weights_bind(Arena *a, Diags *d, const Module *m, const TensorFile *f, BoundWeight *out)
 {
-	Binder b = {a, d, m, f, NEW_ARRAY(a, bool, f->n + 1), 0};
+	Binder b = {.arena = a, .d = d, .m = m, .f = f, .used = NEW_ARRAY(a, bool, f->n + 1)};
 	for (size_t i = 0; i < m->weights.n; i++)
 		for (uint32_t k = 0; k < m->weights.at[i].n_keys; k++) {
 			const HostTensor *have = find_alternative(&b, m->weights.at[i].keys[k]);
 			if (have) b.used[have - f->list] = true;
 		}
-	for (size_t i = 0; i < m->weights.n; i++)
-		if (!bind_weight(&b, &m->weights.at[i], &out[i])) return false;
-	if (!b.errors) check_surplus(&b);
-	return !b.errors;
+	for (size_t i = 0; i < m->weights.n; i++) {
+		const Weight *w = &m->weights.at[i];
+		HostTensor *part = NEW_ARRAY(a, HostTensor, w->n_keys ? w->n_keys : 1);
+		for (uint32_t k = 0; k < w->n_keys; k++) bind_key(&b, w, k, &part[k]);
+		out[i] = (BoundWeight){w->n_keys, part};
+	}
+	if (b.misfits.n) misfits_report(&b);
+	return !b.misfits.n && !surplus_report(&b);
 }
 
 /* --- random weights --------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 bool host_shape_size(DType dtype, uint32_t rank, const int64_t *dims, int64_t *count,
                      int64_t *bytes)
@@ -78,14 +79,30 @@ const HostTensor *tensor_file_find(const TensorFile *f, const char *name)
 void tensor_file_close(TensorFile *f)
 {
 	file_unmap(&f->map);
+	for (size_t i = 0; i < f->shards.n; i++) file_unmap(&f->shards.at[i]);
+	f->shards.n = 0;
 	f->list = NULL;
 	f->n = 0;
+}
+
+/* The checkpoint in a folder, or the path itself. */
+static const char *file_of_folder(Arena *a, const char *path)
+{
+	static const char *const names[] = {"model.safetensors.index.json", "model.safetensors"};
+	struct stat s;
+	if (stat(path, &s) != 0 || !S_ISDIR(s.st_mode)) return path;
+	for (size_t i = 0; i < COUNT(names); i++) {
+		const char *inside = arena_printf(a, "%s/%s", path, names[i]);
+		if (stat(inside, &s) == 0) return inside;
+	}
+	return path;
 }
 
 bool tensor_file_open(Arena *a, Diags *d, const char *path, TensorFile *out)
 {
 	const char *why;
 	FileMap map;
+	path = file_of_folder(a, path);
 	*out = (TensorFile){.path = path};
 	if (!file_map(path, &map, &why)) {
 		diag_error(d, span_none(), "cannot read '%s': %s", path, why);
@@ -101,6 +118,9 @@ bool tensor_file_open(Arena *a, Diags *d, const char *path, TensorFile *out)
 		ok = npy_parse(a, d, path, map.at, map.size, out->list);
 	} else if (zip) {
 		ok = npz_parse(a, d, path, map.at, map.size, out);
+	} else if (map.size && map.at[0] == '{') { /* a safetensors file begins with a length */
+		ok = shards_parse(a, d, path, map.at, map.size, out);
+		npy = true; /* nothing of the index is needed any more */
 	} else {
 		ok = safetensors_parse(a, d, path, map.at, map.size, out);
 	}

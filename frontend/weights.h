@@ -23,7 +23,9 @@ typedef struct TensorFile {
 	const char *path;
 	HostTensor *list;
 	size_t n;
-	FileMap map; /* at NULL: nothing to unmap */
+	FileMap map;         /* at NULL: nothing to unmap */
+	VEC(FileMap) shards; /* of a checkpoint in several files */
+	const char *prefix;  /* of its keys beside the model's (either may have it), or NULL */
 } TensorFile;
 
 /* --- weights.c ------------------------------------------------------------------------------- */
@@ -32,7 +34,8 @@ typedef struct TensorFile {
 const HostTensor *tensor_file_find(const TensorFile *f, const char *name);
 /* Unmaps; tensors of f are gone. Allowed on a zeroed TensorFile and twice. */
 void tensor_file_close(TensorFile *f);
-/* Opens any of the three by its contents (not by its name); an .npy file holds one tensor, "". */
+/* Opens any of them by its contents (not by its name); an .npy file holds one tensor, "". A folder
+ * stands for the model.safetensors.index.json or model.safetensors in it. */
 bool tensor_file_open(Arena *a, Diags *d, const char *path, TensorFile *out);
 
 int64_t host_tensor_count(const HostTensor *t); /* elements */
@@ -58,6 +61,14 @@ bool safetensors_parse(Arena *a, Diags *d, const char *path, const uint8_t *data
                        TensorFile *out);
 /* Atomic: complete or not at all. Every dtype but i4, which the format lacks. */
 bool safetensors_write(Diags *d, const char *path, const HostTensor *list, size_t n);
+
+/* --- shards.c -------------------------------------------------------------------------------- */
+
+/* A checkpoint in several safetensors files, by its index (`model.safetensors.index.json`): JSON whose
+ * "weight_map" gives the file of each tensor, beside the index. Checked: that each tensor is in its
+ * file and that no file name leads out of the folder. */
+bool shards_parse(Arena *a, Diags *d, const char *path, const uint8_t *data, size_t size,
+                  TensorFile *out);
 
 /* --- npy.c ----------------------------------------------------------------------------------- */
 

@@ -120,8 +120,12 @@ static bool check_model(Tool *t, const char *path, json_t *list)
 	json_t *j = unit.module ? module_json(t, unit.module) : json_object();
 	json_object_set_new(j, "tests", json_integer((json_int_t)unit.tests.n));
 	json_array_append_new(list, j);
+	Weights w = {0};
+	if (t->a.weights && unit.module && !weights_open(t, unit.module, &w)) return false;
+	weights_close(&w);
 	if (t->a.json) return true;
 	if (unit.module) print_module(t, unit.module);
+	if (t->a.weights && unit.module) printf("weights: '%s' fits\n", t->a.weights);
 	if (unit.tests.n || !unit.module)
 		printf("%zu test%s\n", unit.tests.n, unit.tests.n == 1 ? "" : "s");
 	return true;

@@ -67,6 +67,7 @@ bool weights_open(Tool *t, const Module *m, Weights *out)
 		return true;
 	}
 	if (!tensor_file_open(t->arena, &t->d, t->a.weights, &out->file)) return false;
+	out->file.prefix = t->a.prefix;
 	if (weights_bind(t->arena, &t->d, m, &out->file, out->bound)) return true;
 	weights_close(out);
 	return false;

@@ -44,14 +44,41 @@ static FileKind kind_of(const char *path, const FileMap *m)
 	return FILE_MODEL;
 }
 
+/* What a binary file that is no artefact seems to be; NULL when it may be a Pearl program. */
+static const char *foreign(const char *path, const FileMap *m)
+{
+	static const struct {
+		const char *begin;
+		size_t n;
+		const char *what;
+	} files[] = {
+		{"PEARL", 5, NULL},
+		{"PK\3\4", 4,
+	     "is a zip, perhaps a PyTorch checkpoint or an .npz: weights are given with --weights"},
+		{"\x93NUMPY", 6, "is an array: inputs are given with --input NAME=FILE.npy"},
+		{"\x80", 1,
+	     "is a pickle: save it with safetensors.torch.save_file, and give it with --weights"},
+		{"GGUF", 4, "is a GGUF file: use the checkpoint that it was made from, with --weights"},
+		{"\x89PNG", 4, "is an image: inputs are arrays, --input NAME=FILE.npy"},
+	};
+	for (size_t i = 0; i < COUNT(files); i++)
+		if (m->size >= files[i].n && memcmp(m->at, files[i].begin, files[i].n) == 0)
+			return files[i].what;
+	if (path_ends(path, ".pearl")) return NULL;
+	if (m->size > 9 && m->at[8] == '{' && m->at[7] == 0)
+		return "is a safetensors file: weights are given with --weights";
+	return "is a binary file of a kind that is not known: a model file is text (.nac)";
+}
+
 bool file_kind(Tool *t, const char *path, FileKind *out)
 {
 	FileMap m;
 	const char *why;
 	if (!file_map(path, &m, &why)) return tool_fail_file(t, path, why);
 	*out = kind_of(path, &m);
+	why = *out == FILE_PEARL ? foreign(path, &m) : NULL;
 	file_unmap(&m);
-	return true;
+	return why ? tool_fail_file(t, path, why) : true;
 }
 
 const Source *source_open(Tool *t, const char *path)

@@ -32,7 +32,7 @@ typedef struct Arguments {
 	Names files;
 	Settings set, dim;
 	const char *model, *entry, *weights, *target, *machine, *mcpu, *triple, *dump, *compare, *out;
-	const char *print_after, *tokenizer, *prompt, *format;
+	const char *print_after, *tokenizer, *prompt, *format, *prefix;
 	Seed random_weights, seed, jitter;
 	NamedFiles input, output;
 	Names targets, pass;
