@@ -86,6 +86,7 @@ static bool bench_one(Tool *t, const char *path, TargetId target, int64_t thread
 	           .threads = threads,
 	           .compile = r.compile_seconds};
 	HostTensor *out = NEW_ARRAY(t->arena, HostTensor, ref->n_out + 1);
+	progress_begin(t, arena_printf(t->arena, "measuring %s on %s", path, target_name(target)));
 	bool ok = runner_entry(&r, entry, &number) && measure(t, &r, number, ref, &row, out);
 	runner_close(&r);
 	if (!ok) return false;
@@ -113,6 +114,7 @@ static bool reference_run(Tool *t, const char *path, const Given *given, Referen
 		ref->out = NEW_ARRAY(t->arena, HostTensor, e->n_out + 1);
 		Arena *a = tool_arena(t);
 		HostTensor *out = NEW_ARRAY(a, HostTensor, e->n_out + 1);
+		progress_begin(t, arena_printf(t->arena, "running %s on interp", path));
 		ok = runner_inputs(&r, number, given, ref->in) &&
 		     runner_call(&r, a, number, ref->in, out, &report);
 		for (uint32_t i = 0; ok && i < e->n_out; i++) {
@@ -235,14 +237,10 @@ bool command_bench(Tool *t)
 	for (size_t i = 0; i < threads.n; i++)
 		if (threads.at[i] < 1) return tool_fail(t, "--threads: from 1");
 	t->a.threads = (Counts){0};
-	Progress p;
-	progress_begin(&p, "measuring", t->a.files.n);
 	bool ok = true;
-	for (size_t i = 0; ok && i < t->a.files.n; i++) {
+	for (size_t i = 0; ok && i < t->a.files.n; i++)
 		ok = bench_file(t, t->a.files.at[i], targets, n, &threads, &rows);
-		progress_step(&p, i + 1);
-	}
-	progress_end(&p);
+	progress_end(t);
 	if (!ok) return false;
 	if (!t->a.json) {
 		print_rows(t, &rows);

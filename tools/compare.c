@@ -22,8 +22,10 @@ static bool run_on(Tool *t, const char *path, const char *entry, TargetId target
 		const InterfaceEntry *e = &r.face->entry[number];
 		*n = e->n_out;
 		*list = NEW_ARRAY(t->arena, HostTensor, e->n_out + 1);
+		progress_begin(t, arena_printf(t->arena, "comparing with %s", target_name(target)));
 		done = e->n_in == n_in && runner_call(&r, t->arena, number, in, *list, &report);
 	}
+	progress_end(t);
 	runner_close(&r);
 	return done;
 }

@@ -118,8 +118,11 @@ bool command_compile(Tool *t)
 	if (!path_writable(t, t->a.out)) return false;
 	Module *m = module_load(t, t->a.files.at[0]);
 	if (!m) return false;
-	if (!(target == TARGET_PEARL ? compile_pearl(t, m, t->a.out) : compile_cpu(t, m, t->a.out)))
-		return false;
+	progress_begin(t, arena_printf(t->arena, "compiling for %s", target_name(target)));
+	bool done =
+		target == TARGET_PEARL ? compile_pearl(t, m, t->a.out) : compile_cpu(t, m, t->a.out);
+	progress_end(t);
+	if (!done) return false;
 	print_done(t, t->a.out, seconds_now() - began);
 	return true;
 }

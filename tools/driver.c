@@ -24,8 +24,11 @@ Module *module_load(Tool *t, const char *path)
 	}
 	const Source *s = source_open(t, path);
 	if (!s) return NULL;
+	progress_begin(t, arena_printf(t->arena, "reading %s", path));
 	Module *m = kind == FILE_IR ? module_parse(t->arena, &t->d, s) : module_of_model(t, s);
-	return m && module_verify(&t->d, m) ? m : NULL;
+	bool sound = m && module_verify(&t->d, m);
+	progress_end(t);
+	return sound ? m : NULL;
 }
 
 bool module_lower(Tool *t, Module *m, TargetId target, Lowered *out)

@@ -68,6 +68,7 @@ static bool command_run_guarded(Tool *t, const Command *c, int argc, char **argv
 {
 	jmp_buf exhausted;
 	if (setjmp(exhausted) != 0) {
+		progress_end(t);
 		fflush(stdout);
 		fputs("error: out of memory\n   help: smaller dims, or a machine with more\n", stderr);
 		return false;
@@ -77,6 +78,7 @@ static bool command_run_guarded(Tool *t, const Command *c, int argc, char **argv
 	t->names = interner_new(t->arena);
 	options_read(t, c, argc, argv);
 	bool done = c->run(t) && t->d.errors == 0;
+	progress_end(t);
 	report_messages(t, t->a.remarks);
 	arena_on_exhausted(t->arena, NULL);
 	return done;

@@ -17,7 +17,8 @@ typedef enum OptionKind {
 	NAMED,
 	LIST,
 	COUNTS,
-	WORDS
+	WORDS,
+	TEXTS
 } OptionKind;
 typedef struct OptionInfo {
 	const char *name, *meta, *help;
@@ -156,6 +157,7 @@ static const char *read_argument(Tool *t, const OptionInfo *o, const char *text)
 	case NAMED: return read_named(t, text, field);
 	case LIST: return read_list(t, text, field);
 	case COUNTS: return read_counts(t, text, field);
+	case TEXTS: vec_push(t->arena, (Names *)field, text); return NULL;
 	case WORDS: vec_push(t->arena, (Names *)field, text); return *text ? NULL : "it is empty";
 	}
 	return NULL;

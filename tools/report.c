@@ -1,11 +1,10 @@
-/* What the command prints: messages, JSON, tables, progress. */
+/* What the command prints: messages, JSON, tables, times. */
 #include "tools/tool.h"
 
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
-#include <unistd.h>
 
 void report_messages(Tool *t, bool remarks)
 {
@@ -100,7 +99,7 @@ void table_print(const Table *t, FILE *to)
 	}
 }
 
-/* --- time and progress ---------------------------------------------------------------------------------- */
+/* --- time ----------------------------------------------------------------------------------------------- */
 
 double seconds_now(void)
 {
@@ -121,29 +120,4 @@ uint64_t memory_peak(void)
 {
 	struct rusage u;
 	return getrusage(RUSAGE_SELF, &u) == 0 ? (uint64_t)u.ru_maxrss * 1024 : 0;
-}
-
-enum { PROGRESS_WIDTH = 30 };
-
-void progress_begin(Progress *p, const char *what, uint64_t all)
-{
-	*p = (Progress){.what = what, .all = all ? all : 1, .began = seconds_now()};
-}
-
-void progress_step(Progress *p, uint64_t done)
-{
-	double now = seconds_now();
-	if (now - p->began < 1 || now - p->shown < 0.1 || !isatty(STDERR_FILENO)) return;
-	p->shown = now;
-	p->visible = true;
-	int filled = (int)(done * PROGRESS_WIDTH / p->all);
-	fprintf(stderr, "\r%s [%.*s%*s] %llu/%llu", p->what, filled, "##############################",
-	        PROGRESS_WIDTH - filled, "", (unsigned long long)done, (unsigned long long)p->all);
-	fflush(stderr);
-}
-
-void progress_end(Progress *p)
-{
-	if (p->visible) fputs("\r\033[K", stderr);
-	p->visible = false;
 }

@@ -131,8 +131,12 @@ static bool call_run(Call *c, const Given *given)
 	c->in = NEW_ARRAY(t->arena, HostTensor, e->n_in + 1);
 	c->out = NEW_ARRAY(t->arena, HostTensor, e->n_out + 1);
 	if (c->dump_path && !path_writable(t, c->dump_path)) return false;
-	return outputs_check(t, names, c->plain_out) && runner_inputs(&c->r, c->entry, given, c->in) &&
-	       runner_call(&c->r, t->arena, c->entry, c->in, c->out, &c->report);
+	if (!outputs_check(t, names, c->plain_out) || !runner_inputs(&c->r, c->entry, given, c->in))
+		return false;
+	progress_begin(t, arena_printf(t->arena, "running on %s", target_name(c->r.target)));
+	bool done = runner_call(&c->r, t->arena, c->entry, c->in, c->out, &c->report);
+	progress_end(t);
+	return done;
 }
 
 static bool results_write(Call *c)

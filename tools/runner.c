@@ -85,12 +85,16 @@ bool runner_open_module(Tool *t, Module *m, TargetId target, Runner *out)
 	limits_find(out);
 	Weights w;
 	Lowered l = {0};
+	progress_begin(t, "reading the weights");
 	if (!weights_open(t, m, &w)) return false;
+	if (target != TARGET_INTERP)
+		progress_begin(t, arena_printf(t->arena, "compiling for %s", target_name(target)));
 	bool done = target == TARGET_INTERP ? interp_open(out, &w) : module_lower(t, m, target, &l);
 	if (done && target == TARGET_CPU) done = cpu_open(out, &l, &w);
 	if (done && target == TARGET_PEARL) done = pearl_open_module(out, &l, &w);
 	/* The CPU uses weights in place, so its file stays open as long as the tool runs. */
 	if (target != TARGET_CPU || !done) weights_close(&w);
+	progress_end(t);
 	if (!done) {
 		runner_close(out);
 		return false;
@@ -120,8 +124,10 @@ static bool open_artefact(Tool *t, const char *path, FileKind kind, TargetId tar
 {
 	double began = seconds_now();
 	*out = (Runner){.t = t, .target = target};
+	progress_begin(t, arena_printf(t->arena, "opening %s", path));
 	bool done = kind == FILE_SHARED ? cpu_open_shared(out, path) : pearl_open_file(out, path);
 	done = done && settings_to_dims(t, out->face);
+	progress_end(t);
 	if (!done) {
 		runner_close(out);
 		return false;
@@ -247,6 +253,22 @@ bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, Host
 		r->dims.known[i] = true;
 	}
 	return true;
+}
+
+bool runner_allows(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, const char **why)
+{
+	Tool *t = r->t;
+	const InterfaceEntry *e = &r->face->entry[entry];
+	Dims d = dims_copy(a, r->face, &r->dims);
+	Diags kept = t->d;
+	t->d = (Diags){.arena = t->arena};
+	bool fine = dims_given(r, &d);
+	for (uint32_t i = 0; fine && i < e->n_in; i++)
+		fine = dims_bind(t, r->face, e->in[i], &in[i], &d);
+	fine = fine && dims_check(t, r->face, entry, in, &d);
+	*why = t->d.list.n ? t->d.list.at[0]->text : "";
+	t->d = kept;
+	return fine;
 }
 
 bool runner_reset(Runner *r)

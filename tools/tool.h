@@ -32,15 +32,15 @@ typedef struct Arguments {
 	Names files;
 	Settings set, dim;
 	const char *model, *entry, *weights, *target, *machine, *mcpu, *triple, *dump, *compare, *out;
-	const char *print_after, *tokenizer, *prompt, *format, *prefix;
+	const char *print_after, *tokenizer, *format, *prefix;
 	Seed random_weights, seed, jitter;
 	NamedFiles input, output;
 	Names targets, pass;
 	Counts threads, ids;
-	Names stop;
+	Names stop, prompt, prompt_file;
 	uint32_t max_tokens, top_k, repeat, warm_up, depth;
-	double temperature, top_p, tolerance;
-	bool decode, json, timing, tile_out, print, no_time, exact, remarks, check, fused;
+	double temperature, top_p, min_p, repetition_penalty, tolerance;
+	bool decode, stats, json, timing, tile_out, print, no_time, exact, remarks, check, fused;
 	uint64_t given; /* bit n: the option of number n was given */
 } Arguments;
 
@@ -50,12 +50,14 @@ typedef enum OptionId {
 	NUM_OPTIONS
 } OptionId;
 
+typedef struct Progress Progress;
 typedef struct Tool {
 	Arena *arena;
 	Interner *names;
 	Diags d;
 	Arguments a;
 	size_t printed;     /* messages of d already printed */
+	Progress *progress; /* what is told at present, or NULL */
 	jmp_buf *exhausted; /* where every arena of ours goes when memory is gone */
 } Tool;
 
@@ -97,19 +99,14 @@ typedef struct Table {
 Table table_new(Arena *a, uint32_t columns, const char *const *titles);
 void table_cell(Table *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void table_print(const Table *t, FILE *to);
-/* Progress on a terminal, after the first second. */
-typedef struct Progress {
-	const char *what;
-	uint64_t all;
-	double began, shown;
-	bool visible;
-} Progress;
-void progress_begin(Progress *p, const char *what, uint64_t all);
-void progress_step(Progress *p, uint64_t done);
-void progress_end(Progress *p);
 double seconds_now(void);
 const char *seconds_text(Arena *a, double s); /* "1.25 ms" */
 uint64_t memory_peak(void);                   /* bytes this process held at most */
+
+/* --- progress.c: a line on a terminal for what takes over a second -------------------------------------- */
+void progress_begin(Tool *t, const char *what); /* ends what was told before */
+void progress_step(Tool *t, uint64_t done, uint64_t all);
+void progress_end(Tool *t); /* before anything else is printed */
 
 /* --- tensors.c: arrays between files and memory ----------------------------------------------------- */
 HostTensor tensor_new(Arena *a, const char *name, DType t, uint32_t rank,
@@ -304,6 +301,8 @@ bool runner_entry(Runner *r, const char *name, uint32_t *out); /* NULL: the firs
 /* One call: binds, checks, makes the outputs in a, runs, moves state dims on. */
 bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out,
                  CallReport *report);
+/* Whether this call is within the ranges and relations of the model's dims; if not, why (an error's text). */
+bool runner_allows(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, const char **why);
 bool runner_reset(Runner *r);
 void runner_close(Runner *r);
 /* Inputs by name from what was given; others made up, of dims from --dim or small ones. */
@@ -321,6 +320,23 @@ PearlProgram *pearl_program(Runner *r);
 bool pearl_image(Runner *r);
 /* A module that has the weights of an interface and nothing else. */
 Module *interface_weights(Tool *t, const Interface *f);
+
+/* --- sample.c: which token is next ---------------------------------------------------------------------------- */
+typedef struct Choice {
+	double weight; /* logit, then probability */
+	int64_t id;
+} Choice;
+typedef struct Sampler {
+	double temperature;           /* 0: the likeliest */
+	double top_p, min_p, penalty; /* 0: not asked for */
+	uint32_t top_k;
+	uint64_t seed; /* moves on with each token drawn */
+	Choice *choices;
+} Sampler;
+bool sampler_new(Tool *t, Sampler *out); /* from the command line */
+/* logits: the last row counts. before: the tokens so far. False when these are no logits. */
+bool sampler_choose(Sampler *s, Tool *t, const HostTensor *logits, const Counts *before,
+                    int64_t *id);
 
 /* --- dump.c: values inside a model by name --------------------------------------------------------------------- */
 /* Makes the named values further outputs of every entry that has them. */
