@@ -208,18 +208,21 @@ static void mark_graph(Graph *g)
 
 /* --- expressions that read too much --- */
 
-enum { MOST_READS = 12 }; /* of one kernel: TILE_INS of the tile IR */
+/* Of one kernel: TILE_INS of the tile IR, and half of what its regions hold, as indices are computed too. */
+enum { MOST_READS = 12, MOST_VALUES = 128, FEW_VALUES = 16 };
 
 /* What a value reads when it is computed where it is used: tensors in memory, each with the movement
- * through which it is seen. A movement seen twice through others counts once: a guess that is rarely low. */
+ * through which it is seen. A movement seen twice through others counts once: a guess that is rarely low.
+ * `values` is how many operations that takes. */
 typedef struct Reads {
-	uint32_t n;
+	uint32_t n, values;
 	const Node *at[MOST_READS];
 } Reads;
 
 /* False: they do not fit. */
 static bool reads_add(Reads *to, const Reads *more)
 {
+	to->values += more->values;
 	for (uint32_t i = 0; i < more->n; i++) {
 		uint32_t k = 0;
 		while (k < to->n && to->at[k] != more->at[i]) k++;
@@ -227,7 +230,7 @@ static bool reads_add(Reads *to, const Reads *more)
 		if (to->n == MOST_READS) return false;
 		to->at[to->n++] = more->at[i];
 	}
-	return true;
+	return to->values < MOST_VALUES;
 }
 
 static bool is_in_memory(const Node *n)
@@ -242,18 +245,24 @@ static Node *behind_movements(Node *n)
 	return n;
 }
 
+static uint32_t read_cost(const Reads *r)
+{
+	return r->n * MOST_VALUES + r->values * MOST_READS;
+}
+
 /* Puts the parts that read most into memory until n reads no more than a kernel may. */
 static void split_reads(Node *n, Reads *reads)
 {
 	for (;;) {
-		Reads all = {0};
+		Reads all = {.values = 1};
 		Node *widest = NULL;
 		bool fits = true;
 		for (uint32_t i = 0; i < n->n_in; i++) {
 			Node *part = behind_movements(n->in[i]);
 			fits &= reads_add(&all, &reads[n->in[i]->id]);
-			if (!is_in_memory(part) && !is_free(part) &&
-			    (!widest || reads[part->id].n > reads[widest->id].n))
+			if (is_in_memory(part) || (is_free(part) && reads[part->id].values < FEW_VALUES))
+				continue;
+			if (!widest || read_cost(&reads[part->id]) > read_cost(&reads[widest->id]))
 				widest = part;
 		}
 		reads[n->id] = all;
@@ -269,7 +278,7 @@ static void split_reads(Node *n, Reads *reads)
 static void move_reads(const Node *n, Reads *reads)
 {
 	Reads *r = &reads[n->id];
-	*r = (Reads){.n = 1, .at = {n}};
+	*r = (Reads){.n = !is_free(n), .values = 1, .at = {n}};
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		Reads rest = reads[n->in[i]->id];
 		for (uint32_t k = 0; i == 0 && k < rest.n; k++)
@@ -282,14 +291,14 @@ static void limit_reads(Graph *g, Reads *reads)
 {
 	for (Node *n = g->first; n; n = n->next) {
 		if (n->region && n->op == OP_LOOP) limit_reads(n->region, reads);
-		if (is_free(n) && n->mark != MATERIAL) continue;
 		const Node *base = n->n_in ? n->in[0] : n;
 		while (!is_in_memory(base) && is_movement(base) && base->n_in) base = base->in[0];
 		if (is_movement(n) && is_in_memory(base))
 			move_reads(n, reads);
 		else if (is_movement(n) || op_info[n->op].kind == KIND_ELEMENTWISE)
 			split_reads(n, reads);
-		if (is_in_memory(n)) reads[n->id] = (Reads){.n = 1, .at = {n}};
+		if (is_in_memory(n))
+			reads[n->id] = (Reads){.n = !is_free(n) || !is_leaf(n), .values = 1, .at = {n}};
 	}
 }
 
