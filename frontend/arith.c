@@ -451,6 +451,16 @@ static bool coincidence(Build *b, const Ast *e, const Item *x, const Item *y, Sp
 	return true;
 }
 
+/* Without the dims of size 1 whose bits are set. */
+static Node *without_dims(Build *b, Node *x, uint32_t which, Span at)
+{
+	Dim dims[MAX_RANK];
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < x->type.rank; i++)
+		if (!(which >> i & 1)) dims[n++] = x->type.dim[i];
+	return emit_reshape(b, x, n, dims, at);
+}
+
 Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at)
 {
 	Item u = *x, v = *y;
@@ -481,32 +491,42 @@ Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at)
 	Node *xs = untransposed(u.node, &swap_x), *ys = untransposed(v.node, &swap_y);
 	char sx[MAX_RANK + 1] = "", sy[MAX_RANK + 1] = "", out[2 * MAX_RANK + 1] = "";
 	uint32_t bx = p->rank >= 2 ? p->rank - 2 : 0, by = q->rank >= 2 ? q->rank - 2 : 0;
-	uint32_t batch = bx > by ? bx : by, n = 0;
+	uint32_t batch = bx > by ? bx : by, n = 0, stretch_x = 0, stretch_y = 0;
 	if (batch > 6) {
 		operands(b, e, at, &u, &v, "too many dims");
 		return bad();
 	}
-	for (uint32_t i = 0; i < bx; i++) sx[i] = (char)('a' + batch - bx + i);
-	for (uint32_t i = 0; i < by; i++) sy[i] = (char)('a' + batch - by + i);
-	for (uint32_t i = 1; i <= bx && i <= by; i++)
-		if (!dims_equal(b, p->dim[bx - i], q->dim[by - i])) {
-			operands(b, e, at, &u, &v,
-			         arena_printf(b->arena, "the outer dims differ (%s and %s)",
-			                      dim_text(b->arena, p->dim[bx - i]),
-			                      dim_text(b->arena, q->dim[by - i])));
-			return bad();
-		}
+	for (uint32_t i = 1; i <= bx && i <= by; i++) {
+		Dim du = p->dim[bx - i], dv = q->dim[by - i];
+		if (dims_equal(b, du, dv)) continue;
+		stretch_x |= dim_is(du, 1) ? 1u << (bx - i) : 0;
+		stretch_y |= dim_is(dv, 1) ? 1u << (by - i) : 0;
+		if (dim_is(du, 1) || dim_is(dv, 1)) continue;
+		operands(b, e, at, &u, &v,
+		         arena_printf(b->arena, "the outer dims differ (%s and %s)", dim_text(b->arena, du),
+		                      dim_text(b->arena, dv)));
+		return bad();
+	}
+	/* what stretches is the same for all of the other's dim: its index is left out */
+	xs = without_dims(b, xs, stretch_x, at);
+	ys = without_dims(b, ys, stretch_y, at);
+	if (!xs || !ys) return bad();
+	uint32_t nx = 0, ny = 0;
+	for (uint32_t i = 0; i < bx; i++)
+		if (!(stretch_x >> i & 1)) sx[nx++] = (char)('a' + batch - bx + i);
+	for (uint32_t i = 0; i < by; i++)
+		if (!(stretch_y >> i & 1)) sy[ny++] = (char)('a' + batch - by + i);
 	for (uint32_t i = 0; i < batch; i++) out[n++] = (char)('a' + i);
 	if (p->rank >= 2) {
-		sx[bx] = swap_x ? 'k' : 'm';
-		sx[bx + 1] = swap_x ? 'm' : 'k';
+		sx[nx] = swap_x ? 'k' : 'm';
+		sx[nx + 1] = swap_x ? 'm' : 'k';
 		out[n++] = 'm';
 	} else {
 		sx[0] = 'k';
 	}
 	if (q->rank >= 2) {
-		sy[by] = swap_y ? 'n' : 'k';
-		sy[by + 1] = swap_y ? 'k' : 'n';
+		sy[ny] = swap_y ? 'n' : 'k';
+		sy[ny + 1] = swap_y ? 'k' : 'n';
 		out[n++] = 'n';
 	} else {
 		sy[0] = 'k';
