@@ -169,6 +169,8 @@ struct Member {
 	uint32_t number; /* of the module's weight or state */
 	DimSym *sym;     /* STATE_DIM */
 	Dim lo, hi;
+	Dim begin;      /* STATE_DIM: its first value, NULL: lo */
+	double initial; /* STATE */
 	uint32_t n;
 	Instance **element; /* USE: one, or n */
 	AlikeList alike;    /* USE: elements by what they are; each belongs to one */

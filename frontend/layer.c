@@ -3,6 +3,7 @@
  * with a first axis, so that a loop over layers stays a loop. Unlike elements keep their own. */
 #include "frontend/build.h"
 
+#include <math.h>
 #include <string.h>
 
 const char *path_join(Build *b, const char *path, const char *name)
@@ -196,40 +197,73 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 	m->type.rank++;
 }
 
-static void make_state(Build *b, Instance *in, const Ast *decl)
+/* `state best: f32[B] = -inf`: each element when a session begins. */
+static bool state_initial(Build *b, Member *m, const Ast *e)
 {
-	bool dim = strcmp(decl->a->name, "dim") == 0 && !decl->a->flag;
-	Member *m = member_new(b, in, dim ? MEMBER_STATE_DIM : MEMBER_STATE, decl);
-	double zero = 0;
-	m->absent = true;
-	m->origin = declared(b, decl, decl->a);
-	check_attributes(b, decl, NULL, 0);
-	if (decl->c) {
-		Item v = eval(b, decl->c);
-		if (v.kind == ITEM_BAD) return;
-		if (!as_number(&v, &zero) || zero != 0) {
-			complain(b, decl->c->span, "state begins at 0");
-			return;
-		}
+	Item v = eval(b, e);
+	DType t = m->type.dtype;
+	if (v.kind == ITEM_BAD) return false;
+	if (v.kind == ITEM_BOOL && t == DT_BOOL) {
+		m->initial = (double)v.integer;
+		return true;
 	}
-	if (!dim) {
-		if (decl->b) {
-			complain(b, decl->b->span, "only a state dim has a range");
-			return;
-		}
-		m->absent = !type_evaluate(b, decl->a, &m->type);
-		return;
+	if (!as_number(&v, &m->initial) || t == DT_BOOL) {
+		complain(b, e->span, "state `%s` of %s begins as %s known at compile time, not as %s",
+		         m->name, dtype_name(t), t == DT_BOOL ? "true or false" : "a number",
+		         item_kind(b, &v));
+		return false;
 	}
+	double held = dtype_round(t, m->initial);
+	bool kept =
+		dtype_is_float(t) ? held == held && isinf(held) == isinf(m->initial) : held == m->initial;
+	if (kept) {
+		m->initial = held;
+		return true;
+	}
+	Diag *d = complain(b, e->span, "%s cannot hold %s", dtype_name(t), item_text_of(b, &v));
+	diag_note(b->d, d, m->decl->op_span, "%s is declared here", m->name);
+	return false;
+}
+
+static bool state_dim_range(Build *b, Member *m, const Ast *decl)
+{
 	if (!decl->b || !decl->b->b) {
 		Diag *d = complain(b, decl->span, "a state dim needs a range");
 		diag_help(b->d, d, "state %s: dim in 0..T = 0", decl->name);
-		return;
+		return false;
 	}
 	Item lo = eval(b, decl->b->a), hi = eval(b, decl->b->b);
 	if (!need_dim(b, &lo, decl->b->a->span, "the start of the range", &m->lo) ||
 	    !need_dim(b, &hi, decl->b->b->span, "the end of the range", &m->hi))
-		return;
-	m->absent = false;
+		return false;
+	if (!decl->c) return true;
+	Item v = eval(b, decl->c);
+	int64_t first;
+	if (!need_int(b, &v, decl->c->span, "what a state dim begins with", &first)) return false;
+	m->begin = dim_const(b->m->dims, first);
+	if (dim_le(&b->m->facts, m->lo, m->begin) == PROOF_YES &&
+	    dim_le(&b->m->facts, m->begin, m->hi) == PROOF_YES)
+		return true;
+	complain(b, decl->c->span, "state `%s` begins at %s, outside its range %s..%s", m->name,
+	         dim_text(b->arena, m->begin), dim_text(b->arena, m->lo), dim_text(b->arena, m->hi));
+	return false;
+}
+
+static void make_state(Build *b, Instance *in, const Ast *decl)
+{
+	bool dim = strcmp(decl->a->name, "dim") == 0 && !decl->a->flag;
+	Member *m = member_new(b, in, dim ? MEMBER_STATE_DIM : MEMBER_STATE, decl);
+	m->absent = true;
+	m->origin = declared(b, decl, decl->a);
+	check_attributes(b, decl, NULL, 0);
+	if (dim) {
+		m->absent = !state_dim_range(b, m, decl);
+	} else if (decl->b) {
+		complain(b, decl->b->span, "only a state dim has a range");
+	} else {
+		m->absent =
+			!type_evaluate(b, decl->a, &m->type) || (decl->c && !state_initial(b, m, decl->c));
+	}
 }
 
 static const Ast *find_layer(Build *b, const Ast *name, File **file)
@@ -554,7 +588,9 @@ static void register_weight(Build *b, const Group *g, size_t k, const char *path
 static void register_state(Build *b, const Group *g, size_t k, const char *path)
 {
 	Member *first = g->at[0]->members.at[k];
-	State s = {.name = path_join(b, path, first->name), .span = first->decl->op_span};
+	State s = {.name = path_join(b, path, first->name),
+	           .initial = first->initial,
+	           .span = first->decl->op_span};
 	if (!stack_type(b, g, first, &s.type)) return;
 	uint32_t number = module_state(b->m, s);
 	for (uint32_t i = 0; i < g->n; i++) g->at[i]->members.at[k]->number = number;
@@ -570,6 +606,7 @@ static void register_state_dim(Build *b, const Group *g, size_t k)
 		return;
 	}
 	m->sym = dim_sym_new(b->m->dims, m->name, SYM_STATE, m->lo, m->hi, m->decl->op_span);
+	if (m->begin != m->lo) m->sym->initial = m->begin;
 	m->number = (uint32_t)b->state_dims.n;
 	vec_push(b->arena, &b->state_dims, m);
 	vec_push(b->arena, &b->m->params, m->sym);

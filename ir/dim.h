@@ -29,6 +29,7 @@ struct DimSym {
 	DimSymKind kind;
 	uint32_t id; /* in order of creation in the pool */
 	Dim lo, hi;  /* inclusive; may mention earlier symbols; never NULL */
+	Dim initial; /* SYM_STATE: the value it begins with; NULL: lo */
 	Span span;
 };
 

@@ -218,3 +218,12 @@ void dtype_store(DType t, void *base, int64_t i, double value)
 	default: b[i] = (uint8_t)(int)integer_round(t, value); return;
 	}
 }
+
+uint64_t dtype_pattern(DType t, double value)
+{
+	uint8_t bytes[8] = {0};
+	uint64_t out = 0;
+	for (int64_t i = 0; i < 64 / dtype_bits(t); i++) dtype_store(t, bytes, i, value);
+	for (uint32_t i = 0; i < 8; i++) out |= (uint64_t)bytes[i] << (8 * i);
+	return out;
+}

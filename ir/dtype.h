@@ -25,6 +25,7 @@ int64_t dtype_bytes(DType t, int64_t n);
 /* Element `index` of an array of type t. i4 counts nibbles. Values of i64 beyond 2^53 lose bits. */
 double dtype_load(DType t, const void *base, int64_t index);
 void dtype_store(DType t, void *base, int64_t index, double value);
+uint64_t dtype_pattern(DType t, double value); /* eight bytes of elements that hold value */
 /* The value that an element of type t holds after storing v. Integers: truncation toward zero of
  * an in-range value; out of range clamps; NaN becomes 0. */
 double dtype_round(DType t, double v);

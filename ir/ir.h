@@ -132,6 +132,7 @@ typedef struct Weight {
 typedef struct State {
 	const char *name;
 	Type type;
+	double initial; /* each element, when a session begins */
 	Span span;
 } State;
 

@@ -495,9 +495,10 @@ static bool param_dim(Reader *r, DimSymKind kind)
 	expect(r, "in");
 	Dim lo = dim(r);
 	expect(r, "..");
-	Dim hi = dim(r);
+	Dim hi = dim(r), initial = kind == SYM_STATE && take(r, "=") ? dim(r) : NULL;
 	if (r->failed) return false;
 	DimSym *s = dim_sym_new(r->m->dims, name, kind, lo, hi, span_none());
+	s->initial = initial;
 	vec_push(r->m->arena, &r->m->params, s);
 	push_sym(r, s);
 	return true;
@@ -534,6 +535,7 @@ static bool declaration(Reader *r)
 		State s = {.name = string(r)};
 		expect(r, ":");
 		s.type = type(r);
+		if (take(r, "=")) s.initial = real(r);
 		if (!r->failed) module_state(r->m, s);
 		return !r->failed;
 	}

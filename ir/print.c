@@ -168,6 +168,10 @@ void module_print(Text *t, const Module *m)
 		dim_print(t, s->lo);
 		text_puts(t, "..");
 		dim_print(t, s->hi);
+		if (s->initial) {
+			text_puts(t, " = ");
+			dim_print(t, s->initial);
+		}
 		text_puts(t, "\n");
 	}
 	for (size_t i = 0; i < m->require.n; i++)
@@ -192,6 +196,10 @@ void module_print(Text *t, const Module *m)
 		quoted(t, m->states.at[i].name);
 		text_puts(t, " : ");
 		type_print(t, &m->states.at[i].type);
+		if (m->states.at[i].initial != 0) {
+			text_puts(t, " = ");
+			text_double(t, m->states.at[i].initial);
+		}
 		text_puts(t, "\n");
 	}
 	for (size_t i = 0; i < m->entries.n; i++) print_entry(t, m->entries.at[i]);

@@ -198,6 +198,7 @@ static void param(Assembler *s)
 	p.lo = expression(s);
 	asm_expect(s, "..");
 	p.hi = expression(s);
+	p.initial = asm_take(s, "begin") ? expression(s) : p.lo;
 	vec_push(s->p->arena, &s->params, p);
 	s->interface->n_param = (uint32_t)s->params.n;
 }
@@ -232,12 +233,14 @@ static void tensor_more(Assembler *s, InterfaceTensor *t)
 			asm_expect(s, "]");
 		} else if (asm_take(s, "address"))
 			t->address = asm_u64(s, "an address");
+		else if (asm_take(s, "fill"))
+			t->fill = asm_u64(s, "the bytes that repeat");
 		else if (asm_take(s, "offset"))
 			t->offset = asm_u64(s, "an offset");
 		else if (asm_take(s, "key"))
 			t->key = arena_strdup(s->p->arena, asm_text(s, "a key"));
 		else
-			asm_error(s, "expected plain, entry, live, strides, address, offset or key");
+			asm_error(s, "expected plain, entry, live, strides, address, fill, offset or key");
 	}
 }
 

@@ -212,12 +212,21 @@ static void put_tensor(Printer *x, uint32_t n)
 		text_printf(x->t, d ? ", %lld" : " strides [%lld", (long long)v->stride[d]);
 	if (strides) text_puts(x->t, "]");
 	if (v->address) text_printf(x->t, " address %llu", (unsigned long long)v->address);
+	if (v->fill) text_printf(x->t, " fill %llu", (unsigned long long)v->fill);
 	if (v->offset != ~UINT64_C(0)) text_printf(x->t, " offset %llu", (unsigned long long)v->offset);
 	if (v->key && v->key[0]) {
 		text_puts(x->t, " key ");
 		put_string(x->t, v->key);
 	}
 	text_puts(x->t, "\n");
+}
+
+static bool begins_elsewhere(const InterfaceParam *p)
+{
+	const ExprWord *a = p->initial, *b = p->lo;
+	if (!a) return false;
+	while (a->code == b->code && a->value == b->value && a->code != EXPR_END) a++, b++;
+	return a->code != b->code || a->value != b->value;
 }
 
 static void put_interface(Printer *x)
@@ -238,6 +247,10 @@ static void put_interface(Printer *x)
 		put_expr(x, i->param[n].lo);
 		text_puts(x->t, "..");
 		put_expr(x, i->param[n].hi);
+		if (begins_elsewhere(&i->param[n])) {
+			text_puts(x->t, " begin ");
+			put_expr(x, i->param[n].initial);
+		}
 		text_puts(x->t, "\n");
 	}
 	for (uint32_t n = 0; n < i->n_require; n++) {

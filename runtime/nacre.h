@@ -100,7 +100,7 @@ typedef struct NacreDim {
 NACRE_API NacreStatus nacre_session_new(NacreModel *m, const NacreDim *dims, uint32_t n,
                                         NacreSession **out, NacreError *e);
 NACRE_API void nacre_session_free(NacreSession *s);                        /* NULL is allowed */
-NACRE_API NacreStatus nacre_session_reset(NacreSession *s, NacreError *e); /* state back to zero */
+NACRE_API NacreStatus nacre_session_reset(NacreSession *s, NacreError *e); /* state as it began */
 NACRE_API NacreStatus nacre_session_copy(const NacreSession *s, NacreSession **out, NacreError *e);
 /* The value of a dim as last bound; -1 when it is not. State dims may be set. */
 NACRE_API int64_t nacre_session_dim(const NacreSession *s, const char *name);

@@ -30,14 +30,14 @@ static NacreStatus session_open(NacreModel *m, NacreSession **out, NacreError *e
 	return NACRE_OK;
 }
 
-/* State dims begin at the least of their range. */
 static NacreStatus reset_dims(NacreSession *s, NacreError *e)
 {
 	const Interface *io = s->model->io;
 	for (uint32_t i = 0; i < io->n_param; i++) {
-		int64_t hi;
 		if (io->param[i].kind != IP_STATE) continue;
-		NacreStatus r = param_range(io, i, s->param, &s->param[i], &hi, e);
+		NacreStatus r =
+			eval_size(io->param[i].initial, s->param, io->param[i].name, &s->param[i], e);
+		if (!r) r = param_check(io, i, s->param, e);
 		if (r) return r;
 		s->bound[i] = true;
 	}
@@ -98,6 +98,7 @@ NacreStatus session_state(NacreSession *s, NacreError *e)
 		NacreStatus r = eval_size(t->bytes, s->param, t->name, &bytes, e);
 		if (r) return r;
 		if (!memory_take(&s->state[i], (uint64_t)bytes)) return no_memory(e, (uint64_t)bytes);
+		interface_fill(t, s->state[i].at, (uint64_t)bytes);
 		s->state_bytes += (uint64_t)bytes;
 	}
 	s->has_state = true;
@@ -131,7 +132,8 @@ void nacre_session_free(NacreSession *s)
 NacreStatus nacre_session_reset(NacreSession *s, NacreError *e)
 {
 	for (uint32_t i = 0; i < s->model->io->n_tensor; i++)
-		if (s->state[i].at) memset(s->state[i].at, 0, s->state[i].bytes);
+		if (s->state[i].at)
+			interface_fill(&s->model->io->tensor[i], s->state[i].at, s->state[i].bytes);
 	NacreStatus r = reset_dims(s, e);
 	return r ? r : succeed(e);
 }

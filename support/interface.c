@@ -5,7 +5,9 @@
 
 #include "support/bytes.h"
 
-enum { INTERFACE_VERSION = 2, EXPR_WORD_BYTES = 9 };
+#include <string.h>
+
+enum { INTERFACE_VERSION = 3, EXPR_WORD_BYTES = 9 };
 static const char magic[4] = {'N', 'I', 'F', 0};
 
 static void put_expr(Text *t, const ExprWord *e)
@@ -38,6 +40,7 @@ static void put_tensor(Text *t, const InterfaceTensor *x)
 	bytes_u64(t, x->offset);
 	for (uint32_t d = 0; d < x->rank; d++) bytes_i64(t, x->stride[d]);
 	bytes_u64(t, x->address);
+	bytes_u64(t, x->fill);
 }
 
 static void put_entry(Text *t, const InterfaceEntry *e)
@@ -79,6 +82,7 @@ void interface_write(const Interface *i, Text *out)
 		bytes_u32(out, i->param[k].kind);
 		put_expr(out, i->param[k].lo);
 		put_expr(out, i->param[k].hi);
+		put_expr(out, i->param[k].initial ? i->param[k].initial : i->param[k].lo);
 	}
 	for (uint32_t k = 0; k < i->n_require; k++) {
 		put_expr(out, i->require[k]);
@@ -88,6 +92,17 @@ void interface_write(const Interface *i, Text *out)
 	for (uint32_t k = 0; k < i->n_entry; k++) put_entry(out, &i->entry[k]);
 	bytes_u32(out, (uint32_t)i->prepack);
 	bytes_u32(out, crc32c(0, out->at + start, out->n - start));
+}
+
+void interface_fill(const InterfaceTensor *t, void *at, uint64_t n)
+{
+	uint8_t pattern[8];
+	for (uint32_t i = 0; i < 8; i++) pattern[i] = (uint8_t)(t->fill >> (8 * i));
+	if (!t->fill) {
+		memset(at, 0, n);
+		return;
+	}
+	for (uint64_t i = 0; i < n; i += 8) memcpy((uint8_t *)at + i, pattern, n - i < 8 ? n - i : 8);
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */
@@ -134,6 +149,7 @@ static void get_tensor(Cursor *c, InterfaceTensor *x, const Interface *i)
 	x->offset = cursor_u64(c);
 	for (uint32_t d = 0; d < x->rank; d++) x->stride[d] = cursor_i64(c);
 	x->address = cursor_u64(c);
+	x->fill = cursor_u64(c);
 }
 
 static const uint32_t *get_numbers(Cursor *c, uint32_t *n, uint32_t limit)
@@ -186,6 +202,7 @@ static void get_lists(Cursor *c, Interface *i)
 		param[k].kind = cursor_below(c, IP_STATE + 1, "unknown kind of parameter");
 		param[k].lo = get_expr(c, i->n_param);
 		param[k].hi = get_expr(c, i->n_param);
+		param[k].initial = get_expr(c, i->n_param);
 	}
 	for (uint32_t k = 0; k < i->n_require && !c->why; k++) {
 		require[k] = get_expr(c, i->n_param);
@@ -225,7 +242,7 @@ const Interface *interface_read(Arena *a, const uint8_t *data, size_t n, const c
 	i->version = cursor_str(&c);
 	/* The least that each takes: a file cannot make us allocate more than a few times its size. */
 	uint32_t *counts[] = {&i->n_param, &i->n_require, &i->n_tensor, &i->n_entry};
-	size_t least[] = {16, 8, 60, 20};
+	size_t least[] = {20, 8, 68, 20};
 	for (uint32_t k = 0; k < COUNT(counts); k++) *counts[k] = cursor_count(&c, least[k]);
 	if (!c.why) get_lists(&c, i);
 	i->prepack = (int32_t)cursor_u32(&c);

@@ -10,6 +10,7 @@ typedef struct InterfaceParam {
 	const char *name;
 	uint32_t kind; /* InterfaceParamKind */
 	const ExprWord *lo, *hi;
+	const ExprWord *initial; /* IP_STATE: where a session begins; NULL when written: lo */
 } InterfaceParam;
 
 typedef enum InterfaceTensorKind {
@@ -36,6 +37,7 @@ typedef struct InterfaceTensor {
 	uint64_t offset; /* IT_CONST, IT_WEIGHT embedded: place in the constants; ~0 if not embedded */
 	int64_t stride[8]; /* Pearl: byte strides in HBM (bounds-based); 0 elsewhere */
 	uint64_t address;  /* Pearl: HBM address; 0 elsewhere */
+	uint64_t fill;     /* IT_STATE: eight bytes that repeat when a session begins */
 } InterfaceTensor;
 
 typedef struct InterfaceEntry {
@@ -64,6 +66,8 @@ typedef struct Interface {
 } Interface;
 
 /* --- interface.c --- */
+/* Sets n bytes of a state to what it begins with. */
+void interface_fill(const InterfaceTensor *t, void *at, uint64_t n);
 void interface_write(const Interface *i,
                      Text *out); /* appends bytes; little-endian, versioned, CRC32C at the end */
 /* Allocates in a. On failure returns NULL and *why says what is wrong and where (byte offset). */

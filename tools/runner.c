@@ -31,7 +31,7 @@ static void dims_begin(Runner *r)
 		const InterfaceParam *p = &r->face->param[i];
 		if (p->kind != IP_STATE) continue;
 		r->dims.known[i] = true;
-		if (!expr_eval(p->lo, r->dims.value, &r->dims.value[i])) r->dims.value[i] = 0;
+		if (!expr_eval(p->initial, r->dims.value, &r->dims.value[i])) r->dims.value[i] = 0;
 	}
 }
 

@@ -107,7 +107,8 @@ static const Interface *module_interface(Tool *t, Module *m)
 		uint32_t kind = s->kind == SYM_SESSION ? IP_SESSION
 		                : s->kind == SYM_STATE ? IP_STATE
 		                                       : IP_CALL;
-		param[i] = (InterfaceParam){s->name, kind, expr_of(&k, s->lo), expr_of(&k, s->hi)};
+		param[i] = (InterfaceParam){s->name, kind, expr_of(&k, s->lo), expr_of(&k, s->hi),
+		                            expr_of(&k, s->initial ? s->initial : s->lo)};
 	}
 	f->param = param;
 	f->n_param = (uint32_t)m->params.n;
@@ -184,6 +185,7 @@ static bool states_make(Runner *r, Interp *s, const Dims *d)
 			v->count *= v->dims[n];
 		}
 		v->at = NEW_ARRAY(s->keep, double, v->count + 1);
+		for (int64_t n = 0; n < v->count && state->initial != 0; n++) v->at[n] = state->initial;
 	}
 	s->states_made = true;
 	return true;

@@ -115,15 +115,25 @@ static bool pearl_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in
 	return true;
 }
 
+/* The states as a session begins. */
 static bool pearl_reset(Runner *r)
 {
+	enum { CHUNK = 1 << 16 };
 	Pearl *s = r->self;
 	for (size_t i = 0; i < s->program->regions.n; i++) {
 		const PearlRegion *g = &s->program->regions.at[i];
 		if (g->space != SPACE_HBM || g->tensor < 0 || (uint32_t)g->tensor >= r->face->n_tensor)
 			continue;
-		if (r->face->tensor[g->tensor].kind == IT_STATE)
-			sim_clear(s->sim, (uint64_t)g->address, (uint64_t)g->bytes);
+		const InterfaceTensor *x = &r->face->tensor[g->tensor];
+		if (x->kind != IT_STATE) continue;
+		sim_clear(s->sim, (uint64_t)g->address, (uint64_t)g->bytes);
+		if (!x->fill) continue;
+		uint8_t bytes[CHUNK];
+		interface_fill(x, bytes, CHUNK);
+		for (int64_t at = 0; at < g->bytes; at += CHUNK) {
+			int64_t n = g->bytes - at < CHUNK ? g->bytes - at : CHUNK;
+			if (!sim_write(s->sim, (uint64_t)(g->address + at), bytes, (uint64_t)n)) return false;
+		}
 	}
 	return true;
 }
@@ -147,7 +157,7 @@ static bool pearl_begin(Runner *r, PearlProgram *p)
 	if (t->a.machine && !machine_chosen(t, &s->machine)) return false;
 	if (!pearl_verify_for(&t->d, p, &s->machine)) return false;
 	s->sim = sim_new(&t->d, p, &s->machine);
-	return s->sim != NULL;
+	return s->sim && pearl_reset(r);
 }
 
 /* Into HBM; then the program packs what it wants packed. False when a weight has no value. */

@@ -201,7 +201,8 @@ static Interface *make_interface(Compiler *c)
 		                            s->kind == SYM_SESSION ? IP_SESSION
 		                            : s->kind == SYM_STATE ? IP_STATE
 		                                                   : IP_CALL,
-		                            expr_of(c, s->lo), expr_of(c, s->hi)};
+		                            expr_of(c, s->lo), expr_of(c, s->hi),
+		                            expr_of(c, s->initial ? s->initial : s->lo)};
 	}
 	f->param = param;
 	f->n_param = (uint32_t)p->params.n;
@@ -234,6 +235,7 @@ static Interface *make_interface(Compiler *c)
 		for (uint32_t i = 0; i < o->rank; i++) tensor[b].dim[i] = expr_of(c, o->dims[i]);
 		tensor[b].bytes =
 			expr_of(c, encoding_bytes_dim(p->dims, &o->enc, o->dtype, o->rank, o->dims));
+		tensor[b].fill = dtype_pattern(o->dtype == DT_I4 ? DT_F32 : o->dtype, o->initial);
 		tensor[b].live_first = o->live_first;
 		tensor[b].live_last = o->live_last;
 		for (uint32_t e = 0; e < p->entries.n; e++)

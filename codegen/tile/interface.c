@@ -41,7 +41,8 @@ static void make_params(Maker *k, Interface *f)
 		uint32_t kind = s->kind == SYM_SESSION ? IP_SESSION
 		                : s->kind == SYM_STATE ? IP_STATE
 		                                       : IP_CALL;
-		param[i] = (InterfaceParam){s->name, kind, expr_of(k, s->lo), expr_of(k, s->hi)};
+		param[i] = (InterfaceParam){s->name, kind, expr_of(k, s->lo), expr_of(k, s->hi),
+		                            expr_of(k, s->initial ? s->initial : s->lo)};
 	}
 	f->param = param;
 	f->n_param = (uint32_t)p->params.n;
@@ -150,6 +151,7 @@ static void make_tensors(Maker *k, Interface *f)
 		set_shape(k, t, type ? type->rank : o->rank, type ? type->dim : o->dims);
 		t->bytes = expr_of(k, encoding_bytes_dim(p->dims, &o->enc, o->dtype, o->rank, o->dims));
 		if (o->literal) t->offset = end, end = literal_end(o, end);
+		t->fill = dtype_pattern(o->dtype, o->initial);
 		t->live_first = o->live_first;
 		t->live_last = o->live_last;
 		for (uint32_t e = 0; e < p->entries.n && t->kind != IT_WEIGHT; e++)

@@ -63,6 +63,7 @@ static void make_states(Build *b)
 		Home *h = NEW(m->arena, Home);
 		*h = home_new(b, TB_STATE, s->name, &s->type, keep, 0, NULL);
 		h->buf->span = s->span;
+		h->buf->initial = s->initial;
 		b->states[i] = h;
 	}
 }

@@ -320,6 +320,7 @@ TileObj *parse_buffer(Reader *r, TileKind kind)
 		o = r->kernel ? tile_formal(r->p, r->kernel, kind, name, t, rank, dims)
 		              : tile_buf(r->p, kind, name, t, rank, dims);
 		encoding(r, &o->enc, rank);
+		if (!r->failed && kind == TB_STATE && parse_take(r, "=")) o->initial = parse_number(r);
 		if (!r->failed && parse_take(r, "key")) o->key = parse_string(r);
 	}
 	o->span = parse_span(r, from, end);
@@ -406,6 +407,7 @@ static void param(Reader *r, DimSymKind kind)
 	s->lo = parse_dim(r);
 	parse_expect(r, "..");
 	s->hi = parse_dim(r);
+	if (kind == SYM_STATE && !r->failed && parse_take(r, "=")) s->initial = parse_dim(r);
 	if (r->p->params.n == PARSE_PARAMS)
 		parse_fail_here(r, "a program has at most %d parameters", PARSE_PARAMS);
 	if (r->failed) return;

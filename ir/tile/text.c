@@ -100,6 +100,10 @@ static void put_object(Printer *p, const TileObj *o)
 		text_printf(t, " i4(%u, %u)", o->enc.group, o->enc.nb);
 	else if (o->enc.pad)
 		text_printf(t, " pad %u", o->enc.pad);
+	if (o->initial != 0) {
+		text_puts(t, " = ");
+		text_double(t, o->initial);
+	}
 	if (o->key) {
 		text_puts(t, " key ");
 		quoted(t, o->key);
@@ -428,6 +432,10 @@ static void put_params(Printer *p, const TileProgram *program)
 		print_dim(p, &range, s->lo);
 		text_puts(&range, "..");
 		print_dim(p, &range, s->hi);
+		if (s->initial) {
+			text_puts(&range, " = ");
+			print_dim(p, &range, s->initial);
+		}
 		text_printf(p->t, "%s %s in %s\n", s->kind <= SYM_STATE ? word[s->kind] : "dim",
 		            print_define(p, &p->syms, s, s->name, true), range.at);
 	}

@@ -41,6 +41,7 @@ typedef struct TileObj {
 	uint32_t rank;
 	Dim dims[TILE_RANK]; /* of a place: constants */
 	Encoding enc;        /* buffers only */
+	double initial;      /* states: each element, when a session begins */
 	TileLevel level;     /* places only */
 	uint32_t id;     /* buffers: index in program or kernel list; places: number in the kernel */
 	const char *key; /* weights: name in the weight file, NULL when made by a prepack kernel */
