@@ -95,6 +95,31 @@ static Attr *attr_set(Node *n, const char *name)
 	return a;
 }
 
+bool attr_equal(AttrKind kind, const Attr *a, const Attr *b)
+{
+	if (a->set != b->set) return false;
+	if (!a->set) return true;
+	switch (kind) {
+	case ATTR_INT:
+	case ATTR_BOOL:
+	case ATTR_DTYPE: return a->i == b->i;
+	case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
+	case ATTR_STR: return a->s == b->s || strcmp(a->s, b->s) == 0;
+	case ATTR_DIM: return a->d == b->d;
+	case ATTR_SYM: return a->sym == b->sym;
+	case ATTR_TENSOR:
+		return a->tensor == b->tensor ||
+		       (a->tensor->dtype == b->tensor->dtype && a->tensor->count == b->tensor->count &&
+		        memcmp(a->tensor->data, b->tensor->data,
+		               (size_t)dtype_bytes(a->tensor->dtype, a->tensor->count)) == 0);
+	case ATTR_INTS:
+		return a->n == b->n && (!a->n || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0);
+	case ATTR_DIMS:
+		return a->n == b->n && (!a->n || memcmp(a->dims, b->dims, a->n * sizeof *a->dims) == 0);
+	}
+	return false;
+}
+
 void attr_int(Node *n, const char *name, int64_t v)
 {
 	attr_set(n, name)->i = v;

@@ -188,6 +188,8 @@ uint32_t module_state(Module *m, State s);
 Node *node_new(Module *m, Op op, uint32_t n_in, Node *const *in, Span span);
 Attr *node_attr(Node *n, const char *name); /* never NULL for a name of its row */
 const Attr *node_attr_const(const Node *n, const char *name);
+/* Equal values of one kind; dims are equal where they are the same expression. */
+bool attr_equal(AttrKind kind, const Attr *a, const Attr *b);
 void attr_int(Node *n, const char *name, int64_t v);
 void attr_float(Node *n, const char *name, double v);
 void attr_str(Node *n, const char *name, const char *v);

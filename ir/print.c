@@ -4,22 +4,6 @@
 
 #include <inttypes.h>
 
-static void quoted(Text *t, const char *s)
-{
-	text_puts(t, "\"");
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			text_printf(t, "\\%c", *s);
-		else if (*s == '\n')
-			text_puts(t, "\\n");
-		else if ((unsigned char)*s < 0x20)
-			text_printf(t, "\\x%02x", (unsigned char)*s);
-		else
-			text_append(t, s, 1);
-	}
-	text_puts(t, "\"");
-}
-
 static void print_tensor(Text *t, const Tensor *v)
 {
 	text_printf(t, "%s(", dtype_name(v->dtype));
@@ -37,7 +21,7 @@ static void print_attr(Text *t, const AttrInfo *info, const Attr *a)
 	case ATTR_INT: text_printf(t, "%" PRId64, a->i); break;
 	case ATTR_BOOL: text_puts(t, a->i ? "true" : "false"); break;
 	case ATTR_FLOAT: text_double(t, a->f); break;
-	case ATTR_STR: quoted(t, a->s); break;
+	case ATTR_STR: text_quoted(t, a->s); break;
 	case ATTR_DTYPE: text_puts(t, dtype_name((DType)a->i)); break;
 	case ATTR_DIM: dim_print(t, a->d); break;
 	case ATTR_SYM: text_puts(t, a->sym->name); break;
@@ -72,7 +56,7 @@ static void print_node(Text *t, const Node *n, int depth)
 	text_printf(t, "%%%u", n->id);
 	if (n->name) {
 		text_puts(t, " ");
-		quoted(t, n->name);
+		text_quoted(t, n->name);
 	}
 	text_printf(t, " = %s", info->mnemonic);
 	if (n->n_in) {
@@ -119,7 +103,7 @@ static void print_names(Text *t, const char *const *names, size_t n)
 	text_puts(t, "(");
 	for (size_t i = 0; i < n; i++) {
 		if (i) text_puts(t, ", ");
-		quoted(t, names[i]);
+		text_quoted(t, names[i]);
 	}
 	text_puts(t, ")");
 }
@@ -130,14 +114,14 @@ static void print_require(Text *t, int depth, Dim d, const char *text)
 	text_puts(t, "require ");
 	dim_print(t, d);
 	text_puts(t, " >= 0 ");
-	quoted(t, text ? text : "");
+	text_quoted(t, text ? text : "");
 	text_puts(t, "\n");
 }
 
 static void print_entry(Text *t, const Entry *e)
 {
 	text_puts(t, "entry ");
-	quoted(t, e->name);
+	text_quoted(t, e->name);
 	print_names(t, e->in_names.at, e->in_names.n);
 	text_puts(t, " -> ");
 	print_names(t, e->out_names.at, e->out_names.n);
@@ -160,7 +144,7 @@ void module_print(Text *t, const Module *m)
 	static const char *const kind[] = {
 		[SYM_SESSION] = "session dim", [SYM_CALL] = "dim", [SYM_STATE] = "state dim"};
 	text_puts(t, "module ");
-	quoted(t, m->name ? m->name : "");
+	text_quoted(t, m->name ? m->name : "");
 	text_puts(t, "\n");
 	for (size_t i = 0; i < m->params.n; i++) {
 		const DimSym *s = m->params.at[i];
@@ -179,7 +163,7 @@ void module_print(Text *t, const Module *m)
 	for (size_t i = 0; i < m->weights.n; i++) {
 		const Weight *w = &m->weights.at[i];
 		text_puts(t, "weight ");
-		quoted(t, w->name);
+		text_quoted(t, w->name);
 		text_puts(t, " : ");
 		type_print(t, &w->type);
 		text_puts(t, w->buffer ? " buffer from " : " from ");
@@ -188,12 +172,12 @@ void module_print(Text *t, const Module *m)
 	}
 	for (size_t i = 0; i < m->ignore.n; i++) {
 		text_puts(t, "ignore ");
-		quoted(t, m->ignore.at[i]);
+		text_quoted(t, m->ignore.at[i]);
 		text_puts(t, "\n");
 	}
 	for (size_t i = 0; i < m->states.n; i++) {
 		text_puts(t, "state ");
-		quoted(t, m->states.at[i].name);
+		text_quoted(t, m->states.at[i].name);
 		text_puts(t, " : ");
 		type_print(t, &m->states.at[i].type);
 		if (m->states.at[i].initial != 0) {

@@ -74,3 +74,19 @@ void text_double(Text *t, double v)
 	}
 	text_puts(t, s);
 }
+
+void text_quoted(Text *t, const char *s)
+{
+	text_puts(t, "\"");
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			text_printf(t, "\\%c", *s);
+		else if (*s == '\n')
+			text_puts(t, "\\n");
+		else if ((unsigned char)*s < 0x20)
+			text_printf(t, "\\x%02x", (unsigned char)*s);
+		else
+			text_append(t, s, 1);
+	}
+	text_puts(t, "\"");
+}

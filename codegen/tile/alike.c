@@ -35,23 +35,8 @@ static bool attr_same(const Renaming *r, const AttrInfo *row, const Attr *a, con
 {
 	if (a->set != b->set) return false;
 	if (!a->set) return true;
-	switch (row->kind) {
-	case ATTR_INT:
-	case ATTR_BOOL:
-	case ATTR_DTYPE: return a->i == b->i;
-	case ATTR_FLOAT: return memcmp(&a->f, &b->f, sizeof a->f) == 0;
-	case ATTR_STR: return strcmp(a->s, b->s) == 0;
-	case ATTR_SYM: return a->sym == b->sym;
-	case ATTR_DIM: return dim_same(r, a->d, b->d);
-	case ATTR_TENSOR:
-		return a->tensor == b->tensor ||
-		       (a->tensor->dtype == b->tensor->dtype && a->tensor->count == b->tensor->count &&
-		        memcmp(a->tensor->data, b->tensor->data,
-		               (size_t)dtype_bytes(a->tensor->dtype, a->tensor->count)) == 0);
-	case ATTR_INTS:
-		return a->n == b->n && (!a->n || memcmp(a->ints, b->ints, a->n * sizeof *a->ints) == 0);
-	case ATTR_DIMS: break;
-	}
+	if (row->kind == ATTR_DIM) return dim_same(r, a->d, b->d);
+	if (row->kind != ATTR_DIMS) return attr_equal(row->kind, a, b);
 	if (a->n != b->n) return false;
 	for (uint32_t i = strcmp(row->name, "start") == 0 ? lead : 0; i < a->n; i++)
 		if (!dim_same(r, a->dims[i], b->dims[i])) return false;

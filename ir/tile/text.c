@@ -23,22 +23,6 @@ static const char *const tile_word[] = {
 #include "ir/tile/tile.def"
 };
 
-static void quoted(Text *t, const char *s)
-{
-	text_puts(t, "\"");
-	for (; *s; s++) {
-		if (*s == '"' || *s == '\\')
-			text_printf(t, "\\%c", *s);
-		else if (*s == '\n')
-			text_puts(t, "\\n");
-		else if ((unsigned char)*s < 0x20)
-			text_printf(t, "\\x%02x", (unsigned char)*s);
-		else
-			text_append(t, s, 1);
-	}
-	text_puts(t, "\"");
-}
-
 /* Words that may follow an access at the same level, where a name would be taken for them. */
 static bool is_reserved(const char *s)
 {
@@ -60,7 +44,7 @@ static void put_name(Text *t, const char *s)
 	if (word)
 		text_puts(t, s);
 	else
-		quoted(t, s);
+		text_quoted(t, s);
 }
 
 static void indent(Printer *p)
@@ -106,7 +90,7 @@ static void put_object(Printer *p, const TileObj *o)
 	}
 	if (o->key) {
 		text_puts(t, " key ");
-		quoted(t, o->key);
+		text_quoted(t, o->key);
 	}
 }
 
@@ -327,7 +311,7 @@ static void put_kernel(Printer *p, const TileKernel *k)
 	text_puts(t, ")");
 	if (k->note) {
 		text_puts(t, " note ");
-		quoted(t, k->note);
+		text_quoted(t, k->note);
 	}
 	put_block(p, &k->body);
 	text_puts(t, "\n");
@@ -382,7 +366,7 @@ static void put_require(Printer *p, Dim d, const char *text)
 	text_puts(p->t, "require ");
 	put_dim(p, d);
 	text_puts(p->t, " >= 0 ");
-	quoted(p->t, text ? text : "");
+	text_quoted(p->t, text ? text : "");
 	text_puts(p->t, "\n");
 }
 
