@@ -29,6 +29,7 @@ typedef struct Instance Instance;
 typedef struct Member Member;
 typedef struct Item Item;
 typedef struct Frame Frame;
+typedef struct Precision Precision;
 typedef VEC(Item) ItemList;
 typedef VEC(ItemList) Yields;
 typedef VEC(File *) FileList;
@@ -186,10 +187,18 @@ struct Instance {
 	File *file;
 	Scope *scope; /* parameters, lets and members */
 	VEC(Member *) members;
-	VEC(Item) arguments; /* values of the parameters: what makes two instances alike */
-	const char *prefix;  /* of keys, with its dot */
-	uint32_t depth, n;   /* n: stacked axes around it */
-	Span used;           /* where the main file uses it, or a layer around it */
+	VEC(Item) arguments;  /* values of the parameters: what makes two instances alike */
+	const char *prefix;   /* of keys, with its dot */
+	uint32_t depth, n;    /* n: stacked axes around it */
+	Precision *precision; /* of what its defs compute, or NULL */
+	Span used;            /* where the main file uses it, or a layer around it */
+};
+
+/* What @precision asks of products. */
+struct Precision {
+	DType dtype;
+	Span span;
+	uint32_t products; /* that it has changed */
 };
 
 typedef struct Loop {
@@ -252,7 +261,8 @@ struct Build {
 	Graph *graph; /* where nodes go; NULL while layers are made */
 	Frame *frame;
 	Loop *loop;
-	FileList *files; /* of this build */
+	Precision *precision; /* of products now, or NULL */
+	FileList *files;      /* of this build */
 	File *main;
 	Node **weight_node; /* of the entry, by number */
 	Node **state_now;
@@ -326,6 +336,15 @@ bool need_ints(Build *b, const Item *i, Span at, const char *what, uint32_t n,
 Node *need_tensor(Build *b, const Item *i, Span at, const char *what);
 Node *as_node(Build *b, const Item *i, DType like,
               Span at); /* numbers become scalars of dtype `like` */
+
+/* --- attributes.c: @precision, @keep ----------------------------------------------------------------- */
+Precision *precision_of(Build *b, const Ast *n); /* what its @precision says, or NULL */
+void precision_end(Build *b, const Precision *p,
+                   uint32_t errors); /* tells what it has changed; errors: when it began */
+bool keeps(const Ast *statement);
+Item keep_value(Build *b, const Ast *statement, Item v); /* in the type that its @keep says */
+bool takes_precision(const Build *b, const Node *n);
+Node *emit_in_precision(Build *b, Node *n);
 
 /* --- emit.c: nodes ------------------------------------------------------------------------------- */
 Node *emit(Build *b, Node *n); /* NULL after an error */

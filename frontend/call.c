@@ -231,7 +231,13 @@ Item call_function(Build *b, const Function *f, const Arguments *args, Span at, 
 	b->call_depth++;
 	Item out = bad();
 	if (bind_parameters(b, def, in, callee)) {
+		Precision *around = b->precision, *own = precision_of(b, def);
+		if (!own && f->place) own = f->place->instance->precision;
+		if (own) b->precision = own;
 		run_block(b, &def->list2);
+		b->precision = around;
+		bool of_layer = f->place && own == f->place->instance->precision;
+		if (!of_layer || (own && own->products)) precision_end(b, own, frame.errors);
 		out = check_results(b, def);
 	}
 	b->call_depth--;

@@ -19,6 +19,7 @@ Node *emit(Build *b, Node *n)
 	if (!n || b->stop) return NULL;
 	for (uint32_t i = 0; i < n->n_in; i++)
 		if (!n->in[i]) return NULL;
+	if (b->graph && takes_precision(b, n)) return emit_in_precision(b, n);
 	if (!b->graph) {
 		complain(b, n->span,
 		         "tensors are computed inside a `def`, not among the members of a layer");

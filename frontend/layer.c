@@ -374,9 +374,10 @@ static const char *group_name(Build *b, const Member *m, const Alike *a)
 
 static void make_use(Build *b, Instance *in, const Ast *decl)
 {
+	static const char *const known[] = {"precision"};
 	Member *m = member_new(b, in, MEMBER_USE, decl);
 	int64_t from = 0, n = 1;
-	check_attributes(b, decl, NULL, 0);
+	check_attributes(b, decl, known, COUNT(known));
 	if (!member_present(b, m, decl->c)) return;
 	m->absent = true;
 	m->array = decl->list.n > 0;
@@ -393,6 +394,7 @@ static void make_use(Build *b, Instance *in, const Ast *decl)
 		m->element[i] = make_element(b, in, decl, i, m->array);
 		b->frame->scope = was;
 		if (!m->element[i]) return;
+		m->element[i]->precision = precision_of(b, decl);
 		group_element(b, m, (uint32_t)i);
 	}
 	for (size_t g = 0; g < m->alike.n; g++) m->alike.at[g].name = group_name(b, m, &m->alike.at[g]);
@@ -432,8 +434,8 @@ static void make_member(Build *b, Instance *in, const Ast *a)
 	case AST_STATE: make_state(b, in, a); break;
 	case AST_USE: make_use(b, in, a); break;
 	case AST_DEF: {
-		static const char *const known[] = {"ignore"};
-		check_attributes(b, a, known, 0);
+		static const char *const known[] = {"precision"};
+		check_attributes(b, a, known, COUNT(known));
 		member_new(b, in, MEMBER_DEF, a);
 		break;
 	}

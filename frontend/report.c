@@ -104,13 +104,30 @@ bool spend(Build *b, size_t steps, Span at)
 
 void refuse_attribute(Build *b, const Ast *a, const char *const *known, size_t n)
 {
-	static const char *const planned[] = {"keep", "precision", "target", "kernel"};
-	for (size_t i = 0; i < COUNT(planned); i++)
-		if (strcmp(a->name, planned[i]) == 0) {
-			complain(b, a->span, "the attribute `@%s` is not supported", a->name);
-			return;
-		}
+	if (strcmp(a->name, "target") == 0) {
+		Diag *m =
+			complain(b, a->span, "@target is not supported: all of a model runs on one target");
+		diag_help(b->d, m,
+		          "the target is chosen where it is compiled:  nacre compile --target cpu");
+		return;
+	}
+	if (strcmp(a->name, "kernel") == 0) {
+		Diag *m = complain(
+			b, a->span, "@kernel is not supported: kernels of a model are built by the compiler");
+		diag_help(b->d, m,
+		          "a tile program or one of Pearl's instructions runs by itself:  "
+		          "nacre tile FILE,  nacre asm FILE");
+		return;
+	}
 	Diag *m = complain(b, a->span, "the attribute `@%s` has no meaning here", a->name);
+	static const char *const all[] = {"buffer",    "ignore", "keep",   "kernel",
+	                                  "precision", "roll",   "target", "unroll"};
 	const char *near = nearest_name(a->name, known, n);
-	if (near) diag_help(b->d, m, "did you mean `@%s`?", near);
+	if (!near) near = nearest_name(a->name, all, COUNT(all));
+	if (near && strcmp(near, a->name) != 0)
+		diag_help(b->d, m, "did you mean `@%s`?", near);
+	else if (strcmp(a->name, "keep") == 0)
+		diag_help(b->d, m, "@keep stands before an assignment to a name in a def");
+	else if (strcmp(a->name, "precision") == 0)
+		diag_help(b->d, m, "@precision stands before a statement, a loop, a def or a `use`");
 }

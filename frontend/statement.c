@@ -147,7 +147,7 @@ static void run_assign(Build *b, const Ast *s)
 	}
 	Item v = eval_values(b, &s->list2);
 	if (!s->op) {
-		assign_to(b, &s->list, v, list_span(&s->list2));
+		assign_to(b, &s->list, keep_value(b, s, v), list_span(&s->list2));
 		return;
 	}
 	if (s->list.n != 1) {
@@ -163,10 +163,10 @@ static void run_assign(Build *b, const Ast *s)
 	         .op_span = s->op_span};
 	Ast *kept = NEW(b->arena, Ast);
 	*kept = e;
-	assign_one(b, s->list.at[0],
-	           was.kind == ITEM_BAD || v.kind == ITEM_BAD
+	Item now = was.kind == ITEM_BAD || v.kind == ITEM_BAD
 	               ? bad()
-	               : operate(b, kept, s->op, was, v, s->op_span));
+	               : operate(b, kept, s->op, was, v, s->op_span);
+	assign_one(b, s->list.at[0], keep_value(b, s, now));
 }
 
 static void run_declare(Build *b, const Ast *s)
@@ -176,7 +176,7 @@ static void run_declare(Build *b, const Ast *s)
 	if (v.kind != ITEM_BAD &&
 	    !type_coerce(b, s->a, &v, s->b->span, arena_printf(b->arena, "`%s`", s->name), true))
 		v = bad();
-	assign_one(b, &target, v);
+	assign_one(b, &target, keep_value(b, s, v));
 }
 
 static void run_return(Build *b, const Ast *s)
@@ -312,16 +312,40 @@ static void run_yield(Build *b, const Ast *s)
 	vec_push(b->arena, b->frame->yields, l);
 }
 
+static void check_attributes(Build *b, const Ast *s)
+{
+	static const char *const loops[] = {"precision", "roll", "unroll"}, *const others[] = {
+																			"precision", "keep"};
+	bool loop = s->kind == AST_FOR;
+	const char *const *known = loop ? loops : others;
+	size_t n = loop ? COUNT(loops) : s->kind == AST_ASSIGN || s->kind == AST_DECLARE ? 2 : 1;
+	for (size_t i = 0; i < s->attributes.n; i++) {
+		bool found = false;
+		for (size_t k = 0; k < n; k++) found |= strcmp(s->attributes.at[i]->name, known[k]) == 0;
+		if (!found) refuse_attribute(b, s->attributes.at[i], known, n);
+	}
+}
+
+static void run_plain(Build *b, const Ast *s);
+
 void run_statement(Build *b, const Ast *s)
 {
-	static const char *const loops[] = {"roll", "unroll"};
 	if (!s) return;
-	for (size_t i = 0; i < s->attributes.n; i++) {
-		const char *name = s->attributes.at[i]->name;
-		if (s->kind == AST_FOR && (strcmp(name, loops[0]) == 0 || strcmp(name, loops[1]) == 0))
-			continue;
-		refuse_attribute(b, s->attributes.at[i], loops, COUNT(loops));
+	if (!s->attributes.n) {
+		run_plain(b, s);
+		return;
 	}
+	check_attributes(b, s);
+	Precision *around = b->precision, *own = precision_of(b, s);
+	uint32_t errors = b->errors;
+	if (own || keeps(s)) b->precision = own;
+	run_plain(b, s);
+	b->precision = around;
+	precision_end(b, own, errors);
+}
+
+static void run_plain(Build *b, const Ast *s)
+{
 	switch (s->kind) {
 	case AST_ASSIGN: run_assign(b, s); break;
 	case AST_DECLARE: run_declare(b, s); break;
