@@ -153,21 +153,32 @@ static double random_value(const Weight *w, const HostTensor *t, uint64_t *state
 	return u * sqrt(3 / (fan < 1 ? 1 : fan));
 }
 
-void weights_random(Arena *a, const Module *m, uint64_t seed, BoundWeight *out)
+void weights_random_types(Arena *a, const Module *m, BoundWeight *out)
 {
 	for (size_t i = 0; i < m->weights.n; i++) {
 		const Weight *w = &m->weights.at[i];
 		HostTensor *part = NEW_ARRAY(a, HostTensor, w->n_keys ? w->n_keys : 1);
 		out[i] = (BoundWeight){w->n_keys, part};
-		for (uint32_t k = 0; k < w->n_keys; k++) {
-			part[k] = part_type(w, w->keys[k]);
-			int64_t n = host_tensor_count(&part[k]);
-			uint64_t state =
-				seed * UINT64_C(0x100000001b3) + crc32c(0, w->keys[k], strlen(w->keys[k]));
-			void *data = arena_alloc(a, (size_t)dtype_bytes(part[k].dtype, n ? n : 1));
-			for (int64_t j = 0; j < n; j++)
-				dtype_store(part[k].dtype, data, j, random_value(w, &part[k], &state));
-			part[k].data = data;
+		for (uint32_t k = 0; k < w->n_keys; k++) part[k] = part_type(w, w->keys[k]);
+	}
+}
+
+void weight_random(const Weight *w, const HostTensor *part, uint32_t k, uint64_t seed, void *to)
+{
+	int64_t n = host_tensor_count(part);
+	uint64_t state = seed * UINT64_C(0x100000001b3) + crc32c(0, w->keys[k], strlen(w->keys[k]));
+	for (int64_t j = 0; j < n; j++) dtype_store(part->dtype, to, j, random_value(w, part, &state));
+}
+
+void weights_random(Arena *a, const Module *m, uint64_t seed, BoundWeight *out)
+{
+	weights_random_types(a, m, out);
+	for (size_t i = 0; i < m->weights.n; i++) {
+		for (uint32_t k = 0; k < out[i].n; k++) {
+			HostTensor *part = (HostTensor *)(uintptr_t)&out[i].part[k];
+			void *data = arena_alloc(a, (size_t)host_tensor_bytes(part) + 1);
+			weight_random(&m->weights.at[i], part, k, seed, data);
+			part->data = data;
 		}
 	}
 }

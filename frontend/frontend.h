@@ -55,4 +55,8 @@ bool weights_bind(Arena *a, Diags *d, const Module *m, const TensorFile *f, Boun
 /* Reproducible random values for every weight (norm scales near 1, running variances positive), for
  * `--random-weights SEED`. */
 void weights_random(Arena *a, const Module *m, uint64_t seed, BoundWeight *out);
+/* The same in steps, so that not all of them have to be in memory: the types (data NULL), then the
+ * values of part k of one weight. */
+void weights_random_types(Arena *a, const Module *m, BoundWeight *out);
+void weight_random(const Weight *w, const HostTensor *part, uint32_t k, uint64_t seed, void *to);
 #endif

@@ -53,7 +53,7 @@ static NacreStatus plan_entry(const NacreModel *m, uint32_t entry, const int64_t
 }
 
 NacreStatus entry_run(NacreModel *m, uint32_t entry, const int64_t *params, void **bufs,
-                      uint8_t *scratch, void (*launched)(NacreFrame *, int32_t), NacreError *e)
+                      uint8_t *scratch, void (*launching)(NacreFrame *, int32_t), NacreError *e)
 {
 	const EntryInfo *n = &m->entry[entry];
 	uint64_t total = 0, *offset = calloc(n->n_arena + 1, sizeof *offset);
@@ -65,7 +65,7 @@ NacreStatus entry_run(NacreModel *m, uint32_t entry, const int64_t *params, void
 	if (!r) {
 		NacreStop stop = {0};
 		NacreFrame frame = {
-			.bufs = bufs, .params = params, .stop = &stop, .launched = launched, .owner = m};
+			.bufs = bufs, .params = params, .stop = &stop, .launching = launching, .owner = m};
 		pool_run(m->pool, m->artefact->entries[entry], &frame, scratch);
 		r = stopped(m, entry, &stop, e);
 	}

@@ -28,6 +28,8 @@ typedef struct Memory {
  * more than asked can be read. */
 bool memory_take(Memory *m, uint64_t bytes);
 void memory_release(Memory *m);
+/* Contents from byte `from` to `to` are not needed any more: they may become zeros. */
+void memory_drop(Memory *m, size_t from, size_t to);
 
 /* --- threads.c --------------------------------------------------------------------------------- */
 typedef struct Pool Pool;
@@ -57,6 +59,10 @@ typedef struct Weight {
 	uint32_t n_key, n_bound;
 	bool *bound;
 	Memory own; /* a stack, or a copy of data that were not aligned */
+	/* by nacre_model_load: */
+	bool late;         /* read by the prepack entry alone, and fetched by its launches */
+	bool *filled;      /* by key: in its place */
+	const void **from; /* by key: where its data lie; NULL: to be read by the loader */
 } Weight;
 
 typedef struct EntryInfo {
@@ -78,6 +84,9 @@ struct NacreModel {
 	void **bufs; /* by tensor: weights and constants, NULL for others */
 	Memory consts;
 	uint64_t weight_bytes;
+	const NacreLoader *loader; /* while it loads */
+	uint32_t *turns;           /* by launch of the prepack entry: how often it began */
+	const char *unread;        /* key of a weight that the loader could not read */
 	Pool *pool;
 	uint32_t threads;
 	pthread_mutex_t lock;
@@ -136,10 +145,10 @@ struct NacreSession {
 NacreStatus session_state(NacreSession *s, NacreError *e);
 
 /* --- call.c ------------------------------------------------------------------------------------ */
-/* Runs an entry whose parameters and buffers are set; arena buffers are planned here. launched may be
- * NULL (NacreFrame.launched); the owner of its frame is the model. */
+/* Runs an entry whose parameters and buffers are set; arena buffers are planned here. launching may be
+ * NULL (NacreFrame.launching); the owner of its frame is the model. */
 NacreStatus entry_run(NacreModel *m, uint32_t entry, const int64_t *params, void **bufs,
-                      uint8_t *scratch, void (*launched)(NacreFrame *, int32_t), NacreError *e);
+                      uint8_t *scratch, void (*launching)(NacreFrame *, int32_t), NacreError *e);
 
 /* --- profile.c --------------------------------------------------------------------------------- */
 uint64_t profile_ticks(void);

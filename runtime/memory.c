@@ -44,3 +44,12 @@ void memory_release(Memory *m)
 		free(m->at);
 	*m = (Memory){0};
 }
+
+void memory_drop(Memory *m, size_t from, size_t to)
+{
+	const size_t page = 4096;
+	if (!m->mapping) return;
+	from = from / page * page; /* what shares its first page was dropped before */
+	to = to / page * page;
+	if (from < to) madvise(m->at + from, to - from, MADV_DONTNEED);
+}

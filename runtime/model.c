@@ -1,5 +1,5 @@
-/* Models: an artefact checked and made ready: weights bound in place or stacked, constants packed
- * once by the artefact's own prepack entry. Read-only once ready. */
+/* Models: an artefact, checked, and the tables that are made of its interface. Weights come in
+ * weights.c. Read-only once ready. */
 #include "runtime/internal.h"
 
 #include <stdlib.h>
@@ -100,6 +100,8 @@ static void split_keys(Arena *a, Weight *w, const InterfaceTensor *t)
 	for (const char *s = text; *s; s++) w->n_key += *s == '\n';
 	w->key = NEW_ARRAY(a, const char *, w->n_key);
 	w->bound = NEW_ARRAY(a, bool, w->n_key);
+	w->filled = NEW_ARRAY(a, bool, w->n_key);
+	w->from = NEW_ARRAY(a, const void *, w->n_key);
 	for (uint32_t i = 0; i < w->n_key; i++) {
 		size_t n = strcspn(text, "\n");
 		w->key[i] = arena_strndup(a, text, n);
@@ -294,171 +296,4 @@ NacreTensor nacre_entry_input_type(const NacreModel *m, uint32_t entry, uint32_t
 NacreTensor nacre_entry_output_type(const NacreModel *m, uint32_t entry, uint32_t i)
 {
 	return type_of(output_of(m, entry, i));
-}
-
-/* --- weights ----------------------------------------------------------------------------------------- */
-
-/* Is the shape of t that of slice `w->n_key` of the whole? *lead: leading dims that the slices make up. */
-static bool slice_fits(const NacreTensor *whole, const Weight *w, const NacreTensor *t)
-{
-	if (t->rank > whole->rank) return false;
-	uint32_t lead = whole->rank - t->rank;
-	uint64_t slices = 1;
-	for (uint32_t d = 0; d < lead; d++) slices *= (uint64_t)whole->dims[d];
-	if (slices != w->n_key) return false;
-	for (uint32_t d = 0; d < t->rank; d++)
-		if (t->dims[d] != whole->dims[lead + d]) return false;
-	return true;
-}
-
-static NacreStatus wrong_shape(const NacreTensor *whole, const Weight *w, const char *key,
-                               const NacreTensor *t, NacreError *e)
-{
-	char got[200], want[200];
-	uint32_t lead = 0;
-	for (uint64_t n = 1; lead < whole->rank && n < w->n_key; lead++)
-		n *= (uint64_t)whole->dims[lead];
-	return fail(e, NACRE_BAD_ARGUMENT, "weight `%s` has the shape %s, the model needs %s", key,
-	            shape_text(got, sizeof got, t->rank, t->dims),
-	            shape_text(want, sizeof want, whole->rank - lead, whole->dims + lead));
-}
-
-NacreStatus nacre_model_bind(NacreModel *m, uint32_t i, uint32_t key, const NacreTensor *t,
-                             NacreError *e)
-{
-	if (i >= m->n_weight || key >= m->weight[i].n_key)
-		return fail(e, NACRE_BAD_ARGUMENT, "there is no weight %u with slice %u", i, key);
-	if (m->ready)
-		return fail(e, NACRE_BAD_ARGUMENT, "weights cannot be bound once the model is ready");
-	Weight *w = &m->weight[i];
-	const InterfaceTensor *x = &m->io->tensor[w->tensor];
-	NacreTensor whole;
-	NacreStatus s = tensor_shape(x, NULL, &whole, e);
-	if (s) return s;
-	if (t->rank > 8 || t->type != whole.type)
-		return fail(e, NACRE_BAD_ARGUMENT, "weight `%s` is %s, the model needs %s", w->key[key],
-		            type_name(t->type), type_name(x->dtype));
-	if (!slice_fits(&whole, w, t)) return wrong_shape(&whole, w, w->key[key], t, e);
-	int64_t bytes;
-	s = eval_size(x->bytes, NULL, x->name, &bytes, e);
-	if (s) return s;
-	if (!t->data && bytes) return fail(e, NACRE_MISSING, "weight `%s` has no data", w->key[key]);
-	uintptr_t align = type_bits(x->dtype) > 8 ? type_bits(x->dtype) / 8 : 1;
-	if (w->n_key == 1 && (uintptr_t)t->data % align == 0) {
-		m->bufs[w->tensor] = t->data;
-	} else {
-		if (!w->own.at && !memory_take(&w->own, (uint64_t)bytes))
-			return no_memory(e, (uint64_t)bytes);
-		size_t slice = (size_t)bytes / w->n_key;
-		if (bytes) memcpy(w->own.at + slice * key, t->data, slice);
-		m->bufs[w->tensor] = w->own.at;
-	}
-	if (!w->bound[key]) {
-		w->bound[key] = true;
-		w->n_bound++;
-		m->weight_bytes += (uint64_t)bytes / w->n_key;
-	}
-	return succeed(e);
-}
-
-static NacreStatus all_bound(const NacreModel *m, NacreError *e)
-{
-	uint32_t missing = 0;
-	const char *first = NULL, *name = NULL;
-	for (uint32_t i = 0; i < m->n_weight; i++) {
-		const Weight *w = &m->weight[i];
-		for (uint32_t k = 0; k < w->n_key; k++) {
-			if (w->bound[k]) continue;
-			if (!missing++) {
-				first = w->key[k];
-				name = m->io->tensor[w->tensor].name;
-			}
-		}
-	}
-	if (!missing) return NACRE_OK;
-	if (missing == 1)
-		return fail(e, NACRE_MISSING, "weight `%s` (of `%s`) was not given", first, name);
-	return fail(e, NACRE_MISSING, "%u weights were not given, the first is `%s` (of `%s`)", missing,
-	            first, name);
-}
-
-/* Stacks that only the prepack entry reads, and none of its launches after `launch`, go. */
-static void drop_sources(NacreModel *m, int64_t launch)
-{
-	for (uint32_t i = 0; i < m->n_weight; i++) {
-		Weight *w = &m->weight[i];
-		const InterfaceTensor *t = &m->io->tensor[w->tensor];
-		bool packed = m->n_entry && m->io->prepack >= 0 && t->entry == (uint32_t)m->io->prepack;
-		if (!w->own.at || !packed || (int64_t)t->live_last >= launch) continue;
-		m->weight_bytes -= w->own.bytes;
-		memory_release(&w->own);
-		m->bufs[w->tensor] = NULL;
-	}
-}
-
-/* Called by all threads after each launch of the prepack entry. A launch in a loop may come again, so
- * what it reads goes after a later one only. */
-static void prepack_launched(NacreFrame *f, int32_t launch)
-{
-	pool_meet(f);
-	if (f->thread == 0) drop_sources(f->owner, launch);
-}
-
-/* Memory for all constants in one block, then the prepack entry. */
-static NacreStatus make_constants(NacreModel *m, NacreError *e)
-{
-	const Interface *io = m->io;
-	uint64_t total = 0;
-	int64_t bytes;
-	for (int pass = 0; pass < 2; pass++) {
-		uint64_t at = 0;
-		for (uint32_t i = 0; i < io->n_tensor; i++) {
-			const InterfaceTensor *t = &io->tensor[i];
-			if (t->kind != IT_CONST || t->offset != UINT64_MAX) continue;
-			NacreStatus s = eval_size(t->bytes, NULL, t->name, &bytes, e);
-			if (s) return s;
-			if (pass) m->bufs[i] = m->consts.at + at;
-			at += ((uint64_t)bytes + 127) / 64 * 64;
-			if (at > SIZE_MAX / 8) return no_memory(e, at);
-		}
-		if (!at) return NACRE_OK;
-		if (!pass && !memory_take(&m->consts, at)) return no_memory(e, at);
-		total = at;
-	}
-	if (io->prepack < 0)
-		return fail(e, NACRE_BAD_ARTEFACT,
-		            "the artefact has constants but nothing that makes them");
-	Memory scratch;
-	int64_t *params = calloc(io->n_param + 1, sizeof *params);
-	void **bufs = calloc(io->n_tensor + 1, sizeof *bufs);
-	bool ok = memory_take(&scratch, m->artefact->scratch_bytes) && params && bufs;
-	NacreStatus s;
-	if (ok) {
-		memcpy(bufs, m->bufs, io->n_tensor * sizeof *bufs);
-		s = entry_run(m, (uint32_t)io->prepack, params, bufs, scratch.at, prepack_launched, e);
-	} else {
-		s = no_memory(e, m->artefact->scratch_bytes);
-	}
-	memory_release(&scratch);
-	free(params);
-	free(bufs);
-	if (s)
-		memory_release(&m->consts);
-	else
-		m->weight_bytes += total;
-	return s;
-}
-
-NacreStatus nacre_model_ready(NacreModel *m, NacreError *e)
-{
-	pthread_mutex_lock(&m->lock);
-	NacreStatus s = NACRE_OK;
-	if (!m->ready) {
-		s = all_bound(m, e);
-		if (!s) s = make_constants(m, e);
-		if (!s) drop_sources(m, INT64_MAX);
-		m->ready = !s;
-	}
-	pthread_mutex_unlock(&m->lock);
-	return s ? s : succeed(e);
 }

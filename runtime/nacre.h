@@ -77,6 +77,18 @@ NACRE_API const char *nacre_model_weight_key(const NacreModel *m, uint32_t i, ui
  * the model), copied into the stack otherwise. */
 NACRE_API NacreStatus nacre_model_bind(NacreModel *m, uint32_t i, uint32_t key,
                                        const NacreTensor *t, NacreError *e);
+/* Where weights come from when they are not bound one by one. What is only packed is fetched slice by
+ * slice as it is packed, and its memory let go. */
+typedef struct NacreLoader {
+	/* Type and shape of slice `key` of weight i; data: where it lies for as long as the model does, or
+	 * NULL when it is to be read. */
+	void (*tensor)(void *ctx, uint32_t i, uint32_t key, NacreTensor *out);
+	/* Its data, by one thread at a time. False: they cannot be read. */
+	bool (*read)(void *ctx, uint32_t i, uint32_t key, void *to);
+	void *ctx;
+} NacreLoader;
+/* All weights that are not bound, and then what nacre_model_ready does. */
+NACRE_API NacreStatus nacre_model_load(NacreModel *m, const NacreLoader *loader, NacreError *e);
 /* After all weights are bound: makes the packed constants. Called by the first session otherwise. */
 NACRE_API NacreStatus nacre_model_ready(NacreModel *m, NacreError *e);
 

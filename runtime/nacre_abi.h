@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NACRE_ABI_VERSION = 2 };
+enum { NACRE_ABI_VERSION = 3 };
 
 /* Why compiled code stopped. */
 enum {
@@ -28,8 +28,9 @@ typedef struct NacreFrame {
 		*scratch; /* this thread's near memory, 64-byte aligned, `scratch_bytes` of the artefact */
 	void (*barrier)(
 		struct NacreFrame *); /* all threads of the call meet; not called when threads == 1 */
-	void (*launched)(struct NacreFrame *, int32_t launch); /* NULL, or called by every thread of the
-	                             prepack entry after each launch, with its number */
+	void (*launching)(struct NacreFrame *,
+	                  int32_t launch); /* NULL, or called by every thread of the
+	                             prepack entry before each launch, with its number */
 	uint64_t *profile; /* NULL, or 2 words a launch: ticks of the time stamp counter, times run */
 	NacreStop *stop;   /* shared by the threads of a call */
 	uint32_t thread, threads;

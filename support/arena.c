@@ -52,6 +52,13 @@ Arena *arena_new(void)
 	return a;
 }
 
+Arena *arena_child(const Arena *of)
+{
+	Arena *a = arena_new();
+	a->exhausted = of->exhausted;
+	return a;
+}
+
 void arena_free(Arena *a)
 {
 	if (!a) return;

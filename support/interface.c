@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { INTERFACE_VERSION = 3, EXPR_WORD_BYTES = 9 };
+enum { INTERFACE_VERSION = 4, EXPR_WORD_BYTES = 9 };
 static const char magic[4] = {'N', 'I', 'F', 0};
 
 static void put_expr(Text *t, const ExprWord *e)
@@ -37,6 +37,7 @@ static void put_tensor(Text *t, const InterfaceTensor *x)
 	bytes_u32(t, x->live_first);
 	bytes_u32(t, x->live_last);
 	bytes_u32(t, x->entry);
+	bytes_u32(t, x->sliced);
 	bytes_u64(t, x->offset);
 	for (uint32_t d = 0; d < x->rank; d++) bytes_i64(t, x->stride[d]);
 	bytes_u64(t, x->address);
@@ -143,6 +144,7 @@ static void get_tensor(Cursor *c, InterfaceTensor *x, const Interface *i)
 	x->live_first = cursor_u32(c);
 	x->live_last = cursor_u32(c);
 	x->entry = cursor_u32(c);
+	x->sliced = cursor_u32(c);
 	bool owned = x->kind == IT_IN || x->kind == IT_OUT || x->kind == IT_ARENA;
 	if (!c->why && owned && x->entry >= i->n_entry)
 		cursor_fail(c, "a tensor belongs to an entry that does not exist");

@@ -31,9 +31,11 @@ typedef struct InterfaceTensor {
 	const ExprWord *bytes;      /* of memory, encoding and padding included */
 	uint32_t plain;             /* 1: dense row-major, so that a host tensor is the same bytes */
 	uint32_t live_first, live_last; /* IT_ARENA: launches; per entry (below) when in one entry only.
-	                               IT_WEIGHT of the prepack entry: live_last, the last that reads it */
-	uint32_t entry;  /* IT_IN, IT_OUT, IT_ARENA: the entry it belongs to; IT_WEIGHT: the
+	                               IT_WEIGHT of the prepack entry: the first and last that read it */
+	uint32_t entry; /* IT_IN, IT_OUT, IT_ARENA: the entry it belongs to; IT_WEIGHT: the
 	                               prepack entry when no other reads it */
+	uint32_t
+		sliced; /* CPU, IT_WEIGHT of the prepack entry, 1: turn n of a launch reads slice n alone */
 	uint64_t offset; /* IT_CONST, IT_WEIGHT embedded: place in the constants; ~0 if not embedded */
 	int64_t stride[8]; /* Pearl: byte strides in HBM (bounds-based); 0 elsewhere */
 	uint64_t address;  /* Pearl: HBM address; 0 elsewhere */

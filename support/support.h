@@ -30,7 +30,8 @@ typedef struct ArenaMark {
 } ArenaMark;
 
 Arena *arena_new(void);
-void arena_free(Arena *a); /* NULL is allowed */
+Arena *arena_child(const Arena *of); /* another, exhausted to where `of` is */
+void arena_free(Arena *a);           /* NULL is allowed */
 void arena_on_exhausted(Arena *a, jmp_buf *where);
 void *arena_alloc(Arena *a, size_t size);               /* zeroed, 16-byte aligned */
 void *arena_array(Arena *a, size_t count, size_t size); /* the same, count * size checked */

@@ -66,7 +66,9 @@ bool weights_open(Tool *t, const Module *m, Weights *out)
 	}
 	out->bound = NEW_ARRAY(t->arena, BoundWeight, m->weights.n + 1);
 	if (t->a.random_weights.given) {
-		weights_random(t->arena, m, t->a.random_weights.value, out->bound);
+		weights_random_types(t->arena, m, out->bound);
+		out->random = true;
+		out->seed = t->a.random_weights.value;
 		return true;
 	}
 	if (!tensor_file_open(t->arena, &t->d, t->a.weights, &out->file)) return false;
@@ -80,6 +82,21 @@ void weights_close(Weights *w)
 {
 	tensor_file_close(&w->file);
 	w->bound = NULL;
+}
+
+BoundWeight weight_data(const Weights *w, const Module *m, size_t i, Arena *a)
+{
+	BoundWeight b = w->bound[i];
+	if (!w->random) return b;
+	HostTensor *part = NEW_ARRAY(a, HostTensor, b.n + 1);
+	for (uint32_t k = 0; k < b.n; k++) {
+		part[k] = b.part[k];
+		void *data = arena_alloc(a, (size_t)host_tensor_bytes(&part[k]) + 1);
+		weight_random(&m->weights.at[i], &part[k], k, w->seed, data);
+		part[k].data = data;
+	}
+	b.part = part;
+	return b;
 }
 
 Module *interface_weights(Tool *t, const Interface *f)

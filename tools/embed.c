@@ -30,13 +30,16 @@ static void *weight_bytes(Tool *t, const Module *m, const Weights *w, const Inte
 	for (size_t k = 0; k < m->weights.n; k++) {
 		if (strcmp(m->weights.at[k].name, x->name) != 0) continue;
 		int64_t at = 0;
-		for (uint32_t i = 0; i < w->bound[k].n; i++) {
-			const HostTensor *part = &w->bound[k].part[i];
+		Arena *made = tool_arena(t);
+		BoundWeight b = weight_data(w, m, k, made);
+		for (uint32_t i = 0; i < b.n; i++) {
+			const HostTensor *part = &b.part[i];
 			int64_t n = host_tensor_bytes(part);
 			if (at + n > bytes) break;
 			memcpy(data + at, part->data, (size_t)n);
 			at += n;
 		}
+		arena_free(made);
 		if (at == bytes) return data;
 	}
 	tool_fail(t, "weight `%s` has no value of the size that the program takes", x->name);
@@ -88,7 +91,9 @@ bool constants_embed(Tool *t, const Module *m, Lowered *l, const Weights *w, Int
 	static const char zeros[64] = {0};
 	for (size_t i = 0; i < p->bufs.n; i++) {
 		InterfaceTensor *x = &tensor[i];
-		if (x->kind != IT_WEIGHT && x->kind != IT_CONST) continue;
+		bool prepack_alone =
+			x->kind == IT_ARENA && face->prepack >= 0 && x->entry == (uint32_t)face->prepack;
+		if (x->kind != IT_WEIGHT && x->kind != IT_CONST && !prepack_alone) continue;
 		x->kind = IT_CONST;
 		x->offset = 0;
 		if (!called(p, p->bufs.at[i])) {

@@ -69,10 +69,12 @@ static void print_json(Call *c)
 		json_object_set_new(j, "compare", compared);
 	}
 	if (c->report.planned)
-		json_object_set_new(j, "memory",
-		                    json_pack("{s:I, s:I, s:I}", "weights", (json_int_t)c->report.weights,
-		                              "state", (json_int_t)c->report.state, "activations",
-		                              (json_int_t)c->report.activations));
+		json_object_set_new(
+			j, "memory",
+			json_pack("{s:I, s:I, s:I, s:I, s:I}", "weights", (json_int_t)c->report.weights,
+		              "state", (json_int_t)c->report.state, "activations",
+		              (json_int_t)c->report.activations, "inputs", (json_int_t)c->report.inputs,
+		              "outputs", (json_int_t)c->report.outputs));
 	if (c->report.sim && !c->t->a.no_time)
 		json_object_set_new(j, "sim", sim_json(c->report.sim, c->report.machine));
 	report_json(c->t, j);

@@ -246,6 +246,8 @@ bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, Host
 	}
 	*report = (CallReport){0};
 	if (!r->ops->call(r, a, entry, in, out, &d, report)) return false;
+	for (uint32_t i = 0; i < e->n_in; i++) report->inputs += (uint64_t)host_tensor_bytes(&in[i]);
+	for (uint32_t i = 0; i < e->n_out; i++) report->outputs += (uint64_t)host_tensor_bytes(&out[i]);
 	dims_advance(f, entry, &d, a);
 	for (uint32_t i = 0; i < f->n_param; i++) {
 		if (f->param[i].kind == IP_CALL || !d.known[i]) continue;

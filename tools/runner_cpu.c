@@ -72,28 +72,50 @@ static void trim_end(Trim *t)
 	if (t->map->at) madvise((void *)(uintptr_t)t->map->at, t->map->size, MADV_DONTNEED);
 }
 
-static bool bind_all(Tool *t, Cpu *c, const Module *m, const Weights *w)
+/* What the runtime asks for weights. */
+typedef struct Loading {
+	const Module *m;
+	const Weights *w;
+	uint32_t *number; /* of the module, by number of the runtime */
+} Loading;
+
+static void loading_tensor(void *ctx, uint32_t i, uint32_t key, NacreTensor *out)
+{
+	const Loading *l = ctx;
+	*out = runtime_tensor(&l->w->bound[l->number[i]].part[key]);
+}
+
+static bool loading_read(void *ctx, uint32_t i, uint32_t key, void *to)
+{
+	const Loading *l = ctx;
+	uint32_t k = l->number[i];
+	if (!l->w->random) return false;
+	weight_random(&l->m->weights.at[k], &l->w->bound[k].part[key], key, l->w->seed, to);
+	return true;
+}
+
+static bool load_all(Tool *t, Cpu *c, const Module *m, const Weights *w)
 {
 	NacreError e = {0};
-	for (uint32_t i = 0; i < nacre_model_weights(c->model); i++) {
+	uint32_t n = nacre_model_weights(c->model);
+	Loading l = {m, w, NEW_ARRAY(t->arena, uint32_t, n + 1)};
+	for (uint32_t i = 0; i < n; i++) {
 		const char *name = nacre_model_weight_name(c->model, i);
 		size_t k = 0;
 		while (k < m->weights.n && strcmp(m->weights.at[k].name, name) != 0) k++;
-		if (k == m->weights.n || !w->bound)
+		if (k == m->weights.n || !w->bound || w->bound[k].n != nacre_model_weight_keys(c->model, i))
 			return tool_fail(t, "weight `%s` of the compiled model has no value", name);
-		for (uint32_t part = 0; part < w->bound[k].n; part++) {
-			NacreTensor x = runtime_tensor(&w->bound[k].part[part]);
-			if (!told(t, nacre_model_bind(c->model, i, part, &x, &e), &e)) return false;
-		}
+		l.number[i] = (uint32_t)k;
 	}
-	return told(t, nacre_model_ready(c->model, &e), &e);
+	NacreLoader loader = {loading_tensor, loading_read, &l};
+	return told(t, nacre_model_load(c->model, &loader, &e), &e);
 }
 
-static bool bind_weights(Tool *t, Cpu *c, const Module *m, const Weights *w)
+static bool load_weights(Tool *t, Cpu *c, const Module *m, const Weights *w)
 {
 	Trim trim;
 	trim_begin(&trim, w);
-	bool done = bind_all(t, c, m, w);
+	bool done = load_all(t, c, m, w);
 	trim_end(&trim);
 	return done;
 }
@@ -184,7 +206,7 @@ bool cpu_open(Runner *r, Lowered *l, const Weights *w)
 	NacreError e = {0};
 	if (!told(t, nacre_model_new(cpu_loaded_artefact(c->loaded), threads_of(t), &c->model, &e), &e))
 		return false;
-	if (!bind_weights(t, c, r->module, w)) return false;
+	if (!load_weights(t, c, r->module, w)) return false;
 	return session_begin(r, c);
 }
 #else
@@ -213,5 +235,5 @@ bool cpu_open_shared(Runner *r, const char *path)
 	Weights w = {0};
 	Module *m = interface_weights(t, r->face);
 	if (!m || (m->weights.n && !weights_open(t, m, &w))) return false;
-	return bind_weights(t, c, m, &w) && session_begin(r, c);
+	return load_weights(t, c, m, &w) && session_begin(r, c);
 }

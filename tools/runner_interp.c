@@ -245,7 +245,11 @@ bool interp_open(Runner *r, const Weights *w)
 	if (!r->face) return false;
 	s->weights = NEW_ARRAY(t->arena, Value, m->weights.n + 1);
 	s->states = NEW_ARRAY(t->arena, Value, m->states.n + 1);
-	for (size_t i = 0; i < m->weights.n; i++)
-		s->weights[i] = weight_value(t->arena, &m->weights.at[i], &w->bound[i]);
+	for (size_t i = 0; i < m->weights.n; i++) {
+		Arena *made = tool_arena(t);
+		BoundWeight b = weight_data(w, m, i, made);
+		s->weights[i] = weight_value(t->arena, &m->weights.at[i], &b);
+		arena_free(made);
+	}
 	return true;
 }

@@ -174,11 +174,15 @@ static bool weights_place(Runner *r, const Module *m, const Weights *w)
 		if (k == m->weights.n || !w->bound)
 			return tool_fail(t, "weight `%s` of the program has no value", x->name);
 		int64_t skip = 0;
-		for (uint32_t part = 0; part < w->bound[k].n; part++) {
-			const HostTensor *host = &w->bound[k].part[part];
-			if (!transfer(t, s->sim, x, host, skip, false)) return false;
-			skip += host_tensor_count(host);
+		Arena *made = tool_arena(t);
+		BoundWeight b = weight_data(w, m, k, made);
+		bool done = true;
+		for (uint32_t part = 0; part < b.n && done; part++) {
+			done = transfer(t, s->sim, x, &b.part[part], skip, false);
+			skip += host_tensor_count(&b.part[part]);
 		}
+		arena_free(made);
+		if (!done) return false;
 	}
 	return true;
 }

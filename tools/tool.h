@@ -218,9 +218,13 @@ bool module_lower(Tool *t, Module *m, TargetId target, Lowered *out);
 typedef struct Weights {
 	TensorFile file;    /* closed by weights_close */
 	BoundWeight *bound; /* one a weight of the module; NULL: none were asked for */
+	bool random;        /* their data are made when they are wanted */
+	uint64_t seed;
 } Weights;
 bool weights_open(Tool *t, const Module *m, Weights *out);
 void weights_close(Weights *w);
+/* Weight i with its data, which live in a if they are made. */
+BoundWeight weight_data(const Weights *w, const Module *m, size_t i, Arena *a);
 
 /* --- cost.c ------------------------------------------------------------------------------------------------ */
 /* FLOPs of all turns of the loops around n, or NULL. varies: a loop whose work differs from turn to
@@ -263,6 +267,7 @@ typedef struct CallReport {
 	const PearlMachine *machine;
 	bool planned; /* CPU: bytes held by the runtime */
 	uint64_t weights, state, activations;
+	uint64_t inputs, outputs; /* bytes of the caller's arrays */
 } CallReport;
 typedef struct Observer { /* interpreter: every value that has a name */
 	void (*see)(void *ctx, const Node *n, const Value *v);

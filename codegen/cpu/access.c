@@ -275,12 +275,33 @@ bool access_proved(Gen *g, const TileAccess *a)
 	return true;
 }
 
+/* A gathered column of panels whose rows are not in groups: its elements lie nb apart. */
+static bool column_of_panels(const TileAccess *a)
+{
+	const TileObj *o = a->obj;
+	return o->enc.kind == ENC_PACK && o->enc.kg == 1 && a->rows && a->rows_dim == o->rank - 1;
+}
+
+static Value panel_row(Gen *g, const TileAccess *a)
+{
+	return const_i64(g, (int64_t)a->obj->enc.nb * (int64_t)dtype_bits(a->obj->dtype) / 8);
+}
+
+static Value panel_column(Gen *g, const TileAccess *a, Value n)
+{
+	Value nb = const_i64(g, a->obj->enc.nb);
+	Value panel = LLVMBuildUDiv(g->build, n, nb, ""), column = LLVMBuildURem(g->build, n, nb, "");
+	Value in = imul(g, column, const_i64(g, (int64_t)dtype_bits(a->obj->dtype) / 8));
+	return iadd(g, imul(g, panel, home_of(g, a->obj)->stride[a->obj->rank - 1]), in);
+}
+
 Cursor cursor_open(Gen *g, const TileAccess *a, const TileVar *space, uint32_t n)
 {
 	const TileObj *o = a->obj;
 	Home *h = home_of(g, o);
 	Cursor c = {.access = a, .home = h, .dtype = h->dtype, .space = space, .n_space = n};
-	if ((o->kind != TB_PLACE && o->enc.kind != ENC_PLAIN) || h->dtype == DT_I4) return c;
+	bool panels = o->kind != TB_PLACE && o->enc.kind != ENC_PLAIN;
+	if ((panels && !column_of_panels(a)) || h->dtype == DT_I4) return c;
 	if (a->rows && mentions_any(a->rows, space, n)) return c;
 	Dim coef[TILE_RANK][TILE_SPACE], rest[TILE_RANK];
 	for (uint32_t d = 0; d < o->rank; d++)
@@ -292,11 +313,15 @@ Cursor cursor_open(Gen *g, const TileAccess *a, const TileVar *space, uint32_t n
 		if (a->rows && d == a->rows_dim) {
 			Value ok, row = gathered_row(g, a, &ok);
 			c.enabled = both(g, c.enabled, ok);
-			c.base = ptr_add(g, c.base, imul(g, row, h->stride[d]));
+			if (panels)
+				c.base = ptr_add(g, c.base, panel_column(g, a, row));
+			else
+				c.base = ptr_add(g, c.base, imul(g, row, h->stride[d]));
 			continue;
 		}
+		Value stride = panels && d == o->rank - 2 ? panel_row(g, a) : h->stride[d];
 		Value at = index_value(g, rest[d]);
-		c.base = ptr_add(g, c.base, imul(g, at, h->stride[d]));
+		c.base = ptr_add(g, c.base, imul(g, at, stride));
 		bool check = a->has_else && !proved_inside(g, a->index[d], o->dims[d]);
 		Check *k = &c.check[c.n_check];
 		if (check) {
@@ -306,7 +331,7 @@ Cursor cursor_open(Gen *g, const TileAccess *a, const TileVar *space, uint32_t n
 		}
 		for (uint32_t v = 0; v < n; v++) {
 			Value by = index_value(g, coef[d][v]);
-			c.stride[v] = iadd(g, c.stride[v], imul(g, by, h->stride[d]));
+			c.stride[v] = iadd(g, c.stride[v], imul(g, by, stride));
 			if (check) k->step[v] = by;
 		}
 	}

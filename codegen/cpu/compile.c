@@ -89,11 +89,11 @@ static void profile(Gen *g, Value wanted, Value began, uint32_t number)
 	if_end(g, &i);
 }
 
-/* Calls frame->launched, if there is one. */
-static void launched(Program *p, uint32_t number)
+/* Calls frame->launching, if there is one. */
+static void launching(Program *p, uint32_t number)
 {
 	Gen *g = &p->g;
-	Value f = load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, launched)), 8);
+	Value f = load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, launching)), 8);
 	Type types[] = {g->ptr, g->i32};
 	Value args[] = {g->frame, const_i32(g, number, 1)};
 	If wanted;
@@ -137,6 +137,7 @@ static void compile_launch(Program *p, const TileStep *s, Value profiled)
 		if (p->written[id] || (k->written[i] && p->read[id])) conflict = true;
 	}
 	if (conflict || reuses_memory(p, s, k)) flush(p);
+	if (p->prepack) launching(p, s->number);
 	Value *args = NEW_ARRAY(g->arena, Value, n + 2);
 	args[0] = g->frame;
 	args[1] = const_i32(g, s->number, 1);
@@ -144,7 +145,6 @@ static void compile_launch(Program *p, const TileStep *s, Value profiled)
 	Value began = ticks(g);
 	call(g, k->function, args, n + 2);
 	profile(g, profiled, began, s->number);
-	if (p->prepack) launched(p, s->number);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t id = s->args[i].buf->id;
 		p->read[id] = p->read[id] || k->read[i];
@@ -245,7 +245,7 @@ static void compile_artefact(Program *p, Value *entries, uint32_t n, const CpuAr
 
 static void gen_open(Gen *g, Diags *d, TileProgram *t, const Machine *m)
 {
-	*g = (Gen){.arena = d->arena, .diags = d, .program = t, .machine = m};
+	*g = (Gen){.arena = arena_child(d->arena), .diags = d, .program = t, .machine = m};
 	g->context = LLVMContextCreate();
 	g->module = LLVMModuleCreateWithNameInContext(t->name ? t->name : "program", g->context);
 	g->build = LLVMCreateBuilderInContext(g->context);
@@ -272,6 +272,7 @@ static void gen_close(Gen *g)
 	LLVMDisposeBuilder(g->build);
 	LLVMDisposeModule(g->module);
 	LLVMContextDispose(g->context);
+	arena_free(g->arena);
 }
 
 static double seconds(void)

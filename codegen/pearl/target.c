@@ -289,6 +289,7 @@ static void add_addresses(Compiler *c, Interface *f)
 	memcpy(tensor, f->tensor, f->n_tensor * sizeof *tensor);
 	for (uint32_t b = 0; b < f->n_tensor && b < c->p->bufs.n; b++) {
 		tensor[b].address = (uint64_t)c->buf[b]->base;
+		tensor[b].sliced = 0; /* weights lie whole in HBM */
 		for (uint32_t i = 0; i < c->p->bufs.at[b]->rank; i++)
 			tensor[b].stride[i] = c->buf[b]->stride[i];
 	}

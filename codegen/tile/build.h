@@ -186,6 +186,16 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 uint32_t pack_rank(PackForm form); /* of its logical shape */
 /* The buffer of the packed form; false: it is not packed. */
 bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileArg *out);
+/* Where a weight itself is packed beside being read row by row, the rows are taken from its panels. */
+void share_panels(Build *b);
+/* tied.c: fewer weights in memory at once */
+/* Rows gathered from `table` [V, D] are read from `panels`, [D, V] of the same elements, unless it is
+ * read in another way too. */
+void rows_from_panels(TileProgram *p, TileObj *table, TileObj *panels);
+/* Constants that the prepack entry alone uses become its arena. */
+void prepack_temporaries(TileProgram *p);
+/* Weights of large slices are packed first. */
+void prepack_order(TileProgram *p);
 /* program.c */
 /* Builds the tile kernel of a kernel node for values that lie at `in` and results that go to `out`,
  * and appends its launch to *tail. */

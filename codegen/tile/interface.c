@@ -77,6 +77,12 @@ static bool step_uses(const TileStep *s, const TileObj *b)
 	return false;
 }
 
+static uint32_t first_launch(const TileStep *s)
+{
+	while (s && s->kind == STEP_LOOP) s = s->body;
+	return s ? s->number : 0;
+}
+
 static uint32_t last_launch(const TileStep *s)
 {
 	uint32_t last = 0;
@@ -84,16 +90,57 @@ static uint32_t last_launch(const TileStep *s)
 	return last;
 }
 
-/* The last launch that reads b; a loop reads to its end. */
-static uint32_t last_use(const TileStep *s, const TileObj *b)
+/* The first and the last launch that read b; a loop reads from its beginning to its end. None: the
+ * last comes before the first. */
+static void uses(const TileStep *s, const TileObj *b, InterfaceTensor *t)
 {
-	uint32_t last = 0;
+	bool any = false;
+	t->live_first = 1;
+	t->live_last = 0;
 	for (; s; s = s->next) {
 		TileStep one = *s;
 		one.next = NULL;
-		if (step_uses(&one, b)) last = last_launch(&one);
+		if (!step_uses(&one, b)) continue;
+		if (!any) t->live_first = first_launch(&one);
+		t->live_last = last_launch(&one);
+		any = true;
 	}
-	return last;
+}
+
+/* Do all launches read slices of b by the variables of the `depth` loops around them, from the
+ * outermost in and over all of its leading dims? Then turn n reads slice n of `slices`. */
+static bool reads_slices(DimPool *pool, const TileStep *s, const TileObj *b,
+                         const TileStep **around, uint32_t depth, int64_t slices)
+{
+	for (; s; s = s->next) {
+		if (s->kind == STEP_LOOP) {
+			if (depth == TILE_RANK) return false;
+			around[depth] = s;
+			if (!reads_slices(pool, s->body, b, around, depth + 1, slices)) return false;
+			continue;
+		}
+		for (size_t k = 0; k < s->kernel->bufs.n; k++) {
+			const TileArg *x = &s->args[k];
+			int64_t n = 1, dim;
+			if (x->buf != b) continue;
+			if (x->n_lead != depth) return false;
+			for (uint32_t i = 0; i < depth; i++) {
+				if (x->lead[i] != dim_sym(pool, around[i]->var) || around[i]->count != b->dims[i] ||
+				    !dim_is_const(b->dims[i], &dim))
+					return false;
+				n *= dim;
+			}
+			if (n != slices) return false;
+		}
+	}
+	return true;
+}
+
+static int64_t key_count(const TileObj *b)
+{
+	int64_t n = 1;
+	for (const char *s = b->key; s && *s; s++) n += *s == '\n';
+	return n;
 }
 
 static bool entries_use(const TileProgram *p, const TileObj *b)
@@ -160,7 +207,9 @@ static void make_tensors(Maker *k, Interface *f)
 			t->entry = (uint32_t)p->entries.n;
 		if (t->kind == IT_WEIGHT && p->prepack && !entries_use(p, o)) {
 			t->entry = (uint32_t)p->entries.n;
-			t->live_last = last_use(p->prepack->steps, o);
+			const TileStep *around[TILE_RANK];
+			uses(p->prepack->steps, o, t);
+			t->sliced = reads_slices(p->dims, p->prepack->steps, o, around, 0, key_count(o));
 		}
 	}
 	f->tensor = tensor;

@@ -289,3 +289,17 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 	memcpy(o->dims, dims, rank * sizeof *dims);
 	return f;
 }
+
+void share_panels(Build *b)
+{
+	if (!b->t->packs_weights) return;
+	for (size_t i = 0; i < b->packed.n; i++) {
+		const Packed *p = b->packed.at[i];
+		const Node *w = p->w;
+		bool k_first = p->k_first;
+		for (; w->op == OP_TRANSPOSE && w->type.rank == 2; w = w->in[0])
+			k_first ^= node_attr_const(w, "perm")->ints[0] == 1;
+		if (p->form == PACK_MATRIX && !k_first && !p->n_lead && w->op == OP_ARG)
+			rows_from_panels(b->p, p->from, p->buf);
+	}
+}

@@ -692,6 +692,9 @@ TileProgram *tile_build(Module *m, Diags *d, const TileTraits *traits)
 	make_states(&b);
 	for (size_t i = 0; i < m->entries.n && !b.failed; i++) build_entry(&b, m->entries.at[i]);
 	if (b.failed || d->errors > errors) return NULL;
+	share_panels(&b);
+	prepack_temporaries(b.p);
+	prepack_order(b.p);
 	pad_rows(b.p, traits->row_pad);
 	tile_liveness(b.p);
 	return b.p;
