@@ -5,7 +5,7 @@
  * Work is bounded by a number of steps, so a proof that is not found soon is not found. */
 #include "ir/dim_internal.h"
 
-enum { DEPTH = 40, STEPS = 1200, FACTS_USED = 4 };
+enum { DEPTH = 40, STEPS = 4000, FACTS_USED = 4 };
 
 typedef struct Bounder {
 	DimPool *p;

@@ -66,4 +66,4 @@ y = net.text_projection(t["final_layer_norm"](y)[torch.arange(2), ids.argmax(-1)
 x, y = x / x.norm(dim=-1, keepdim=True), y / y.norm(dim=-1, keepdim=True)
 save_case("clip", "clip.nac", net.state_dict(), {"pixel_values": images, "input_ids": ids},
           {"logits_per_image": x @ y.T * net.logit_scale.exp()}, model="CLIP", entry="compare",
-          set=f"image={IMAGE},P={P},L={L},DV={DV},HV={HV},DT={DT},HT={HT},V={V},T={T},D={D}", parameters=151277313, full="")
+          set=f"image={IMAGE},P={P},LV={L},DV={DV},HV={HV},LT={L},DT={DT},HT={HT},V={V},T={T},D={D}", parameters=151277313, full="")

@@ -135,7 +135,7 @@ CASES = {
     "mistral": ("Mistral", dict(W=4), 7241732096, "", "T=16,W=4"),
     "qwen2": ("Qwen2", dict(base=1000000.0, eps=1e-6, qkv_bias=True), 7615616512, "", "T=16"),
     "gemma2": ("Gemma2", dict(Dh=8, W=4, eps=1e-6, one=1.0, cap=50.0, final_cap=30.0, tied=True, alternate=True,
-                              act=lambda x: F.gelu(x, approximate="tanh")), 2614341888, "", "T=16,W=4,Dh=8"),
+                              act=lambda x: F.gelu(x, approximate="tanh")), 2614341888, "", "T=16,W=4,Dh=8,scalar=8"),
     "mixtral": ("Mixtral", dict(base=1000000.0, E=4, K=2, F=16), 46702792704, "", "T=16,E=4,K=2"),
 }
 
