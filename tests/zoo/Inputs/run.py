@@ -1,10 +1,16 @@
-"""run.py NACRE BUILD_HAS_LLVM FOLDER [NAME...]: the zoo against its goldens.
+"""run.py NACRE sizes | compile | goldens | table [--no-llvm] [--folder DIR] [NAME...]: the zoo against what is published.
 
-For each examples/zoo/golden/NAME/case.json: the model file has the published number of parameters at
-full size, and at the size of the golden every target gives PyTorch's output.
+sizes: each line of examples/zoo/sizes.json has its number of parameters.
+compile: each of its default sizes compiles for every target, without weights; what is too large for one
+chip of Pearl says so.
+goldens: at the size of each examples/zoo/golden/NAME/case.json every target gives PyTorch's output.
+table: all of that as the tables of doc/zoo.md.
 """
+import argparse
 import json
 import os
+import re
+import resource
 import subprocess
 import sys
 
@@ -12,70 +18,156 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", ".."))
 import arrays
 
-ZOO = os.path.join(HERE, "..", "..", "..", "examples", "zoo")
+ZOO = os.path.normpath(os.path.join(HERE, "..", "..", "..", "examples", "zoo"))
 
 
-def nacre_run(command):
-    """Its standard output; a failure is told with what the program said."""
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+class Failed(Exception):
+    pass
+
+
+def nacre(options, *command):
+    """Standard output, what it says, and the CPU seconds it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([options.nacre, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = done.stderr.decode(errors="replace")
     if done.returncode:
-        sys.stdout.write(" ".join(command) + "\n" + done.stderr.decode(errors="replace")[:4000] + "\n")
-        raise RuntimeError(f"exit code {done.returncode}")
-    return done.stdout
+        raise Failed(f"exit code {done.returncode} of nacre {' '.join(command)}\n{said[:4000]}")
+    return done.stdout, said, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def check_size(nacre, model, case):
-    full = ["--set", case["full"]] if case["full"] else []
-    said = json.loads(nacre_run([nacre, "check", "--json", *model, *full]))
+def model_of(case):
+    command = [os.path.join(ZOO, case["file"])]
+    return command + (["--model", case["model"]] if case["model"] else [])
+
+
+def sizes():
+    with open(os.path.join(ZOO, "sizes.json")) as f:
+        return json.load(f)
+
+
+def cases(options):
+    folder = os.path.join(ZOO, "golden")
+    for name in options.names or sorted(os.listdir(folder)):
+        with open(os.path.join(folder, name, "case.json")) as f:
+            yield name, json.load(f)
+
+
+def targets(options):
+    return ["interp", "pearl"] if options.no_llvm else ["interp", "cpu", "pearl"]
+
+
+def check_size(options, size):
+    said, _, _ = nacre(options, "check", "--json", *model_of(size), *(["--set", size["set"]] if size["set"] else []))
+    said = json.loads(said)
     said = said[0] if isinstance(said, list) else said
-    if said["parameters"] != case["parameters"]:
-        raise RuntimeError(f"{said['parameters']} parameters, published are {case['parameters']}")
+    if said["parameters"] != size["parameters"]:
+        raise Failed(f"{said['parameters']} parameters, published are {size['parameters']}")
 
 
-def check_target(nacre, model, case, folder, golden, target):
-    command = [nacre, "run", *model, "--target", target, "--weights", os.path.join(golden, "weights.safetensors")]
-    if case["set"]:
-        command += ["--set", case["set"]]
-    if case["entry"]:
-        command += ["--entry", case["entry"]]
-    if target == "pearl":
-        command += ["--no-time"]
-    for name, file in case["inputs"].items():
-        command += ["--input", f"{name}={os.path.join(golden, file)}"]
-    outputs = {name: os.path.join(folder, f"{os.path.basename(golden)}.{target}.{name}.npy") for name in case["outputs"]}
-    for name, file in outputs.items():
-        command += ["--output", f"{name}={file}"]
-    nacre_run(command)
+def compile_time(options, size, target):
+    """In CPU seconds; or what Pearl says of a model that one chip cannot hold."""
+    out = os.path.join(options.folder, "zoo." + ("so" if target == "cpu" else "pearl"))
+    try:
+        return f"{nacre(options, 'compile', *model_of(size), '--target', target, '-o', out)[2]:.1f} s"
+    except Failed as e:
+        chips = re.search(r"[0-9]+ chips", str(e))
+        if target == "pearl" and (re.search("memory of .base", str(e)) or chips):
+            return chips.group() if chips else "too large"
+        raise
+
+
+def error(options, name, case, target):
+    """The largest difference to PyTorch."""
+    golden = os.path.join(ZOO, "golden", name)
+    command = ["run", *model_of(case), "--target", target, "--weights", os.path.join(golden, "weights.safetensors")]
+    command += ["--set", case["set"]] if case["set"] else []
+    command += ["--entry", case["entry"]] if case["entry"] else []
+    command += ["--no-time"] if target == "pearl" else []
+    for key, file in case["inputs"].items():
+        command += ["--input", f"{key}={os.path.join(golden, file)}"]
+    outputs = {key: os.path.join(options.folder, f"{name}.{target}.{key}.npy") for key in case["outputs"]}
+    for key, file in outputs.items():
+        command += ["--output", f"{key}={file}"]
+    nacre(options, *command)
     worst = 0.0
-    for name, file in case["outputs"].items():
-        got, want = arrays.read_one(outputs[name]), arrays.read_one(os.path.join(golden, file))
+    for key, file in case["outputs"].items():
+        got, want = arrays.read_one(outputs[key]), arrays.read_one(os.path.join(golden, file))
         if got.shape != want.shape:
-            raise RuntimeError(f"{target}: {name} has shape {got.shape}, not {want.shape}")
+            raise Failed(f"{target}: {key} has shape {got.shape}, not {want.shape}")
         worst = max(worst, arrays.difference(got, want))
     if not worst <= case["tolerance"]:
-        raise RuntimeError(f"{target}: differs by {worst:.3g}")
-    return f"{target} {worst:.1e}"
+        raise Failed(f"{target}: differs by {worst:.3g}")
+    return worst
 
 
-def main(nacre, llvm, folder, *names):
-    os.makedirs(folder, exist_ok=True)
+def defaults():
+    return [size for size in sizes() if not size["set"]]
+
+
+def run_all(what, rows):
+    """Does each (name, function); prints what it gives; how many failed."""
     failed = 0
-    goldens = os.path.join(ZOO, "golden")
-    for name in names or sorted(os.listdir(goldens)):
-        golden = os.path.join(goldens, name)
-        with open(os.path.join(golden, "case.json")) as f:
-            case = json.load(f)
-        model = [os.path.join(ZOO, case["file"])] + (["--model", case["model"]] if case["model"] else [])
+    for name, function in rows:
         try:
-            check_size(nacre, model, case)
-            said = [check_target(nacre, model, case, folder, golden, target)
-                    for target in (["interp", "cpu", "pearl"] if llvm == "1" else ["interp", "pearl"])]
-            print(f"{name}: {', '.join(said)}; {case['parameters']} parameters", flush=True)
-        except RuntimeError as e:
-            failed = 1
+            print(f"{name}: {function()}", flush=True)
+        except Failed as e:
+            failed += 1
             print(f"{name}: FAILED: {e}", flush=True)
+    print(f"{what}: {failed} failed")
     return failed
 
 
+def run_sizes(options):
+    return run_all("sizes", [(s["name"], lambda s=s: check_size(options, s) or s["parameters"]) for s in sizes()])
+
+
+def run_compile(options):
+    def both(size):
+        return ", ".join(f"{t} {compile_time(options, size, t)}" for t in targets(options)[1:])
+    return run_all("compile", [(s["name"], lambda s=s: both(s)) for s in defaults()])
+
+
+def run_goldens(options):
+    def each(name, case):
+        return ", ".join(f"{t} {error(options, name, case, t):.1e}" for t in targets(options))
+    return run_all("goldens", [(name, lambda n=name, c=case: each(n, c)) for name, case in cases(options)])
+
+
+def run_table(options):
+    print("| model | file | lines | interpreter | CPU | Pearl | compiled for the CPU | for Pearl |\n" + "|---" * 8 + "|")
+    found = {}
+    for name, case in cases(options):
+        found.setdefault((case["file"], case["model"]), []).append((name, case))
+    for size in defaults():
+        mine = found.get((size["file"], size["model"])) or [g for k, g in found.items() if k[0] == size["file"]][0]
+        with open(os.path.join(ZOO, size["file"])) as f:
+            lines = len(f.readlines())
+        errors = [f"{max(error(options, n, c, t) for n, c in mine):.1e}" for t in targets(options)]
+        times = [compile_time(options, size, t) for t in targets(options)[1:]]
+        print(f"| {size['name']} | [{size['file']}](../examples/zoo/{size['file']}) | {lines} | {' | '.join(errors + times)} |", flush=True)
+    print("\n| model | settings | parameters | published |\n" + "|---" * 4 + "|")
+    for size in sizes():
+        check_size(options, size)
+        settings = f"`{size['set']}`" if size["set"] else f"[{size['file']}](../examples/zoo/{size['file']})"
+        print(f"| {size['name']} | {settings} | {size['parameters']:,} | {size['source']} |")
+    return 0
+
+
+RUNS = {"sizes": run_sizes, "compile": run_compile, "goldens": run_goldens, "table": run_table}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("nacre")
+    parser.add_argument("what", choices=RUNS)
+    parser.add_argument("names", nargs="*", help="of goldens; by default all")
+    parser.add_argument("--no-llvm", action="store_true", help="without the CPU target")
+    parser.add_argument("--folder", default="zoo-out", help="for what is written on the way")
+    options = parser.parse_args()
+    os.makedirs(options.folder, exist_ok=True)
+    return RUNS[options.what](options)
+
+
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    sys.exit(main() > 0)
