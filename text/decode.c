@@ -1,5 +1,6 @@
 /* Decoding: tokens go through the file's chain of decoders as a list of texts, which are joined at the
- * end. A stream decodes its window anew for each token and gives out what later tokens cannot change. */
+ * end. A stream decodes its window anew for each token and gives out what later tokens cannot change;
+ * of a window that has grown long only the end is kept. */
 #include "text/tokenizer.h"
 
 #include <string.h>
@@ -229,6 +230,37 @@ static bool stream_text(TokenStream *s, Diags *d, bool end, TextBytes *out)
 	}
 }
 
+enum { WINDOW = 64, WINDOW_KEPT = 16 };
+
+/* Lets the window begin later, where what was given out ends as it would: no byte of a run is cut off,
+ * and the shorter window decodes to the end of what the whole one does, but for its first character (a
+ * decoder may strip a space from the beginning, or find half a character there). */
+static bool window_shorten(TokenStream *s, Diags *d)
+{
+	const Tokenizer *t = s->tokenizer;
+	int byte;
+	size_t from = s->ids.n - WINDOW_KEPT;
+	while (from > 0 && (is_byte_token(t->tokens[s->ids.at[from]], &byte) ||
+	                    is_byte_token(t->tokens[s->ids.at[from - 1]], &byte)))
+		from--;
+	if (from == 0) return true;
+	ArenaMark mark = arena_mark(s->arena);
+	TextBytes all, end;
+	if (!decode(t, s->arena, d, s->ids.at, s->ids.n, s->specials, &all) ||
+	    !decode(t, s->arena, d, s->ids.at + from, s->ids.n - from, s->specials, &end))
+		return false;
+	size_t first = end.n < 4 ? end.n : 4, same = end.n - first;
+	bool agrees = s->printed == all.n && same > 0 && same <= all.n &&
+	              memcmp(all.at + all.n - same, end.at + first, same) == 0;
+	size_t printed = end.n;
+	arena_reset(s->arena, mark);
+	if (!agrees) return true;
+	memmove(s->ids.at, s->ids.at + from, (s->ids.n - from) * sizeof *s->ids.at);
+	s->ids.n -= from;
+	s->printed = printed;
+	return true;
+}
+
 bool token_stream_push(TokenStream *s, Diags *d, uint32_t id, TextBytes *out)
 {
 	int byte;
@@ -237,7 +269,7 @@ bool token_stream_push(TokenStream *s, Diags *d, uint32_t id, TextBytes *out)
 	vec_push(s->arena, &s->ids, id);
 	/* a byte is no text before its whole run is there */
 	if (is_byte_token(s->tokenizer->tokens[id], &byte)) return true;
-	return stream_text(s, d, false, out);
+	return stream_text(s, d, false, out) && (s->ids.n % WINDOW != 0 || window_shorten(s, d));
 }
 
 bool token_stream_end(TokenStream *s, Diags *d, TextBytes *out)

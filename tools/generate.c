@@ -30,9 +30,9 @@ typedef struct Writer {
 	size_t n_prompt;    /* of ids */
 	const char *finish; /* why it ended */
 	TokenStream stream;
-	Text text;      /* all of it, prompt and what follows */
-	size_t printed; /* bytes of text */
-	size_t prompt;  /* bytes of text: no stop text is looked for in it */
+	Text text;       /* all of it, prompt and what follows */
+	size_t printed;  /* bytes of text */
+	size_t searched; /* bytes of text in which no stop text begins; at first those of the prompt */
 	Speed first, others;
 } Writer;
 
@@ -112,13 +112,18 @@ static bool stops(const Writer *w, int64_t id)
 /* Cuts the text before the first stop text in it. */
 static bool text_stops(Writer *w)
 {
-	size_t first = SIZE_MAX;
+	size_t first = SIZE_MAX, longest = 1, left = w->text.n - w->searched;
 	for (size_t i = 0; i < w->stop_texts.n; i++) {
 		const char *stop = w->stop_texts.at[i], *at;
-		at = memmem(w->text.at + w->prompt, w->text.n - w->prompt, stop, strlen(stop));
+		size_t n = strlen(stop);
+		if (n > longest) longest = n;
+		at = memmem(w->text.at + w->searched, left, stop, n);
 		if (at && (size_t)(at - w->text.at) < first) first = (size_t)(at - w->text.at);
 	}
-	if (first == SIZE_MAX) return false;
+	if (first == SIZE_MAX) {
+		if (left >= longest) w->searched = w->text.n - (longest - 1);
+		return false;
+	}
 	w->text.n = first;
 	return true;
 }
@@ -129,7 +134,7 @@ static size_t text_held(const Writer *w)
 	size_t most = 0;
 	for (size_t i = 0; i < w->stop_texts.n; i++) {
 		const char *stop = w->stop_texts.at[i];
-		size_t n = strlen(stop) - 1, room = w->text.n - w->prompt;
+		size_t n = strlen(stop) - 1, room = w->text.n - w->searched;
 		for (n = n < room ? n : room; n > most; n--)
 			if (memcmp(w->text.at + w->text.n - n, stop, n) == 0) most = n;
 	}
@@ -169,7 +174,7 @@ static bool text_begin(Writer *w)
 	for (size_t i = 0; i < w->ids.n; i++)
 		if (!text_add(w, w->ids.at[i], &stop)) return false;
 	w->stop_texts = after;
-	w->prompt = w->text.n;
+	w->searched = w->text.n;
 	return true;
 }
 
@@ -377,7 +382,7 @@ static bool prompts_continue(Writer *w, const Prompts *list)
 		if (i && !t->a.json) putchar('\n');
 		w->ids = list->at[i].ids;
 		w->sampler.seed = seed + i;
-		w->printed = w->prompt = 0;
+		w->printed = w->searched = 0;
 		w->first = w->others = (Speed){0};
 		if (!continue_prompt(w)) return false;
 		result_print(w);
