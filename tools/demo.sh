@@ -1,6 +1,7 @@
 #!/bin/bash
 # What ./demo shows once nacre is built: the shipped images classified by each backend, predicted
-# beside true labels; then the backends side by side, on this model and on a transformer encoder.
+# beside true labels; a text continued by each backend; then the backends side by side, on the image
+# model and on a transformer encoder.
 cd "$(dirname "$0")/.." || exit 1
 nacre=build/nacre
 work=$(mktemp -d)
@@ -53,6 +54,15 @@ for t in targets:
     right = sum(p == label for p, label in zip(predicted[t], labels))
     print(f"{t}: {right} of {len(labels)} right")
 PY
+
+echo
+echo "A GPT of a million weights that has read the King James Bible (examples/gpt), the same draws on each backend:"
+gpt=(examples/gpt/gpt.nac --weights examples/gpt/gpt.safetensors --tokenizer examples/gpt/tokenizer.json
+	--prompt "And God said" --temperature 0.7 --top-p 0.9 --seed 1611 --max-tokens 60 --threads 1 --stats)
+for target in "${targets[@]}"; do
+	echo
+	"$nacre" generate "${gpt[@]}" --target "$target" || exit 1
+done
 
 list=$(IFS=,; echo "${targets[*]}")
 echo
