@@ -375,6 +375,24 @@ static bool matches(const char *pattern, const char *text)
 	return !*pattern;
 }
 
+/* A key that is another one of the file, of a narrow type, with `_scale` behind it: the declared type lacks it. */
+static bool help_with_scales(Binder *b, Diag *m, const char *key)
+{
+	for (size_t i = 0; i < b->f->n; i++) {
+		const HostTensor *t = &b->f->list[i];
+		size_t n = strlen(t->name);
+		bool narrow = dtype_bytes(t->dtype, 2) <= 2 && t->dtype != DT_BOOL;
+		if (!narrow || !n || strncmp(key, t->name, n) != 0 || !strstr(key + n, "scale")) continue;
+		diag_help(
+			b->d, m,
+			"%s is stored with scales; declare that:  let stored = scaled(%s, f32, block=[..], "
+			"key=\"{key}%s\")",
+			shown(b, t->name), dtype_name(t->dtype), shown_name(b->arena, key + n));
+		return true;
+	}
+	return false;
+}
+
 bool surplus_report(Binder *b)
 {
 	size_t n = 0;
@@ -394,7 +412,7 @@ bool surplus_report(Binder *b)
 	long number;
 	Diag *m =
 		diag_error(b->d, span_none(), "the model uses no weight %s of '%s'", t.at, path_of(b));
-	if (!help_with_layers(b, m, first))
+	if (!help_with_scales(b, m, first) && !help_with_layers(b, m, first))
 		diag_help(b->d, m, "what may go unused is named at the model:  @ignore(\"%s\")",
 		          shown_name(b->arena, key_pattern(b, first, &number)));
 	return true;

@@ -42,7 +42,8 @@ typedef enum ItemKind {
 	ITEM_BOOL,
 	ITEM_TEXT,
 	ITEM_DTYPE,
-	ITEM_DIM, /* a size that is no constant */
+	ITEM_SCALED, /* a scaled storage type */
+	ITEM_DIM,    /* a size that is no constant */
 	ITEM_LIST,
 	ITEM_TENSOR,
 	ITEM_CONST, /* a constant tensor outside any graph */
@@ -93,6 +94,15 @@ typedef struct ConstTensor {
 } ConstTensor;
 typedef struct Builtin Builtin;
 
+typedef struct Scaled {
+	DType stored, scale;
+	uint32_t n;
+	int64_t block[MAX_RANK]; /* elements of an axis that share a scale; 0: all */
+	const Ast *key;          /* of the scales, where `key` is that of the weight */
+	Scope *scope;            /* of key */
+	Span span;
+} Scaled;
+
 struct Item {
 	ItemKind kind;
 	union {
@@ -101,6 +111,7 @@ struct Item {
 		const char *text;
 		Dim dim;
 		DType dtype;
+		const Scaled *scaled;
 		Node *node;
 		const ItemList *list;
 		const ConstTensor *constant;
@@ -167,8 +178,10 @@ struct Member {
 	Type type;       /* weight (with its own array axis), state */
 	uint32_t n_keys; /* weight: own keys, complete */
 	const char **keys;
-	uint32_t number; /* of the module's weight or state */
-	DimSym *sym;     /* STATE_DIM */
+	const Scaled *scaled; /* weight: its scaled type, or NULL */
+	Member *scale;        /* its scales */
+	uint32_t number;      /* of the module's weight or state */
+	DimSym *sym;          /* STATE_DIM */
 	Dim lo, hi;
 	Dim begin;      /* STATE_DIM: its first value, NULL: lo */
 	double initial; /* STATE */
@@ -275,6 +288,7 @@ struct Build {
 	VEC(const char *) assert_text;
 	uint32_t eval_depth, call_depth, instances, errors;
 	uint64_t steps;
+	bool scaled_fits;         /* a declared type may be a scaled one now */
 	bool stop;                /* a limit was reached and reported */
 	TurnPatternList patterns; /* found by the attempt to keep a loop */
 };
@@ -336,6 +350,13 @@ bool need_ints(Build *b, const Item *i, Span at, const char *what, uint32_t n,
 Node *need_tensor(Build *b, const Item *i, Span at, const char *what);
 Node *as_node(Build *b, const Item *i, DType like,
               Span at); /* numbers become scalars of dtype `like` */
+
+/* --- scaled.c: scaled storage types -------------------------------------------------------------------- */
+Item eval_scaled(Build *b, const Ast *call);
+const Scaled *type_scaled(Build *b, const Ast *type); /* NULL: it is none */
+/* The weight that holds the scales of w; NULL after an error. */
+Member *scaled_member(Build *b, const Member *w, const Scaled *s);
+Node *scaled_value(Build *b, const Member *w, Node *stored, Node *scale, Span at);
 
 /* --- attributes.c: @precision, @keep ----------------------------------------------------------------- */
 Precision *precision_of(Build *b, const Ast *n); /* what its @precision says, or NULL */

@@ -300,6 +300,7 @@ Item eval_call(Build *b, const Ast *e)
 	if (e->a->kind == AST_NAME && !scope_find(b->frame->scope, e->a->name)) {
 		if (strcmp(e->a->name, "rearrange") == 0) return eval_rearrange(b, e);
 		if (strcmp(e->a->name, "einsum") == 0) return eval_einsum(b, e);
+		if (strcmp(e->a->name, "scaled") == 0) return eval_scaled(b, e);
 	}
 	Item callee = eval(b, e->a);
 	Arguments args = {0};

@@ -73,6 +73,10 @@ static Item member_value(Build *b, Member *m, const Place *place, Span at)
 	switch (m->kind) {
 	case MEMBER_WEIGHT:
 		out = item_node(with_array_axis(b, m, member_weight(b, m, place, at), at));
+		if (m->scale && out.kind != ITEM_BAD) {
+			Node *scale = with_array_axis(b, m->scale, member_weight(b, m->scale, place, at), at);
+			out = item_node(scaled_value(b, m, out.node, scale, at));
+		}
 		break;
 	case MEMBER_STATE: out = item_node(state_read(b, m, place, at)); break;
 	case MEMBER_STATE_DIM:

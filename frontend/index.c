@@ -455,7 +455,7 @@ Item eval_index(Build *b, const Ast *e)
 		if (i.kind == ITEM_DIM) b->loop->uses_stack = true;
 	}
 	if (weights && k->item.member->n_keys > 1 && !k->item.member->absent && b->frame->place &&
-	    b->entry) {
+	    b->entry && !k->item.member->scale) {
 		Node *whole = weight_value(b, k->item.member, e->span);
 		return whole ? index_tensor(b, e, whole, b->frame->place, &k->item.member->type) : bad();
 	}

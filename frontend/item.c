@@ -57,6 +57,7 @@ bool item_same(const Item *a, const Item *b)
 	case ITEM_TEXT: return strcmp(a->text, b->text) == 0;
 	case ITEM_DIM: return a->dim == b->dim;
 	case ITEM_DTYPE: return a->dtype == b->dtype;
+	case ITEM_SCALED: return a->scaled == b->scaled;
 	case ITEM_TENSOR: return a->node == b->node;
 	case ITEM_CONST: return a->constant == b->constant;
 	case ITEM_BUILTIN: return a->builtin == b->builtin;
@@ -106,6 +107,8 @@ const char *item_kind(Build *b, const Item *i)
 	case ITEM_BOOL: return i->integer ? "true" : "false";
 	case ITEM_TEXT: return arena_printf(b->arena, "the text \"%s\"", i->text);
 	case ITEM_DTYPE: return arena_printf(b->arena, "the element type %s", dtype_name(i->dtype));
+	case ITEM_SCALED:
+		return arena_printf(b->arena, "a scaled type of %s", dtype_name(i->scaled->stored));
 	case ITEM_DIM: return arena_printf(b->arena, "the dim %s", dim_text(b->arena, i->dim));
 	case ITEM_LIST:
 		return i->list->n == 1 ? "a list of 1 element"

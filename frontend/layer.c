@@ -156,7 +156,9 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 	for (int64_t i = 0; i < n && ok; i++) {
 		if (decl->list.n) bind_index(b, decl->list.at[0], i);
 		Type t;
+		b->scaled_fits = true;
 		ok = type_evaluate(b, decl->a, &t);
+		b->scaled_fits = false;
 		if (ok && i && !type_equal(&t, &m->type)) {
 			complain(b, decl->a->span, "the elements of `%s` differ in type: %s and %s", decl->name,
 			         type_text(b->arena, &m->type), type_text(b->arena, &t));
@@ -184,17 +186,24 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 		}
 	if (!ok) return;
 	((Origin *)m->origin)->weight = true;
-	m->absent = false;
-	if (!decl->list.n) return;
-	if (m->type.rank == MAX_RANK) {
+	if (decl->list.n && m->type.rank == MAX_RANK) {
 		complain(b, decl->span, "a tensor has at most %d dims", MAX_RANK);
 		return;
 	}
-	m->array = true;
-	if (n == 1) return; /* an axis of 1 is added when it is read */
-	for (uint32_t k = m->type.rank; k > 0; k--) m->type.dim[k] = m->type.dim[k - 1];
-	m->type.dim[0] = dim_const(b->m->dims, n);
-	m->type.rank++;
+	m->array = decl->list.n > 0;
+	if (m->array && n > 1) { /* an axis of 1 is added when it is read */
+		for (uint32_t k = m->type.rank; k > 0; k--) m->type.dim[k] = m->type.dim[k - 1];
+		m->type.dim[0] = dim_const(b->m->dims, n);
+		m->type.rank++;
+	}
+	const Scaled *scaled = type_scaled(b, decl->a);
+	if (scaled) {
+		if (!(m->scale = scaled_member(b, m, scaled))) return;
+		m->scaled = scaled;
+		m->scale->absent = false;
+		vec_push(b->arena, &in->members, m->scale);
+	}
+	m->absent = false;
 }
 
 /* `state best: f32[B] = -inf`: each element when a session begins. */

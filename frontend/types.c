@@ -17,6 +17,10 @@ bool type_dtype(Build *b, const Ast *type, DType *out)
 		*out = k->item.dtype;
 		return true;
 	}
+	if (k && k->item.kind == ITEM_SCALED && b->scaled_fits) {
+		*out = k->item.scaled->stored;
+		return true;
+	}
 	return !k && dtype_from_name(type->name, out) && *out != DT_F64;
 }
 
@@ -31,6 +35,10 @@ static bool unknown_type(Build *b, const Ast *type)
 	static const char *const words[] = {"f32", "f16",   "bf16", "f8e4m3", "f8e5m2", "i8",
 	                                    "u8",  "i4",    "i32",  "i64",    "bool",   "int",
 	                                    "str", "dtype", "dim",  "fn",     "layer"};
+	if (type_scaled(b, type)) {
+		complain(b, type->span, "`%s` is a scaled type, which only weights have", type->name);
+		return false;
+	}
 	Diag *m = complain(b, type->span, "`%s` is no element type", type->name);
 	const char *near = nearest_name(type->name, words, COUNT(words)), *hint = hint_for(type->name);
 	if (strcmp(type->name, "float") == 0) near = "f32";
@@ -430,7 +438,8 @@ static bool scalar_coerce(Build *b, const Ast *type, Item *v, Span at, const cha
 		return v->kind == ITEM_INT || v->kind == ITEM_DIM || wrong(b, type, v, at, what, "a size");
 	if (strcmp(t, "str") == 0) return v->kind == ITEM_TEXT || wrong(b, type, v, at, what, "a text");
 	if (strcmp(t, "dtype") == 0)
-		return v->kind == ITEM_DTYPE || wrong(b, type, v, at, what, "an element type such as f32");
+		return v->kind == ITEM_DTYPE || v->kind == ITEM_SCALED ||
+		       wrong(b, type, v, at, what, "an element type such as f32");
 	if (strcmp(t, "layer") == 0)
 		return v->kind == ITEM_LAYER || wrong(b, type, v, at, what, "a layer");
 	if (strcmp(t, "fn") == 0)

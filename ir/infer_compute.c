@@ -55,6 +55,29 @@ bool infer_einsum(Module *m, Diags *d, Node *n)
 	return true;
 }
 
+bool infer_dequant(Module *m, Diags *d, Node *n)
+{
+	if (!need_tensor(m, d, n)) return false;
+	const Type *x = &n->in[0]->type, *scale = &n->in[1]->type;
+	const Attr *block = node_attr(n, "block");
+	if (x->rank != scale->rank || block->n != x->rank)
+		return infer_fail(m, d, n, "the scales and blocks must have the dims of what is scaled");
+	if (!dtype_is_float(scale->dtype) || x->dtype == DT_BOOL)
+		return infer_fail(m, d, n, "the scales must be floats, and what is scaled numbers");
+	for (uint32_t i = 0; i < x->rank; i++) {
+		if (block->ints[i] < 1) return infer_fail(m, d, n, "a block has at least one element");
+		Dim want = dim_ceildiv(m->dims, x->dim[i], dim_const(m->dims, block->ints[i]));
+		if (!dims_match(m, want, scale->dim[i]))
+			return infer_fail(
+				m, d, n,
+				arena_printf(m->arena, "there are %s blocks along axis %u, and %s scales",
+			                 dim_text(m->arena, want), i, dim_text(m->arena, scale->dim[i])));
+	}
+	n->type = *x;
+	n->type.dtype = DT_F32;
+	return true;
+}
+
 static bool is_indices(const Type *t, uint32_t rank)
 {
 	return t->dtype == DT_I32 && t->rank == rank;

@@ -72,6 +72,26 @@ static bool run_einsum(Run *r, Node *n, Value *out)
 	return true;
 }
 
+/* --- scaled weights --- */
+
+static void run_dequant(Node *n, Value *out)
+{
+	const Value *x = n->in[0]->data, *scale = n->in[1]->data;
+	const Attr *block = node_attr(n, "block");
+	int64_t stride[MAX_RANK];
+	value_strides(scale, stride);
+	Walk w;
+	if (!out->count) return;
+	dims_walk(&w, out->rank, out->dims);
+	int64_t i = 0;
+	do {
+		int64_t at = 0;
+		for (uint32_t d = 0; d < out->rank; d++) at += w.index[d] / block->ints[d] * stride[d];
+		out->at[i] = x->at[i] * scale->at[at];
+		i++;
+	} while (dims_next(&w));
+}
+
 /* --- windows --- */
 
 typedef struct Window { /* of a convolution or pooling: channels-last or not, as strides */
@@ -466,6 +486,7 @@ bool run_compute(Run *r, Node *n, Value *out)
 	Value *x = n->in[0]->data;
 	switch (n->op) {
 	case OP_EINSUM: return run_einsum(r, n, out);
+	case OP_DEQUANT: run_dequant(n, out); return true;
 	case OP_ROUTED: return run_routed(r, n, out);
 	case OP_CONV: return run_conv(r, n, out);
 	case OP_POOL: return run_pool(r, n, out);

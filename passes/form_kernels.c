@@ -191,7 +191,8 @@ static void mark_graph(Graph *g)
 			n->in[0]->mark = MATERIAL;
 		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && node_users(n).n > 1)
 			n->mark = MATERIAL;
-		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && is_constant(n)) {
+		if ((op_info[n->op].kind == KIND_ELEMENTWISE || n->op == OP_DEQUANT) && !is_free(n) &&
+		    is_constant(n)) {
 			/* past the movements after it, which stay in addressing */
 			const Node *last = n;
 			while (node_users(last).n == 1 && is_movement(node_users(last).at[0]))
@@ -412,9 +413,24 @@ static const char *describe(Arena *a, const Graph *g)
 	return t.n ? t.at : "move";
 }
 
+/* What a scaled weight costs where no kernel applies the scales as it reads. */
+static void remark_copy(PassContext *c, const Node *n)
+{
+	int64_t count;
+	if (n->op != OP_DEQUANT || !is_constant(n) ||
+	    !dim_is_const(type_count(c->m->dims, &n->type), &count))
+		return;
+	diag_remark(c->d, n->span, "the scaled weight %s is kept as f32 too, in %.3g MB, made once",
+	            n->in[0]->op == OP_WEIGHT
+	                ? c->m->weights.at[node_attr_const(n->in[0], "number")->i].name
+	                : "of this layer",
+	            (double)count * 4 / 1e6);
+}
+
 static void build_kernel(Former *f, Node *root)
 {
 	PassContext *c = f->c;
+	remark_copy(c, root);
 	Node *anchor = f->anchor_of[root->id];
 	Cloner k = {.f = f, .kernel = node_new(c->m, OP_KERNEL, 0, NULL, root->span)};
 	Graph *g = graph_new(c->m, k.kernel);

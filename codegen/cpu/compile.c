@@ -57,9 +57,18 @@ static Value argument(Program *p, const TileArg *a)
 	Value dims[TILE_RANK];
 	for (uint32_t d = 0; d < a->buf->rank; d++) dims[d] = index_value(g, a->buf->dims[d]);
 	home_strides(g, &h, a->buf->rank, dims, &a->buf->enc);
+	Value offset = const_i64(g, 0);
 	for (uint32_t d = 0; d < a->n_lead; d++)
-		base = ptr_add(g, base, imul(g, index_value(g, a->lead[d]), h.stride[d]));
-	return base;
+		offset = iadd(g, offset, imul(g, index_value(g, a->lead[d]), h.stride[d]));
+	if (h.dtype == DT_I4 && a->buf->enc.kind == ENC_PLAIN) { /* two elements a byte */
+		int64_t inner;
+		if (!value_is_const(h.stride[a->n_lead - 1], &inner) || inner % 2)
+			unsupported(g, a->buf->span,
+			            "`%s`: a stack of i4 tensors with an odd number of elements each",
+			            a->buf->name);
+		offset = LLVMBuildLShr(g->build, offset, const_i64(g, 1), "");
+	}
+	return ptr_add(g, base, offset);
 }
 
 static void flush(Program *p)

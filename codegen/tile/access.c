@@ -481,6 +481,16 @@ uint16_t region_value(RegionMaker *r, Node *n, const Dim *index)
 	case OP_SLICE: moved_index(b, n, index, inner); return region_value(r, n->in[0], inner);
 	default: break;
 	}
+	if (n->op == OP_DEQUANT) {
+		const Attr *block = node_attr(n, "block");
+		for (uint32_t i = 0; i < n->type.rank; i++)
+			inner[i] = dim_is_one(n->in[1]->type.dim[i])
+			               ? dim_c(b, 0)
+			               : dim_floordiv(b->m->dims, index[i], dim_c(b, block->ints[i]));
+		for (uint32_t i = 0; i < 2; i++)
+			arg[i] = region_cast(r, DT_F32, region_value(r, n->in[i], i ? inner : index));
+		return r->failed || b->failed ? 0 : region_call(r, SC_MUL, arg[0], arg[1], 0);
+	}
 	if (op_info[n->op].kind != KIND_ELEMENTWISE) {
 		r->failed = true;
 		kernel_fail(r->k, arena_printf(b->m->arena, "%s cannot be computed inside this kernel",

@@ -56,6 +56,8 @@ static const Row rows[] = {
 	{OP_ROUTED, "f32[B*S, 33]; w:f32[5, 5, 33]; i32[B*S]", "per = 1"},
 	{OP_ROUTED, "f32[5, 9]; f32[4, 6, 9]; i32[10]", "per = 2"},
 	{OP_ROUTED, "bf16[B, 9]; w:bf16[70, 6, 9]; i32[3*B]", "per = 3"},
+	{OP_DEQUANT, "w:i8[7, 10]; w:f32[2, 4]", "block = [4, 3]"},
+	{OP_DEQUANT, "f8e4m3[S, 9]; f32[S, 1]", "block = [1, 9]"},
 	{OP_ROUTE, "i32[2*S]", "experts = 4, block = 16"},
 	{OP_ROUTE, "i32[S]", "experts = 5, block = 70"},
 	{OP_ROUTED, "i8[S, 9]; w:i8[4, 6, 9]; i32[S]", "per = 1"},
