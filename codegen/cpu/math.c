@@ -121,10 +121,17 @@ Value math_exp2_below(Gen *g, Value x)
 	                           2.402264791363012e-1,
 	                           6.931472028550421e-1,
 	                           1.0};
+	if (g->machine->avx512 && lanes_of(x) == 16) {
+		/* what is far below needs no limit: -inf leaves 0 of vreduce, and vscalef takes any n */
+		Value args[] = {x, const_i32(g, 0, 1), LLVMGetPoison(LLVMTypeOf(x)),
+		                LLVMConstAllOnes(g->i16), const_i32(g, 4, 1)};
+		Value r = intrinsic(g, "llvm.x86.avx512.mask.reduce.ps.512", NULL, 5, args);
+		return scale_by(g, polynomial(g, r, c, 7), math_round(g, x));
+	}
 	x = fgreater(g, number(g, x, -151), x);
 	Value n = math_round(g, x);
 	Value e = scale_by(g, polynomial(g, float_sub(g, x, n), c, 7), n);
-	return g->machine->avx512 && lanes_of(x) == 16 ? e : choose(g, is_nan(g, x), x, e);
+	return choose(g, is_nan(g, x), x, e);
 }
 
 Value math_exp2(Gen *g, Value x)

@@ -151,7 +151,10 @@ void prepack_temporaries(TileProgram *p)
 	entries_visit(p, mark_used, used);
 	for (size_t i = 0; i < p->bufs.n; i++) {
 		TileObj *o = p->bufs.at[i];
-		if (o->kind == TB_WEIGHT && !o->key && !o->literal && !used[o->id]) o->kind = TB_ARENA;
+		/* nobody clears an arena, so what has padding stays where memory is zeroed */
+		bool plain = o->enc.kind == ENC_PLAIN;
+		if (o->kind == TB_WEIGHT && !o->key && !o->literal && !used[o->id] && plain)
+			o->kind = TB_ARENA;
 	}
 	steps_visit(p->prepack->steps, read_as_input, NULL);
 }

@@ -120,7 +120,10 @@ static bool agree_other_start(Agree *r)
 	r->other_data = NEW_ARRAY(r->arena, void *, r->p->bufs.n + 1);
 	for (size_t i = 0; i < r->p->bufs.n; i++) {
 		const TileObj *o = r->p->bufs.at[i];
+		bool fixed = o->kind == TB_ARENA; /* perhaps of the prepack entry */
+		for (uint32_t k = 0; k < o->rank; k++) fixed = fixed && dim_is_const(o->dims[k], NULL);
 		if (o->kind == TB_WEIGHT || o->kind == TB_STATE) r->other_data[i] = agree_copy(r, o);
+		if (fixed) r->other_data[i] = agree_encoded(r, o, NULL);
 	}
 	return !r->p->prepack || r->other->run(r, r->p->prepack, (uint32_t)r->p->entries.n, r->params);
 }
