@@ -193,6 +193,11 @@ Store *access_store(Compiler *c, const TileAccess *x);
 TileAccess access_resolve(Compiler *c, const TileAccess *x); /* through aliases */
 TileObj *temp_obj(Compiler *c, PearlSpace space, DType t, uint32_t rank, const int64_t *cap);
 bool pearl_fail(Compiler *c, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* --- memory.c: where buffers lie in HBM --- */
+void pearl_map_hbm(Compiler *c);
+bool pearl_in_panels(const TileObj *b); /* columns lie by panels */
+bool pearl_steps_use(const TileStep *s, const TileObj *b);
 static inline int64_t round_up(int64_t v, int64_t to)
 {
 	return (v + to - 1) / to * to;

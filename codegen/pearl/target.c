@@ -1,153 +1,10 @@
-/* target.c: compilation of a program: the map of HBM, the interface, and the host's way in and out.
- * HBM is laid out by bounds, so that one program serves every length. */
+/* target.c: compilation of a program: the interface, and the host's way in and out. */
 #include "codegen/pearl/internal.h"
 #include <string.h>
-
-enum { HBM_FIRST = 4096, HBM_ALIGN = 512 };
 
 DType pearl_buffer_dtype(const TileObj *b)
 {
 	return b->dtype == DT_I4 || b->enc.kind == ENC_I4 ? DT_F32 : b->dtype;
-}
-
-/* Whether the columns of a buffer lie in HBM by panels. */
-static bool pearl_in_panels(const TileObj *b)
-{
-	return b->enc.kind == ENC_PACK && b->rank >= 2 && b->enc.nb &&
-	       dim_is_const(b->dims[b->rank - 1], NULL) && dim_is_const(b->dims[b->rank - 2], NULL);
-}
-
-static bool overlap(const TileObj *a, const TileObj *b)
-{
-	return !(a->live_last < b->live_first || b->live_last < a->live_first);
-}
-
-/* Which entry uses the buffer: arena buffers of different entries may share. */
-static bool step_uses(const TileStep *s, const TileObj *b)
-{
-	for (; s; s = s->next) {
-		if (s->kind == STEP_LOOP && step_uses(s->body, b)) return true;
-		if (s->kind == STEP_LAUNCH)
-			for (uint32_t k = 0; k < s->kernel->bufs.n; k++)
-				if (s->args[k].buf == b) return true;
-	}
-	return false;
-}
-
-static bool may_share(const TileProgram *p, const TileObj *a, const TileObj *b)
-{
-	if (a->kind != TB_ARENA || b->kind != TB_ARENA) return false;
-	for (uint32_t i = 0; i <= p->entries.n; i++) {
-		const TileEntry *e = i < p->entries.n ? p->entries.at[i] : p->prepack;
-		if (e && step_uses(e->steps, a) && step_uses(e->steps, b) && overlap(a, b)) return false;
-	}
-	return true;
-}
-
-/* Size and strides of a buffer, every dim at its upper bound. */
-static bool size_buffer(Compiler *c, uint32_t b)
-{
-	TileObj *o = c->p->bufs.at[b];
-	Store *s = NEW(c->arena, Store);
-	o->id = b;
-	c->buf[b] = s;
-	c->at = o->span;
-	*s = (Store){.name = o->name,
-	             .buffer = b,
-	             .space = SPACE_HBM,
-	             .dtype = pearl_buffer_dtype(o),
-	             .rank = o->rank,
-	             .ring = 1};
-	if (s->dtype != o->dtype)
-		diag_remark(c->d, o->span, "Pearl holds `%s` as %s, expanded from %s", o->name,
-		            dtype_name(s->dtype), dtype_name(o->dtype));
-	int64_t run = dtype_bytes(s->dtype, 1);
-	for (uint32_t i = o->rank; i-- > 0;) {
-		s->cap[i] = greatest(c, o->dims[i]);
-		s->stride[i] = run;
-		if (s->cap[i] < 1) s->cap[i] = 1;
-		if (__builtin_mul_overflow(run, s->cap[i], &run) || run > c->m->hbm_bytes)
-			return pearl_fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name,
-			                  c->m->name);
-	}
-	if (pearl_in_panels(o)) {
-		/* columns by panels, so that a tile of them lies together */
-		uint32_t k = o->rank - 2;
-		int64_t nb = o->enc.nb, panels = (s->cap[k + 1] + nb - 1) / nb;
-		s->panel = nb;
-		s->stride[k] = nb * s->stride[k + 1];
-		s->panel_step = s->cap[k] * s->stride[k + 1];
-		run = panels * s->cap[k] * s->stride[k];
-		for (uint32_t i = k; i-- > 0;) {
-			s->stride[i] = run;
-			run *= s->cap[i];
-		}
-		if (run > c->m->hbm_bytes)
-			return pearl_fail(c, o->span, "`%s` does not fit the memory of `%s`", o->name,
-			                  c->m->name);
-	}
-	s->bytes = round_up(run, HBM_ALIGN);
-	return true;
-}
-
-/* Buffers of the arena: first fit among those that live at the same time, of the `n` placed so far. */
-static int64_t first_fit(const Compiler *c, const uint32_t *placed, uint32_t n, uint32_t b)
-{
-	const Store *s = c->buf[b];
-	int64_t at = HBM_FIRST;
-	for (bool moved = true; moved;) {
-		moved = false;
-		for (uint32_t k = 0; k < n; k++) {
-			const Store *t = c->buf[placed[k]];
-			if (may_share(c->p, c->p->bufs.at[b], c->p->bufs.at[placed[k]]) ||
-			    t->base + t->bytes <= at || t->base >= at + s->bytes)
-				continue;
-			at = t->base + t->bytes;
-			moved = true;
-		}
-	}
-	return at;
-}
-
-/* Literals come first, then weights and what is made from them: a program file carries the beginning
- * of memory, and is hardly larger than what it carries. */
-static uint32_t turn_of(const TileObj *o)
-{
-	return o->kind != TB_WEIGHT ? 2 : o->literal ? 0 : 1;
-}
-
-static void map_hbm(Compiler *c)
-{
-	TileProgram *p = c->p;
-	int64_t end = HBM_FIRST;
-	c->buf = NEW_ARRAY(c->arena, Store *, p->bufs.n + 1);
-	uint32_t *placed = NEW_ARRAY(c->arena, uint32_t, p->bufs.n + 1), n = 0;
-	for (uint32_t b = 0; b < p->bufs.n; b++)
-		if (!size_buffer(c, b)) return;
-	for (uint32_t turn = 0; turn < 3; turn++)
-		for (uint32_t b = 0; b < p->bufs.n; b++) {
-			const TileObj *o = p->bufs.at[b];
-			Store *s = c->buf[b];
-			if (turn_of(o) != turn) continue;
-			s->base = o->kind == TB_ARENA ? first_fit(c, placed, n, b) : end;
-			placed[n++] = b;
-			if (s->base + s->bytes > end) end = s->base + s->bytes;
-			if (end <= c->m->hbm_bytes) continue;
-			pearl_fail(c, o->span, "the buffers need more than the %lld bytes of memory of `%s`",
-			           (long long)c->m->hbm_bytes, c->m->name);
-			return;
-		}
-	for (uint32_t b = 0; b < p->bufs.n; b++) {
-		const TileObj *o = p->bufs.at[b];
-		Store *s = c->buf[b];
-		bool constant = o->kind == TB_WEIGHT || o->kind == TB_IN;
-		s->region = pearl_add_region(c->q, &(PearlRegion){o->name, SPACE_HBM, true, !constant,
-		                                                  s->base, s->bytes, (int32_t)b});
-	}
-	if (p->prepack)
-		for (uint32_t b = 0; b < p->bufs.n; b++)
-			if (p->bufs.at[b]->kind == TB_WEIGHT)
-				c->q->regions.at[c->buf[b]->region].writable = true;
 }
 
 /* --- the interface --------------------------------------------------------------------------------- */
@@ -239,7 +96,7 @@ static Interface *make_interface(Compiler *c)
 		tensor[b].live_first = o->live_first;
 		tensor[b].live_last = o->live_last;
 		for (uint32_t e = 0; e < p->entries.n; e++)
-			if (step_uses(p->entries.at[e]->steps, o)) tensor[b].entry = e;
+			if (pearl_steps_use(p->entries.at[e]->steps, o)) tensor[b].entry = e;
 	}
 	f->tensor = tensor;
 	f->n_tensor = (uint32_t)p->bufs.n;
@@ -304,7 +161,7 @@ PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,
 	c.facts.pool = p->dims;
 	for (uint32_t i = 0; i < p->require.n; i++)
 		vec_push(c.arena, &c.facts.nonneg, p->require.at[i]);
-	map_hbm(&c);
+	pearl_map_hbm(&c);
 	c.spm_region =
 		pearl_add_region(c.q, &(PearlRegion){"spm", SPACE_SPM, true, true, 0, m->spm_bytes, -1});
 	c.acc_region = pearl_add_region(
