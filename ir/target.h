@@ -8,6 +8,7 @@
 /* Shapes of tiles that suit the target: kernel builders are parametrised by it. */
 typedef struct TileTraits {
 	bool packs_weights;      /* contraction weights as panels of nr columns */
+	bool gathers_panels;     /* rows of a table may be gathered from its panels */
 	uint32_t kg[NUM_DTYPES]; /* elements of k that a panel holds side by side, by operand type */
 	uint32_t mr, nr;         /* register or array tile of a contraction: rows, columns */
 	uint32_t mb;             /* rows a task takes of a contraction */

@@ -12,6 +12,7 @@ static const char *const pipeline[] = {
 static TileTraits traits_of(const Machine *m)
 {
 	TileTraits t = {.packs_weights = true,
+	                .gathers_panels = true,
 	                .lanes = m->lanes,
 	                .nr = 2 * m->lanes,
 	                .mr = m->registers == 32 ? 14 : 6,

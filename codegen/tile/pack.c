@@ -292,7 +292,7 @@ TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_
 
 void share_panels(Build *b)
 {
-	if (!b->t->packs_weights) return;
+	if (!b->t->gathers_panels) return;
 	for (size_t i = 0; i < b->packed.n; i++) {
 		const Packed *p = b->packed.at[i];
 		const Node *w = p->w;
