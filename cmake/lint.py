@@ -37,6 +37,7 @@ ROOMS = {
     "tools": ["support", "text", "ir", "frontend", "passes", "isa", "codegen/tile", "codegen/cpu",
               "codegen/pearl", "runtime", "runtime/sim"],
     "bench": ["support", "runtime/nacre.h"],
+    "bench/frontend": ["support", "ir", "frontend"],
     # kernels have no model around them, so they are measured below the public interface
     "bench/tile": ["support", "ir", "codegen/cpu", "runtime"],
 }

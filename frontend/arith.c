@@ -338,7 +338,7 @@ Item operate(Build *b, const Ast *e, int op, Item x, Item y, Span at)
 	              y.kind == ITEM_CONST;
 	bool none = x.kind == ITEM_NONE || y.kind == ITEM_NONE;
 	if (equality && (none || !(tensor || x.kind == ITEM_DIM || y.kind == ITEM_DIM)))
-		return item_bool(item_same(&x, &y) == same);
+		return item_bool(item_same(b, &x, &y) == same);
 	if (x.kind == ITEM_LIST && y.kind == ITEM_LIST && op == '+') return lists(b, &x, &y, at);
 	if (x.kind == ITEM_TEXT && y.kind == ITEM_TEXT && op == '+' &&
 	    strlen(x.text) + strlen(y.text) < TEXT_LIMIT)

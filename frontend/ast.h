@@ -86,7 +86,8 @@ typedef struct Parse {
 	Interner *names;
 	Diags *d;
 	const Source *source;
-	uint32_t offset; /* where the next token begins */
+	uint32_t offset;               /* where the next token begins */
+	uint32_t blank_from, blank_to; /* known to hold only blanks and comments, up to text */
 	ParseBracket open[NEST_LIMIT];
 	uint32_t n_open;
 	int last; /* the last token given */

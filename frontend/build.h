@@ -9,17 +9,22 @@
 #include "ir/ir.h"
 
 enum {
-	EVAL_LIMIT = 700,       /* nested evaluations: bounds the stack */
-	CALL_LIMIT = 64,        /* nested calls */
+	EVAL_LIMIT = 700,      /* nested evaluations: bounds the stack */
+	CALL_LIMIT = 64,       /* nested calls */
+	ARGUMENT_LIMIT = 1000, /* of a call */
+	ENTRY_LIMIT = 1000,
+	TEST_LIMIT = 1000,      /* of a file */
 	LAYER_LIMIT = 32,       /* nested layers */
 	INSTANCE_LIMIT = 50000, /* layers made in all */
 	STEP_LIMIT =
 		4000000, /* evaluations, elements of lists and texts in all: bounds time and memory */
-	NODE_LIMIT = 400000,  /* nodes in all */
-	UNROLL_LIMIT = 4096,  /* turns of an unrolled loop */
-	LIST_LIMIT = 1 << 20, /* elements of a list */
-	TEXT_LIMIT = 1 << 16, /* bytes of a compile-time text */
-	STACK_LIMIT = 4       /* arrays of layers inside each other */
+	NODE_LIMIT = 400000,   /* nodes in all */
+	UNROLL_LIMIT = 4096,   /* turns of an unrolled loop */
+	LIST_LIMIT = 1 << 20,  /* elements of a list */
+	LIST_DEPTH_LIMIT = 64, /* lists inside each other */
+	CALL_STEPS = 8,        /* what a call costs of STEP_LIMIT */
+	TEXT_LIMIT = 1 << 16,  /* bytes of a compile-time text */
+	STACK_LIMIT = 4        /* arrays of layers inside each other */
 };
 
 typedef struct Build Build;
@@ -30,7 +35,11 @@ typedef struct Member Member;
 typedef struct Item Item;
 typedef struct Frame Frame;
 typedef struct Precision Precision;
-typedef VEC(Item) ItemList;
+typedef struct ItemList { /* a VEC that knows how deep the lists in it nest */
+	Item *at;
+	size_t n, cap;
+	uint32_t depth;
+} ItemList;
 typedef VEC(ItemList) Yields;
 typedef VEC(File *) FileList;
 
@@ -140,6 +149,8 @@ struct Scope {
 	Scope *up;
 	bool function; /* the outermost scope of a call: assignments stop here */
 	VEC(Binding) list;
+	uint32_t *slot,
+		slots;  /* a hash table over a long list: places + 1, or 0; slots: a power of two */
 	File *file; /* the scope of a file: imports are searched after it */
 };
 
@@ -336,7 +347,7 @@ Item item_text(const char *s);
 Item item_dim(Dim d);    /* INT when constant */
 Item item_node(Node *n); /* BAD when NULL */
 Item item_list(Build *b, const ItemList *l);
-bool item_same(const Item *a, const Item *b);
+bool item_same(Build *b, const Item *x, const Item *y);
 const char *item_kind(Build *b, const Item *i);    /* "a number", "f32[B, S]", "a layer" */
 const char *item_text_of(Build *b, const Item *i); /* for keys and messages: 3, 0.5, f32 */
 Dim as_dim(Build *b, const Item *i);               /* NULL when it is none */

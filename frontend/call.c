@@ -54,6 +54,10 @@ bool match_arguments(Build *b, const AstList *params, const Arguments *args, Spa
 {
 	size_t next = 0;
 	for (size_t i = 0; i < params->n; i++) out[i] = (Argument){.item = bad()};
+	if (args->n > ARGUMENT_LIMIT) {
+		over_limit(b, at, "a call takes at most 1000 arguments");
+		return false;
+	}
 	for (size_t i = 0; i < args->n; i++) {
 		const Argument *a = &args->at[i];
 		size_t to = params->n;
@@ -208,6 +212,7 @@ Item call_function(Build *b, const Function *f, const Arguments *args, Span at, 
 {
 	const Ast *def = f->def;
 	Argument *in = NEW_ARRAY(b->arena, Argument, def->list.n + 1);
+	if (!spend(b, CALL_STEPS, at)) return bad();
 	if (b->call_depth >= CALL_LIMIT) {
 		over_limit(b, at,
 		           arena_printf(b->arena,

@@ -340,7 +340,10 @@ static void entries_in(Build *b, const Place *place, const AstList *members)
 		bool yes = true;
 		if (!a) continue;
 		if (a->kind != AST_MEMBER_IF) {
-			entry_of(b, place, a);
+			if (b->m->entries.n >= ENTRY_LIMIT)
+				over_limit(b, a->span, "a model has at most 1000 entries");
+			else
+				entry_of(b, place, a);
 			continue;
 		}
 		Frame frame = {.scope = place->instance->scope, .file = place->instance->file};

@@ -106,7 +106,7 @@ static void declare_all(Build *b, File *f)
 static void run_let(Build *b, File *f, const Ast *let)
 {
 	ItemList values = {0};
-	Frame frame = {.up = b->frame, .scope = f->scope, .file = f};
+	Frame frame = {.up = b->frame, .scope = f->scope, .file = f, .call = let->span};
 	b->frame = &frame;
 	for (size_t i = 0; i < let->list2.n; i++)
 		vec_push(b->arena, &values, eval(b, let->list2.at[i]));

@@ -42,39 +42,49 @@ Item item_list(Build *b, const ItemList *l)
 {
 	ItemList *copy = NEW(b->arena, ItemList);
 	*copy = *l;
+	for (size_t i = 0; i < l->n; i++)
+		if (l->at[i].kind == ITEM_LIST && l->at[i].list->depth >= copy->depth)
+			copy->depth = l->at[i].list->depth + 1;
+	if (copy->depth > LIST_DEPTH_LIMIT) {
+		over_limit(b, b->frame ? b->frame->call : span_none(),
+		           "lists are nested more than 64 deep");
+		return bad();
+	}
 	return (Item){.kind = ITEM_LIST, .list = copy};
 }
 
-bool item_same(const Item *a, const Item *b)
+bool item_same(Build *b, const Item *x, const Item *y)
 {
-	if (a->kind != b->kind) return false;
-	switch (a->kind) {
+	if (x->kind != y->kind) return false;
+	switch (x->kind) {
 	case ITEM_BAD:
 	case ITEM_NONE: return true;
 	case ITEM_INT:
-	case ITEM_BOOL: return a->integer == b->integer;
-	case ITEM_FLOAT: return a->number == b->number || (isnan(a->number) && isnan(b->number));
-	case ITEM_TEXT: return strcmp(a->text, b->text) == 0;
-	case ITEM_DIM: return a->dim == b->dim;
-	case ITEM_DTYPE: return a->dtype == b->dtype;
-	case ITEM_SCALED: return a->scaled == b->scaled;
-	case ITEM_TENSOR: return a->node == b->node;
-	case ITEM_CONST: return a->constant == b->constant;
-	case ITEM_BUILTIN: return a->builtin == b->builtin;
-	case ITEM_LAYER: return a->layer == b->layer;
+	case ITEM_BOOL: return x->integer == y->integer;
+	case ITEM_FLOAT: return x->number == y->number || (isnan(x->number) && isnan(y->number));
+	case ITEM_TEXT: return strcmp(x->text, y->text) == 0;
+	case ITEM_DIM: return x->dim == y->dim;
+	case ITEM_DTYPE: return x->dtype == y->dtype;
+	case ITEM_SCALED: return x->scaled == y->scaled;
+	case ITEM_TENSOR: return x->node == y->node;
+	case ITEM_CONST: return x->constant == y->constant;
+	case ITEM_BUILTIN: return x->builtin == y->builtin;
+	case ITEM_LAYER: return x->layer == y->layer;
 	case ITEM_FUNCTION:
-		return a->function->def == b->function->def && a->function->place == b->function->place;
+		return x->function->def == y->function->def && x->function->place == y->function->place;
 	case ITEM_LIST:
-		if (a->list->n != b->list->n) return false;
-		for (size_t i = 0; i < a->list->n; i++)
-			if (!item_same(&a->list->at[i], &b->list->at[i])) return false;
+		if (x->list == y->list) return true;
+		if (x->list->n != y->list->n) return false;
+		if (!spend(b, x->list->n, b->frame ? b->frame->call : span_none())) return false;
+		for (size_t i = 0; i < x->list->n; i++)
+			if (!item_same(b, &x->list->at[i], &y->list->at[i])) return false;
 		return true;
-	case ITEM_PLACE: return a->place == b->place;
+	case ITEM_PLACE: return x->place == y->place;
 	case ITEM_ARRAY:
-	case ITEM_MEMBER: return a->member == b->member;
-	case ITEM_FILE_DIM: return a->file_dim == b->file_dim;
-	case ITEM_FILE: return a->file == b->file;
-	case ITEM_MASK: return a->integer == b->integer;
+	case ITEM_MEMBER: return x->member == y->member;
+	case ITEM_FILE_DIM: return x->file_dim == y->file_dim;
+	case ITEM_FILE: return x->file == y->file;
+	case ITEM_MASK: return x->integer == y->integer;
 	}
 	return false;
 }

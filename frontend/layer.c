@@ -335,7 +335,7 @@ static const char *unlike(Build *b, const Instance *x, const Instance *y)
 		return arena_printf(b->arena, "they are of different layers, `%s` and `%s`", x->layer->name,
 		                    y->layer->name);
 	for (size_t i = 0; i < x->arguments.n && i < y->arguments.n; i++)
-		if (!item_same(&x->arguments.at[i], &y->arguments.at[i]))
+		if (!item_same(b, &x->arguments.at[i], &y->arguments.at[i]))
 			return arena_printf(b->arena, "their parameter `%s` differs",
 			                    x->layer->list.at[i]->name);
 	return NULL;

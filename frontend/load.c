@@ -79,6 +79,10 @@ static void build_tests(const Unit *u, FrontendUnit *out)
 	for (size_t i = 0; i < u->ast->list.n; i++) {
 		const Ast *a = u->ast->list.at[i];
 		if (!a || a->kind != AST_TEST) continue;
+		if (out->tests.n >= TEST_LIMIT) {
+			diag_error(u->d, a->span, "a file has at most %d tests", TEST_LIMIT);
+			return;
+		}
 		Build *b = build_new(u, a->name);
 		FrontendTest t = {.name = a->name, .span = a->span};
 		File *f = file_load(b, "", u->source, u->ast, span_none());

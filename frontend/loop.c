@@ -165,7 +165,7 @@ static bool others_unchanged(Build *b, const Roll *r, const Saved *s)
 			const Binding *was = &s->lists.at[i][k], *is = &o->list.at[k];
 			bool carried = false;
 			for (size_t c = 0; c < r->carried.n; c++) carried |= r->carried.at[c].name == was->name;
-			if (carried || item_same(&was->item, &is->item)) continue;
+			if (carried || item_same(b, &was->item, &is->item)) continue;
 			Diag *m =
 				complain(b, is->span,
 			             "`%s` is %s before the loop and changes in it: only tensors are carried",

@@ -11,8 +11,37 @@ Scope *scope_new(Build *b, Scope *up)
 	return s;
 }
 
+/* Short lists are searched, long ones (those of files) hashed by the pointer, which interning makes
+ * as good as the text. */
+enum { SHORT = 12, SLOTS = 64 };
+
+static uint32_t slot_of(const Scope *s, const char *name)
+{
+	uint64_t h = (uint64_t)(uintptr_t)name * UINT64_C(0x9e3779b97f4a7c15);
+	uint32_t i = (uint32_t)(h >> 32) & (s->slots - 1);
+	while (s->slot[i] && s->list.at[s->slot[i] - 1].name != name) i = (i + 1) & (s->slots - 1);
+	return i;
+}
+
+static void slots_add(Build *b, Scope *s)
+{
+	size_t n = s->list.n;
+	if (n <= SHORT) return;
+	if (2 * n <= s->slots) {
+		s->slot[slot_of(s, s->list.at[n - 1].name)] = (uint32_t)n;
+		return;
+	}
+	s->slots = s->slots ? 2 * s->slots : SLOTS;
+	s->slot = NEW_ARRAY(b->arena, uint32_t, s->slots);
+	for (size_t i = 0; i < n; i++) s->slot[slot_of(s, s->list.at[i].name)] = (uint32_t)i + 1;
+}
+
 Binding *scope_own(Scope *s, const char *name)
 {
+	if (s->slots) {
+		uint32_t place = s->slot[slot_of(s, name)];
+		return place ? &s->list.at[place - 1] : NULL;
+	}
 	for (size_t i = s->list.n; i-- > 0;)
 		if (s->list.at[i].name == name) return &s->list.at[i];
 	return NULL;
@@ -23,6 +52,7 @@ Binding *scope_set(Build *b, Scope *s, const char *name, Item item, Span at)
 	Binding *have = scope_own(s, name);
 	if (!have) {
 		vec_push(b->arena, &s->list, ((Binding){.name = name}));
+		slots_add(b, s);
 		have = &s->list.at[s->list.n - 1];
 	}
 	have->item = item;
@@ -57,6 +87,7 @@ Scope *function_scope_of(Scope *s, const char *name)
 const char *scope_nearest(Build *b, Scope *s, const char *name)
 {
 	enum { ROOM = 4096 };
+	if (diags_full(b->d)) return NULL; /* nobody would read it */
 	const char **names = NEW_ARRAY(b->arena, const char *, ROOM);
 	uint32_t n = 0;
 	for (; s; s = s->up) {

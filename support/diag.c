@@ -11,12 +11,29 @@ static uint32_t limit_of(const Diags *d)
 	return d->limit ? d->limit : DEFAULT_LIMIT;
 }
 
+bool diags_full(const Diags *d)
+{
+	return d->errors >= limit_of(d);
+}
+
+/* A message that quotes something endless (a name of a megabyte) keeps its ends. */
+static const char *shortened(Arena *a, const char *s)
+{
+	enum { LONGEST = 4000, HEAD = 2000, TAIL = 500 };
+	size_t n = strlen(s);
+	if (n <= LONGEST) return s;
+	size_t head = HEAD, tail = n - TAIL;
+	while (head > 0 && ((uint8_t)s[head] & 0xc0) == 0x80) head--;
+	while (tail < n && ((uint8_t)s[tail] & 0xc0) == 0x80) tail++;
+	return arena_printf(a, "%.*s ... %s", (int)head, s, s + tail);
+}
+
 static Diag *diag_new(Diags *d, DiagSeverity severity, Span at, const char *fmt, va_list ap)
 {
 	Diag *m = NEW(d->arena, Diag);
 	m->severity = severity;
 	m->span = at;
-	m->text = arena_vprintf(d->arena, fmt, ap);
+	m->text = shortened(d->arena, arena_vprintf(d->arena, fmt, ap));
 	return m;
 }
 

@@ -145,6 +145,7 @@ Diag *diag_remark(Diags *d, Span at, const char *fmt, ...)
 void diag_note(Diags *d, Diag *of, Span at, const char *fmt, ...) PRINTF_LIKE(4, 5);
 void diag_help(Diags *d, Diag *of, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void diag_also(Diag *of, Span range);
+bool diags_full(const Diags *d);              /* further errors are counted, not kept */
 void diags_render(const Diags *d, Text *out); /* the shape shown in doc/language.md */
 void diags_print(const Diags *d, FILE *to);
 /* The nearest of names to word by edit distance (Damerau-Levenshtein), or NULL when none is near. */
