@@ -6,7 +6,7 @@ from torchvision.ops import batched_nms
 
 from common import rounded, save_case, seeded
 
-CHANNELS, CLASSES, Y, X, KEEP, THRESHOLD = [3, 4, 5], 3, 2, 1, 20, 0.5
+CHANNELS, CLASSES, Y, X, KEEP, THRESHOLD = [3, 4, 5], 3, 2, 1, 20, 0.8
 STRIDES = [8, 16, 32]
 ANCHORS = torch.tensor([[(10, 13), (16, 30), (33, 23)], [(30, 61), (62, 45), (59, 119)], [(116, 90), (156, 198), (373, 326)]])
 
