@@ -279,6 +279,15 @@ static void advise_list(Build *b, Diag *m, const Item *x, const Item *y)
 		          "what may be absent is used under a condition:  if b != none { x += b }");
 }
 
+/* The rows of a ragged dim beside a tensor: its first axis is theirs. */
+static Node *beside_rows(Build *b, const Item *i, Node *rows, const Node *other, Span at)
+{
+	const Ragged *r = ragged_find(b, i->dim);
+	uint32_t rank = other->type.rank;
+	if (!r || !rank || (rank == 1 && other->type.dim[0] == r->batch)) return rows;
+	return ragged_spread(b, rows, rank < 2 ? 2 : rank, 0, at);
+}
+
 static Item tensors(Build *b, const Ast *e, int op, const Item *x, const Item *y, Span at)
 {
 	DType like = x->kind == ITEM_TENSOR                           ? x->node->type.dtype
@@ -288,6 +297,8 @@ static Item tensors(Build *b, const Ast *e, int op, const Item *x, const Item *y
 	             : x->kind == ITEM_FLOAT || y->kind == ITEM_FLOAT ? DT_F32
 	                                                              : DT_I32;
 	Node *p = as_node(b, x, like, at), *q = as_node(b, y, like, at);
+	if (x->kind == ITEM_DIM && q) p = beside_rows(b, x, p, q, at);
+	if (y->kind == ITEM_DIM && p) q = beside_rows(b, y, q, p, at);
 	if (!p || !q) {
 		if (x->kind == ITEM_LIST || y->kind == ITEM_LIST || x->kind == ITEM_NONE ||
 		    y->kind == ITEM_NONE || x->kind >= ITEM_FUNCTION || y->kind >= ITEM_FUNCTION ||
@@ -328,7 +339,11 @@ Item operate(Build *b, const Ast *e, int op, Item x, Item y, Span at)
 	if (x.kind == ITEM_INT && y.kind == ITEM_INT && !logical(op))
 		return ints(b, op, x.integer, y.integer, at, e);
 	if (as_number(&x, &u) && as_number(&y, &v) && !logical(op)) return floats(b, op, u, v, at);
-	if (is_dim(&x) && is_dim(&y) && !logical(op) && op != '/' && op != '^') {
+	bool ragged = is_dim(&x) && is_dim(&y) && b->ragged.n &&
+	              (ragged_find(b, as_dim(b, &x)) || ragged_find(b, as_dim(b, &y)));
+	if (ragged && (op == '+' || op == '-' || op == '*' || op == AST_OP('/', '/')))
+		return ragged_arithmetic(b, op, as_dim(b, &x), as_dim(b, &y), at);
+	if (is_dim(&x) && is_dim(&y) && !ragged && !logical(op) && op != '/' && op != '^') {
 		bool decided;
 		Item r = dims(b, op, as_dim(b, &x), as_dim(b, &y), at, &decided);
 		if (decided) return r;
@@ -537,6 +552,12 @@ Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at)
 
 Node *contract(Build *b, const char *spec, Node *x, Node *y, Span at)
 {
+	if (!x || !y) return NULL;
+	const char *comma = strchr(spec, ','), *result = strstr(spec, "->") + 2;
+	for (uint32_t i = 0; b->ragged.n && x && i < x->type.rank; i++)
+		if (!strchr(result, spec[i])) x = ragged_fill(b, x, i, FILL_ZERO, at);
+	for (uint32_t i = 0; b->ragged.n && y && i < y->type.rank; i++)
+		if (!strchr(result, comma[1 + i])) y = ragged_fill(b, y, i, FILL_ZERO, at);
 	if (!x || !y) return NULL;
 	Node *n = node_new(b->m, OP_EINSUM, 2, (Node *[]){x, y}, at);
 	attr_str(n, "spec", intern_str(b->names, spec));

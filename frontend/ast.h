@@ -33,10 +33,10 @@ typedef enum AstKind {
 	/* declarations */
 	AST_FILE,     /* list */
 	AST_IMPORT,   /* name: path; alias in a (AST_NAME) */
-	AST_DIM,      /* flag: session; name; a: range, b: value */
+	AST_DIM,      /* flag: session; name; a: range, b: value; d: the dim of its rows */
 	AST_LET,      /* list: names; list2: values */
 	AST_LAYER,    /* name; flag: model; list: parameters; list2: members */
-	AST_PARAM,    /* name; a: type; b: default */
+	AST_PARAM,    /* name; a: type; b: default; c: range of a dim */
 	AST_DEF,      /* name; flag: entry; list: parameters; list2: statements; generics; results */
 	AST_ENTRY_OF, /* name; text: the def's name; list: AST_DIM of `where` */
 	AST_TEST,     /* name; list: statements */

@@ -195,6 +195,8 @@ struct Member {
 	DimSym *sym;          /* STATE_DIM */
 	Dim lo, hi;
 	Dim begin;      /* STATE_DIM: its first value, NULL: lo */
+	Dim batch;      /* STATE_DIM with a value for each row: the dim of rows, else NULL */
+	uint32_t rows;  /* and the number of the state that holds them */
 	double initial; /* STATE */
 	uint32_t n;
 	Instance **element; /* USE: one, or n */
@@ -249,6 +251,14 @@ typedef struct Stretch {
 	int64_t from, turns, period;
 } Stretch;
 
+/* A dim with a length for each row of a batch: frontend/ragged.c. */
+typedef struct Ragged {
+	Dim key, extent; /* what it is, and what stands for it in shapes */
+	Dim batch;
+	Node *rows; /* i32[batch], in the entry's graph */
+} Ragged;
+typedef enum RaggedFill { FILL_ZERO, FILL_ONE, FILL_LEAST, FILL_GREATEST } RaggedFill;
+
 struct Frame {
 	Frame *up;
 	Scope *scope;
@@ -290,7 +300,10 @@ struct Build {
 	File *main;
 	Node **weight_node; /* of the entry, by number */
 	Node **state_now;
-	Dim *dim_now; /* of the entry, by place in `state_dims` */
+	Dim *
+		dim_now; /* of the entry, by place in `state_dims`; NULL: a tensor was assigned to its rows */
+	VEC(Ragged) ragged; /* of the entry */
+	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
 	VEC(Member *) weights, states;
 	VEC(Stored) stored; /* parts of states that the entry has written */
@@ -488,6 +501,29 @@ void run_block(Build *b, const AstList *l);
 void run_statement(Build *b, const Ast *s);
 void run_for(Build *b, const Ast *s);
 void assign_to(Build *b, const AstList *targets, Item value, Span span);
+
+/* --- ragged.c --- */
+/* By the extent or the key; NULL: not ragged. Valid until the next is added. */
+const Ragged *ragged_find(const Build *b, Dim d);
+const Ragged *ragged_add(Build *b, Dim key, Dim extent, Dim batch, Node *rows);
+/* rows, which trap when one lies outside lo..hi. */
+Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, Span at);
+/* x op y of + - * and floor division, one of them ragged. */
+Item ragged_arithmetic(Build *b, int op, Dim x, Dim y, Span at);
+/* Each row is at most hi, or traps: the extent from now on. */
+Dim ragged_limit(Build *b, Dim d, Dim hi, Span at);
+/* Is this axis ragged? Then *batch is the axis of its rows. */
+bool ragged_axis(const Build *b, const Type *t, uint32_t axis, uint32_t *batch);
+Node *ragged_spread(Build *b, Node *rows, uint32_t rank, uint32_t axis, Span at);
+Node *ragged_fill(Build *b, Node *x, uint32_t axis, RaggedFill with, Span at);
+Node *ragged_fill_all(Build *b, Node *x, Span at);             /* zeros on every ragged axis */
+Node *ragged_clean(Build *b, Node *x, uint32_t axis, Span at); /* the same where it is needed */
+Node *ragged_mean(Build *b, Node *x, uint32_t n, const int64_t *axes, bool keep, Span at);
+Node *ragged_pick(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *index, Span at);
+Node *ragged_cut(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *start, Dim size, Span at);
+Node *ragged_put(Build *b, Node *old, Node *value, uint32_t axis, uint32_t batch, Node *start,
+                 Node *length, Span at);
+bool ragged_refuses(Build *b, const Node *n); /* after a report */
 
 /* --- pattern.c --- */
 /* The longest stretch that begins at `at` and may repeat; multiples of `modulus` turns. */

@@ -27,8 +27,10 @@ Item builtin_causal(Call *c)
 
 typedef struct Inputs {
 	Node *q, *k, *v;
-	uint32_t rank;
+	uint32_t rank, batch; /* batch: the axis of the rows of ragged queries or keys */
 	Dim queries, keys;
+	Node *
+		shift; /* [B, 1, 1, 1]: how far the queries of a row stand behind its first key; NULL: alike */
 } Inputs;
 
 static Node *axis_numbers(Build *b, Dim n, Dim first, uint32_t behind, Span at)
@@ -75,7 +77,10 @@ static Item index_function(Call *c, const Argument *a, const Inputs *in, uint32_
 			v = in->rank > 3 ? axis_numbers(b, in->q->type.dim[in->rank - 4], zero, 3, name->span)
 			                 : emit_number(b, DT_I32, 0, name->span);
 		if (role == 3) v = axis_numbers(b, in->q->type.dim[in->rank - 3], zero, 2, name->span);
-		if (role == 2)
+		if (role == 2 && in->shift)
+			v = emit_binary(b, OP_ADD, axis_numbers(b, in->queries, zero, 1, name->span), in->shift,
+			                name->span);
+		else if (role == 2)
 			v = axis_numbers(b, in->queries, dim_sub(b->m->dims, in->keys, in->queries), 1,
 			                 name->span);
 		if (role == 1) v = axis_numbers(b, in->keys, zero, 0, name->span);
@@ -241,10 +246,64 @@ static bool read_inputs(Call *c, Inputs *in)
 	return true;
 }
 
+/* Rows of queries or keys with lengths of their own: keys behind a row's length are masked, causal
+ * masks and windows follow from each row's lengths. */
+static bool ragged_inputs(Call *c, Inputs *in)
+{
+	Build *b = c->b;
+	uint32_t r = in->rank, other;
+	bool queries = ragged_axis(b, &in->q->type, r - 2, &in->batch),
+		 keys = ragged_axis(b, &in->k->type, r - 2, &other);
+	if (keys) in->batch = other;
+	if (keys) {
+		in->k = ragged_clean(b, in->k, r - 2, c->at);
+		in->v = ragged_clean(b, in->v, r - 2, c->at);
+	}
+	if ((!queries && !keys) || in->queries == in->keys) return in->k && in->v;
+	const Ragged *u = ragged_find(b, in->queries), *v = ragged_find(b, in->keys);
+	Item from = item_dim(in->queries), to = item_dim(in->keys);
+	Node *n = queries ? u->rows : as_node(b, &from, DT_I32, c->at),
+		 *k = keys ? v->rows : as_node(b, &to, DT_I32, c->at);
+	in->shift = ragged_spread(b, emit_binary(b, OP_SUB, k, n, c->at), r, in->batch, c->at);
+	return in->shift && in->k && in->v;
+}
+
+/* What the flags of the kernel say of even rows, as a bias. */
+static bool ragged_mask(Call *c, const Inputs *in, Node **bias, bool *causal, int64_t *window)
+{
+	Build *b = c->b;
+	Span at = c->at;
+	const Ragged *keys = ragged_find(b, in->keys);
+	Dim zero = dim_const(b->m->dims, 0);
+	Node *m = NULL, *j = axis_numbers(b, in->keys, zero, 0, at);
+	/* with causal rows of one length for queries and keys no query sees padding */
+	if ((!keys && !in->shift) || (*causal && !in->shift)) return true;
+	if (keys)
+		m = emit_binary(b, OP_LT, j, ragged_spread(b, keys->rows, in->rank, in->batch, at), at);
+	if (*causal && in->shift) {
+		Node *i = emit_binary(b, OP_ADD, axis_numbers(b, in->queries, zero, 1, at), in->shift, at);
+		Node *seen = emit_binary(b, OP_LE, j, i, at);
+		m = m ? emit_binary(b, OP_AND, m, seen, at) : seen;
+		if (*window)
+			m = emit_binary(b, OP_AND, m,
+			                emit_binary(b, OP_LT, emit_binary(b, OP_SUB, i, j, at),
+			                            emit_number(b, DT_I32, (double)*window, at), at),
+			                at);
+		*causal = false;
+		*window = 0;
+	}
+	Node *open = emit_number(b, DT_F32, 0, at),
+		 *never = emit_number(b, DT_F32, (double)-INFINITY, at);
+	if (!m || !open || !never) return false;
+	*bias = add_bias(b, *bias,
+	                 emit(b, node_new(b->m, OP_SELECT, 3, (Node *[]){m, open, never}, at)), at);
+	return *bias != NULL;
+}
+
 Item builtin_attention(Call *c)
 {
 	Build *b = c->b;
-	Inputs in;
+	Inputs in = {0};
 	double scale, cap = 0;
 	Node *bias = NULL;
 	bool causal = false;
@@ -254,7 +313,7 @@ Item builtin_attention(Call *c)
 			complain(b, c->in[i].span, "only mask and score are index functions");
 			return bad();
 		}
-	if (!read_inputs(c, &in) || !call_number(c, ARG_SCALE, 1, &scale) ||
+	if (!read_inputs(c, &in) || !ragged_inputs(c, &in) || !call_number(c, ARG_SCALE, 1, &scale) ||
 	    !call_number(c, ARG_SOFT_CAP, 0, &cap))
 		return bad();
 	if (c->in[ARG_BIAS].item.kind != ITEM_NONE && !(bias = call_tensor(c, ARG_BIAS))) return bad();
@@ -263,12 +322,18 @@ Item builtin_attention(Call *c)
 		         type_text(b->arena, &bias->type));
 		return bad();
 	}
-	if (!read_mask(c, &in, &bias, &causal, &window) || !read_score(c, &in, &bias)) return bad();
+	if (!read_mask(c, &in, &bias, &causal, &window) || !read_score(c, &in, &bias) ||
+	    (b->ragged.n && !ragged_mask(c, &in, &bias, &causal, &window)))
+		return bad();
 	Node *operands[4] = {in.q, in.k, in.v, bias};
 	Node *n = node_new(b->m, OP_ATTENTION, bias ? 4 : 3, operands, c->at);
 	attr_float(n, "scale", scale);
 	if (causal) attr_int(n, "causal", 1);
 	if (window) attr_int(n, "window", window);
 	if (cap > 0) attr_float(n, "soft_cap", cap);
-	return item_node(emit(b, n));
+	bool inside = b->ragged_inside;
+	b->ragged_inside = true;
+	n = emit(b, n);
+	b->ragged_inside = inside;
+	return item_node(n);
 }

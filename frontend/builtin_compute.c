@@ -146,6 +146,8 @@ Item builtin_along(Call *c)
 	Node *x = float_input(c, 0);
 	int64_t axis;
 	if (!x || !call_axis(c, 1, x->type.rank, &axis)) return bad();
+	x = ragged_fill(c->b, x, (uint32_t)axis, FILL_LEAST, c->at);
+	if (!x) return bad();
 	Node *n = node_new(c->b->m, c->f->op, 1, &x, c->at);
 	attr_int(n, "axis", axis);
 	return item_node(emit(c->b, n));
@@ -400,6 +402,110 @@ static Node *rope_freqs(Call *c, const Node *x)
 	return freqs;
 }
 
+/* base^(-2i/D) */
+static Node *usual_freqs(Call *c, int64_t pairs, double base)
+{
+	Build *b = c->b;
+	ConstTensor *k = NEW(b->arena, ConstTensor);
+	Tensor *v = NEW(b->arena, Tensor);
+	Dim n = dim_const(b->m->dims, pairs);
+	*v = (Tensor){DT_F32, pairs, arena_alloc(b->arena, (size_t)(pairs * 4))};
+	for (int64_t i = 0; i < pairs; i++)
+		dtype_store(DT_F32, v->data, i, pow(base, -(double)i / (double)pairs));
+	*k = (ConstTensor){type_tensor(DT_F32, 1, &n), v};
+	return emit_constant(b, k, c->at);
+}
+
+/* The position of each row of x [.., S, D], seen as [.., S, 1]: one for each batch (of a ragged dim:
+ * where its rows begin), or given as i32[S] or i32[B, S]. */
+static Node *rope_positions(Call *c, const Node *x)
+{
+	Build *b = c->b;
+	const Item *at = &c->in[1].item;
+	const Type *t = &x->type;
+	Dim dims[MAX_RANK], one = dim_const(b->m->dims, 1);
+	uint32_t axis = 0;
+	Node *p = at->kind == ITEM_DIM ? ragged_find(b, at->dim)->rows : at->node;
+	bool begins = at->kind == ITEM_DIM, fits = begins || p->type.rank == 1 || p->type.rank == 2;
+	if (begins || p->type.rank == 2)
+		while (axis + 2 < t->rank && !dims_equal(b, t->dim[axis], p->type.dim[0])) axis++;
+	fits =
+		fits && (axis + 2 < t->rank || (!begins && p->type.rank == 1)) && p->type.dtype == DT_I32;
+	if (fits && !begins) fits = dims_equal(b, p->type.dim[p->type.rank - 1], t->dim[t->rank - 2]);
+	if (!fits) {
+		complain(b, c->in[1].span,
+		         "rope of %s: the positions are a dim, i32[S] or i32[B, S], not %s",
+		         type_text(b->arena, t), item_kind(b, at));
+		return NULL;
+	}
+	if (!begins) {
+		uint32_t n = 0;
+		if (p->type.rank == 2) dims[n++] = p->type.dim[0];
+		while (p->type.rank == 2 && n + axis + 2 < t->rank) dims[n++] = one;
+		dims[n++] = t->dim[t->rank - 2];
+		dims[n++] = one;
+		return emit_reshape(b, p, n, dims, c->at);
+	}
+	Node *row = node_new(b->m, OP_IOTA, 0, NULL, c->at);
+	dims[0] = t->dim[t->rank - 2];
+	dims[1] = one;
+	attr_dims(b->m, row, "dims", 2, dims);
+	attr_int(row, "axis", 0);
+	return emit_binary(b, OP_ADD, ragged_spread(b, p, t->rank, axis, c->at), emit(b, row), c->at);
+}
+
+static Node *half_of(Build *b, Node *x, bool half, bool second, Span at)
+{
+	Dim start[MAX_RANK + 1], size[MAX_RANK + 1];
+	if (!x) return NULL;
+	uint32_t r = x->type.rank, cut = half ? r - 1 : r;
+	int64_t width = dim_constant(x->type.dim[r - 1]);
+	DimPool *p = b->m->dims;
+	for (uint32_t i = 0; i < r; i++) {
+		start[i] = dim_const(p, 0);
+		size[i] = x->type.dim[i];
+	}
+	if (!half) {
+		size[r - 1] = dim_const(p, width / 2);
+		size[r] = dim_const(p, 2);
+		start[r] = dim_const(p, 0);
+		x = emit_reshape(b, x, r + 1, size, at);
+	}
+	start[cut] = dim_const(p, second ? (half ? width / 2 : 1) : 0);
+	size[cut] = dim_const(p, half ? width / 2 : 1);
+	x = emit_slice(b, x, start, size, at);
+	if (!x || half) return x;
+	return emit_reshape(b, x, r, size, at);
+}
+
+/* rope spelled out, where rows have positions of their own. */
+static Node *rope_rows(Call *c, Node *x, Node *freqs, double base, bool half)
+{
+	Build *b = c->b;
+	uint32_t r = x->type.rank;
+	Dim dims[MAX_RANK + 1];
+	if (r == MAX_RANK && !half) {
+		complain(b, c->at, "rope of %s: too many dims", type_text(b->arena, &x->type));
+		return NULL;
+	}
+	if (!freqs) freqs = usual_freqs(c, dim_constant(x->type.dim[r - 1]) / 2, base);
+	Node *angle =
+		emit_binary(b, OP_MUL, emit_cast(b, rope_positions(c, x), DT_F32, c->at), freqs, c->at);
+	Node *sine = emit_unary(b, OP_SIN, angle, c->at), *cosine = emit_unary(b, OP_COS, angle, c->at);
+	Node *u = half_of(b, x, half, false, c->at), *v = half_of(b, x, half, true, c->at);
+	Node *y[2] = {emit_binary(b, OP_SUB, emit_binary(b, OP_MUL, u, cosine, c->at),
+	                          emit_binary(b, OP_MUL, v, sine, c->at), c->at),
+	              emit_binary(b, OP_ADD, emit_binary(b, OP_MUL, v, cosine, c->at),
+	                          emit_binary(b, OP_MUL, u, sine, c->at), c->at)};
+	if (!y[0] || !y[1]) return NULL;
+	if (half) return emit_concat(b, 2, y, r - 1, c->at);
+	memcpy(dims, y[0]->type.dim, r * sizeof *dims);
+	dims[r] = dim_const(b->m->dims, 1);
+	for (uint32_t i = 0; i < 2; i++)
+		if (!(y[i] = emit_reshape(b, y[i], r + 1, dims, c->at))) return NULL;
+	return emit_reshape(b, emit_concat(b, 2, y, r, c->at), r, x->type.dim, c->at);
+}
+
 Item builtin_rope(Call *c)
 {
 	Build *b = c->b;
@@ -408,7 +514,10 @@ Item builtin_rope(Call *c)
 	double base;
 	bool half = true;
 	const Item *layout = &c->in[3].item;
-	if (!x || !need_dim(b, &c->in[1].item, c->in[1].span, call_what(c, "pos"), &pos) ||
+	const Item *at = &c->in[1].item;
+	bool each = at->kind == ITEM_TENSOR || (at->kind == ITEM_DIM && ragged_find(b, at->dim));
+	pos = dim_const(b->m->dims, 0);
+	if (!x || (!each && !need_dim(b, at, c->in[1].span, call_what(c, "pos"), &pos)) ||
 	    !call_number(c, 2, 10000, &base))
 		return bad();
 	if (layout->kind == ITEM_TEXT && strcmp(layout->text, "interleaved") == 0) {
@@ -429,6 +538,7 @@ Item builtin_rope(Call *c)
 	Node *in[2] = {x};
 	bool turned = c->given[4] && c->in[4].item.kind != ITEM_NONE;
 	if (turned && !(in[1] = rope_freqs(c, x))) return bad();
+	if (each) return item_node(rope_rows(c, x, turned ? in[1] : NULL, base, half));
 	Node *n = node_new(b->m, OP_ROPE, turned ? 2 : 1, in, c->at);
 	attr_dim(n, "pos", pos);
 	attr_float(n, "base", base);

@@ -330,6 +330,8 @@ Item builtin_gather(Call *c)
 	Node *x = call_tensor(c, 0), *index = call_tensor(c, 1);
 	int64_t axis;
 	if (!x || !index || !call_axis(c, 2, x->type.rank, &axis)) return bad();
+	index = ragged_fill_all(c->b, index, c->in[1].span);
+	if (!index) return bad();
 	if (index->type.dtype != DT_I32) {
 		Diag *m = complain(c->b, c->in[1].span, "an index must be i32, this is %s",
 		                   type_text(c->b->arena, &index->type));
@@ -394,6 +396,24 @@ Item builtin_pad(Call *c)
 
 /* --- making tensors ------------------------------------------------------------------------------------ */
 
+/* Of a ragged dim: one row for each of its batch. */
+static Item ragged_range(Call *c, Dim lo, Dim hi)
+{
+	Build *b = c->b;
+	Item length = ragged_arithmetic(b, '-', hi, lo, c->at);
+	Dim n, batch;
+	if (length.kind == ITEM_BAD || !need_dim(b, &length, c->at, "the length", &n)) return bad();
+	const Ragged *first = ragged_find(b, lo);
+	batch = first ? first->batch : ragged_find(b, hi)->batch;
+	Node *i = iota(b, n, c->at);
+	Item from = item_dim(lo);
+	if (first)
+		i = emit_binary(b, OP_ADD, i, ragged_spread(b, first->rows, 2, 0, c->at), c->at);
+	else if (!dim_is(lo, 0))
+		i = emit_binary(b, OP_ADD, i, as_node(b, &from, DT_I32, c->at), c->at);
+	return item_node(emit_broadcast(b, i, 2, (Dim[]){batch, n}, c->at));
+}
+
 Item builtin_arange(Call *c)
 {
 	Build *b = c->b;
@@ -403,6 +423,8 @@ Item builtin_arange(Call *c)
 		lo = hi;
 		if (!need_dim(b, &c->in[1].item, c->in[1].span, call_what(c, "b"), &hi)) return bad();
 	}
+	const Ragged *r = ragged_find(b, hi), *first = ragged_find(b, lo);
+	if (r || first) return ragged_range(c, lo, hi);
 	Node *n = iota(b, dim_sub(b->m->dims, hi, lo), c->at);
 	if (dim_is(lo, 0)) return item_node(n);
 	Item from = item_dim(lo);

@@ -37,7 +37,7 @@ Node *emit(Build *b, Node *n)
 		n->layer = frame->place->instance->layer->name;
 	}
 	Diags own = {.arena = b->arena};
-	if (graph_add(b->graph, &own, n)) return sizes_fit(b, n) ? n : NULL;
+	if (graph_add(b->graph, &own, n)) return sizes_fit(b, n) && !ragged_refuses(b, n) ? n : NULL;
 	for (size_t i = 0; i < own.list.n; i++)
 		complain(b, own.list.at[i]->span, "%s", own.list.at[i]->text);
 	return NULL;
@@ -159,6 +159,18 @@ Node *emit_reduce(Build *b, Op op, const char *how, Node *x, uint32_t n_axes, co
                   bool keep, Span s)
 {
 	if (!x) return NULL;
+	for (uint32_t i = 0; b->ragged.n && i < n_axes; i++) {
+		uint32_t batch;
+		if (op == OP_MEAN && ragged_axis(b, &x->type, (uint32_t)axes[i], &batch))
+			return ragged_mean(b, x, n_axes, axes, keep, s);
+		RaggedFill with = !how                       ? FILL_ZERO
+		                  : strcmp(how, "prod") == 0 ? FILL_ONE
+		                  : strcmp(how, "min") == 0  ? FILL_GREATEST
+		                  : strcmp(how, "sum") == 0  ? FILL_ZERO
+		                                             : FILL_LEAST;
+		x = ragged_fill(b, x, (uint32_t)axes[i], with, s);
+		if (!x) return NULL;
+	}
 	Node *n = node_new(b->m, op, 1, &x, s);
 	if (how) attr_str(n, "reduce", intern_str(b->names, how));
 	attr_ints(b->m, n, "axes", n_axes, axes);

@@ -110,6 +110,7 @@ static void entry_begin(Build *b, const char *name, Span at)
 	for (size_t i = 0; i < b->state_dims.n; i++)
 		b->dim_now[i] = dim_sym(b->m->dims, b->state_dims.at[i]->sym);
 	b->m->facts.nonneg.n = 0;
+	b->ragged.n = 0;
 }
 
 /* A position that does not move by what was written at it leaves a gap, or lets rows be overwritten. */
@@ -143,11 +144,11 @@ static void entry_end(Build *b)
 	}
 	for (size_t i = 0; i < b->state_dims.n; i++) {
 		Member *m = b->state_dims.at[i];
-		if (dim_as_sym(b->dim_now[i]) == m->sym) continue;
+		if (b->dim_now[i] && dim_as_sym(b->dim_now[i]) == m->sym) continue;
 		m->write = NEW(b->arena, Origin);
-		check_advance(b, m, b->dim_now[i]);
+		if (!m->batch) check_advance(b, m, b->dim_now[i]);
 		vec_push(b->arena, &e->set_sym, m->sym);
-		vec_push(b->arena, &e->set_value, b->dim_now[i]);
+		vec_push(b->arena, &e->set_value, b->dim_now[i] ? b->dim_now[i] : m->hi);
 	}
 	tidy(b, e);
 	b->m->facts.nonneg.n = 0;
@@ -173,6 +174,23 @@ static bool bind_entry_dims(Build *b, const Ast *type)
 	return true;
 }
 
+/* `where S in 1..64`: a smaller range, checked at each call. */
+static bool narrow_dim(Build *b, const Ast *w, FileDim *f)
+{
+	DimSym *s = file_dim_sym(b, f, w->span);
+	if (!s || !w->a->b) return false;
+	Item from = eval(b, w->a->a), to = eval(b, w->a->b);
+	Dim lo, hi, d = dim_sym(b->m->dims, s);
+	if (!need_dim(b, &from, w->a->a->span, "the start of the range", &lo) ||
+	    !need_dim(b, &to, w->a->b->span, "the end of the range", &hi))
+		return false;
+	if (assume_le(b, lo, d) && assume_le(b, d, hi)) return true;
+	complain(b, w->span, "%s in %s..%s lies outside its range %s..%s", w->name,
+	         dim_text(b->arena, lo), dim_text(b->arena, hi), dim_text(b->arena, s->lo),
+	         dim_text(b->arena, s->hi));
+	return false;
+}
+
 static bool fix_dims(Build *b, const AstList *where)
 {
 	for (size_t i = 0; i < where->n; i++) {
@@ -185,13 +203,17 @@ static bool fix_dims(Build *b, const AstList *where)
 			if (near) diag_help(b->d, m, "did you mean `%s`?", near);
 			return false;
 		}
-		if (!w->b) {
+		if (!w->b && !w->a) {
 			complain(b, w->span, "`where` fixes a dim:  where %s = 1", w->name);
 			return false;
 		}
 		if (k->item.file_dim->decl->flag) {
 			complain(b, w->span, "`%s` is a session dim: `where` fixes dims of a call", w->name);
 			return false;
+		}
+		if (!w->b) {
+			if (!narrow_dim(b, w, k->item.file_dim)) return false;
+			continue;
 		}
 		Item value = eval(b, w->b);
 		if (!need_int(b, &value, w->b->span, "what `where` fixes", &v)) return false;
@@ -208,6 +230,72 @@ static bool fix_dims(Build *b, const AstList *where)
 		scope_set(b, b->frame->scope, w->name, item_int(v), w->span);
 	}
 	return true;
+}
+
+static Node *add_input(Build *b, const char *name, const Type *t, Span at)
+{
+	Node *n = node_new(b->m, OP_PARAM, 0, NULL, at);
+	attr_int(n, "number", (int64_t)b->graph->args.n);
+	n->type = *t;
+	n->name = name;
+	n = emit(b, n);
+	vec_push(b->arena, &b->entry->in_names, name);
+	return n;
+}
+
+/* The session dim whose rows have lengths: of `dim S[B]`, or in a type `dim[B]`. */
+static bool rows_dim(Build *b, const Ast *e, Dim *out)
+{
+	Item v = eval(b, e);
+	if (!need_dim(b, &v, e->span, "the dim of the rows", out)) return false;
+	DimSym *s = dim_as_sym(*out);
+	if (s && s->kind == SYM_SESSION) return true;
+	Diag *m =
+		complain(b, e->span, "rows with lengths of their own are those of a session dim, not of %s",
+	             dim_text(b->arena, *out));
+	if (!s)
+		diag_help(b->d, m, "with a fixed number of rows their axis could be mistaken for another");
+	return false;
+}
+
+/* A ragged dim brings an input of its name: the length of each row. */
+static bool ragged_input(Build *b, const Ast *dim)
+{
+	Binding *k = scope_find(b->frame->scope, dim->name);
+	DimSym *s = k && k->item.kind == ITEM_DIM ? dim_as_sym(k->item.dim) : NULL;
+	if (dim->kind != AST_NAME || !s || s->kind != SYM_CALL) return true;
+	const Scope *file = b->frame->scope;
+	while (file->up) file = file->up;
+	Binding *decl = scope_own((Scope *)(uintptr_t)file, dim->name);
+	const Ast *d = decl && decl->item.kind == ITEM_FILE_DIM ? decl->item.file_dim->decl : NULL;
+	Dim batch;
+	if (!d || d->kind == AST_NAME || !d->d || ragged_find(b, k->item.dim)) return true;
+	if (!rows_dim(b, d->d, &batch)) return false;
+	Type t = type_tensor(DT_I32, 1, &batch);
+	Node *n = add_input(b, dim->name, &t, d->span);
+	return ragged_add(b, k->item.dim, k->item.dim, batch,
+	                  ragged_checked(b, n, s->lo, k->item.dim, d->span));
+}
+
+/* `to: dim[B] in 0..T`: a number for each row. */
+static bool rows_input(Build *b, const Ast *p, Arguments *out)
+{
+	Dim batch, lo, hi;
+	if (p->a->list.n != 1 || !p->c || !p->c->b) {
+		Diag *m = complain(b, p->span, "a dim that is an input has one value a row, and a range");
+		diag_help(b->d, m, "%s: dim[B] in 0..T", p->name);
+		return false;
+	}
+	Item from = eval(b, p->c->a), to = eval(b, p->c->b);
+	if (!rows_dim(b, p->a->list.at[0], &batch) ||
+	    !need_dim(b, &from, p->c->a->span, "the start of the range", &lo) ||
+	    !need_dim(b, &to, p->c->b->span, "the end of the range", &hi))
+		return false;
+	Type t = type_tensor(DT_I32, 1, &batch);
+	Node *n = ragged_checked(b, add_input(b, p->name, &t, p->op_span), lo, hi, p->span);
+	vec_push(b->arena, out,
+	         ((Argument){.name = p->name, .item = item_node(n), .ast = p, .span = p->op_span}));
+	return n != NULL;
 }
 
 static bool make_inputs(Build *b, const Function *f, const AstList *where, Arguments *out)
@@ -235,6 +323,10 @@ static bool make_inputs(Build *b, const Function *f, const AstList *where, Argum
 	for (size_t i = 0; ok && i < def->list.n; i++) {
 		const Ast *p = def->list.at[i];
 		Type t;
+		if (strcmp(p->a->name, "dim") == 0 && p->a->flag) {
+			if (!(ok = rows_input(b, p, out))) break;
+			continue;
+		}
 		if (!type_is_tensor(b, p->a)) {
 			if (p->b) continue; /* its default holds */
 			Diag *m = complain(b, p->span, "an entry takes tensors; `%s` is declared as %s",
@@ -248,14 +340,14 @@ static bool make_inputs(Build *b, const Function *f, const AstList *where, Argum
 			break;
 		}
 		if (!(ok = type_evaluate(b, p->a, &t))) break;
-		Node *n = node_new(b->m, OP_PARAM, 0, NULL, p->op_span);
-		attr_int(n, "number", (int64_t)b->graph->args.n);
-		n->type = t;
-		n->name = p->name;
-		n = emit(b, n);
-		vec_push(b->arena, &b->entry->in_names, p->name);
+		Node *n = add_input(b, p->name, &t, p->op_span);
 		vec_push(b->arena, out,
 		         ((Argument){.name = p->name, .item = item_node(n), .ast = p, .span = p->op_span}));
+	}
+	for (size_t i = 0; ok && i < def->list.n; i++) {
+		const AstList *dims = &def->list.at[i]->a->list;
+		for (size_t k = 0; ok && k < dims->n && type_is_tensor(b, def->list.at[i]->a); k++)
+			ok = ragged_input(b, dims->at[k]);
 	}
 	b->frame = NULL;
 	return ok;
@@ -269,6 +361,8 @@ static bool add_output(Build *b, const Item *v, const char *name, Span at)
 			complain(b, at, "an entry returns tensors, not %s", item_kind(b, v));
 		return false;
 	}
+	n = ragged_fill_all(b, n, at);
+	if (!n) return false;
 	if (!n->name && n->op != OP_WEIGHT && n->op != OP_STATE) n->name = name;
 	vec_push(b->arena, &b->entry->out_names, name);
 	vec_push(b->arena, &b->graph->results, n);
@@ -310,9 +404,11 @@ static void build_entry(Build *b, const Place *place, const char *name, const As
 		Item r = call_function(b, &f, &inputs, def->op_span, def->op_span);
 		add_outputs(b, def, &r);
 	}
-	if (b->errors == errors && !b->entry->out_names.n)
-		advise_return(b, complain(b, at, "entry `%s` returns nothing", name), def);
+	Entry *e = b->entry;
 	entry_end(b);
+	if (b->errors == errors && !e->out_names.n && !e->writes.n && !e->set_sym.n)
+		advise_return(b, complain(b, at, "entry `%s` returns nothing and changes no state", name),
+		              def);
 }
 
 static void entry_of(Build *b, const Place *place, const Ast *a)

@@ -61,6 +61,22 @@ static Node *with_array_axis(Build *b, const Member *w, Node *n, Span at)
 	return emit_reshape(b, n, n->type.rank + 1, dims, at);
 }
 
+/* A state dim with a value for each row: the dim that none exceeds, with the rows themselves. */
+static Item state_rows_value(Build *b, const Member *m, Span at)
+{
+	Dim d = b->dim_now[m->number];
+	if (!d) return item_node(state_value(b, m->rows));
+	if (ragged_find(b, d)) return item_dim(d);
+	Loop *loop = b->loop;
+	Graph *graph = b->graph;
+	b->loop = NULL;
+	b->graph = b->entry->graph;
+	Node *rows = ragged_checked(b, state_value(b, m->rows), dim_const(b->m->dims, 0), d, at);
+	b->loop = loop;
+	b->graph = graph;
+	return ragged_add(b, d, d, m->batch, rows) ? item_dim(d) : bad();
+}
+
 static Item member_value(Build *b, Member *m, const Place *place, Span at)
 {
 	Item out = bad();
@@ -84,7 +100,7 @@ static Item member_value(Build *b, Member *m, const Place *place, Span at)
 			complain(b, at, "state `%s` has no value here: it may be used inside a def", m->name);
 			return bad();
 		}
-		return item_dim(b->dim_now[m->number]);
+		return m->batch ? state_rows_value(b, m, at) : item_dim(b->dim_now[m->number]);
 	case MEMBER_USE: {
 		Place *p = NEW(b->arena, Place);
 		*p = *place;

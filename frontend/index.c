@@ -151,11 +151,14 @@ bool state_store(Build *b, Member *m, const Place *place, Item value, Span at)
 
 /* --- parts -------------------------------------------------------------------------------------------- */
 
-typedef enum SubKind { SUB_SLICE, SUB_ONE, SUB_NEW, SUB_GATHER } SubKind;
+/* SUB_CUT and SUB_PICK: a slice and an element whose place differs from row to row. */
+typedef enum SubKind { SUB_SLICE, SUB_ONE, SUB_NEW, SUB_GATHER, SUB_CUT, SUB_PICK } SubKind;
 typedef struct Sub {
 	SubKind kind;
 	Dim start, size;
-	Node *index;
+	Node *index;  /* GATHER; CUT and PICK: an i32 a row */
+	Node *length; /* CUT: elements a row */
+	Dim limit;    /* CUT: no row ends behind it */
 	Span span;
 } Sub;
 typedef struct Subs {
@@ -163,10 +166,15 @@ typedef struct Subs {
 	uint32_t n;
 } Subs;
 
-static Dim from_end(Build *b, Dim i, Dim size)
+/* A negative index counts from the end: of each row, where they differ. */
+static bool from_end(Build *b, Dim *i, Dim size, Span at)
 {
 	int64_t v;
-	return dim_is_const(i, &v) && v < 0 ? dim_add(b->m->dims, size, i) : i;
+	if (!dim_is_const(*i, &v) || v >= 0) return true;
+	Item sum = ragged_find(b, size) ? ragged_arithmetic(b, '+', size, *i, at)
+	                                : item_dim(dim_add(b->m->dims, size, *i));
+	if (sum.kind != ITEM_BAD) *i = as_dim(b, &sum);
+	return sum.kind != ITEM_BAD;
 }
 
 static Diag *outside(Build *b, const Ast *sub, uint32_t axis, const Type *t)
@@ -178,6 +186,84 @@ static Diag *outside(Build *b, const Ast *sub, uint32_t axis, const Type *t)
 	return m;
 }
 
+static Node *rows_of(Build *b, Dim d, Span at)
+{
+	const Ragged *r = ragged_find(b, d);
+	if (r) return r->rows;
+	Item number = item_dim(d);
+	return as_node(b, &number, DT_I32, at);
+}
+
+/* Rows of d as one i32 a row of `like`. */
+static Node *each_row(Build *b, Dim d, const Ragged *like, Span at)
+{
+	Node *n = rows_of(b, d, at);
+	return n && !n->type.rank ? emit_broadcast(b, n, 1, &like->batch, at) : n;
+}
+
+/* A slice with a start, an end or an axis that is ragged. */
+static bool ragged_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim lo, Dim hi,
+                       Sub *out)
+{
+	DimPool *p = b->m->dims;
+	Dim size = t->dim[axis];
+	const Ragged *whole = ragged_find(b, size), *first = ragged_find(b, lo),
+				 *last = ragged_find(b, hi),
+				 *any = first  ? first
+	                    : last ? last
+	                           : whole;
+	if (dim_is(lo, 0) && hi == size) {
+		*out = (Sub){SUB_SLICE, lo, size, NULL, NULL, NULL, e->span};
+		return true;
+	}
+	if (last && !whole && !(hi = ragged_limit(b, hi, size, e->span))) return false;
+	if (last && !whole) last = ragged_find(b, hi);
+	if (whole && hi != size && last != whole) {
+		complain(b, e->span, "the end of this slice may lie behind the end of a row of %s",
+		         type_text(b->arena, t));
+		return false;
+	}
+	Item length = ragged_arithmetic(b, '-', hi, lo, e->span);
+	Dim n;
+	if (length.kind == ITEM_BAD || !need_dim(b, &length, e->span, "a slice", &n)) return false;
+	if (ragged_find(b, n) && !first && !dim_is(lo, 0)) { /* no row ends before the start */
+		Node *rows = ragged_checked(b, ragged_find(b, n)->rows, dim_const(p, 0), n, e->span);
+		if (!ragged_add(b, ragged_find(b, n)->key, n, any->batch, rows)) return false;
+	}
+	Node *start = each_row(b, lo, any, e->span),
+		 *rows = ragged_find(b, n) ? ragged_find(b, n)->rows : each_row(b, n, any, e->span);
+	*out = (Sub){SUB_CUT, first ? NULL : lo, n, start, rows, hi, e->span};
+	return start && rows;
+}
+
+/* One element of each row. */
+static bool ragged_one(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim d, Sub *out)
+{
+	DimPool *p = b->m->dims;
+	Dim size = t->dim[axis];
+	const Ragged *whole = ragged_find(b, size), *which = ragged_find(b, d),
+				 *any = whole ? whole : which;
+	Node *rows = each_row(b, d, any, e->span);
+	bool here = false;
+	for (uint32_t i = 0; i < t->rank; i++) here |= i != axis && t->dim[i] == any->batch;
+	if (!whole && !here) { /* one row of the table for each row of the batch */
+		*out = (Sub){SUB_GATHER, NULL, NULL, rows, NULL, NULL, e->span};
+		return rows != NULL;
+	}
+	if (whole && which &&
+	    dim_is_const(dim_sub(p, whole->key, which->key), NULL)) { /* from the end */
+		rows = ragged_checked(b, rows, dim_const(p, 0), size, e->span);
+	} else if (whole) {
+		Node *behind = emit_binary(b, OP_SUB, whole->rows, rows, e->span);
+		behind = ragged_checked(b, behind, dim_const(p, 1), size, e->span);
+		rows = emit_binary(b, OP_SUB, whole->rows, behind, e->span);
+	} else {
+		rows = ragged_checked(b, rows, dim_const(p, 0), dim_addc(p, size, -1), e->span);
+	}
+	*out = (Sub){SUB_PICK, NULL, NULL, rows, NULL, NULL, e->span};
+	return rows != NULL;
+}
+
 static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *out)
 {
 	DimPool *p = b->m->dims;
@@ -185,13 +271,15 @@ static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub 
 	if (e->a) {
 		Item i = eval(b, e->a);
 		if (!need_dim(b, &i, e->a->span, "the start of a slice", &lo)) return false;
-		lo = from_end(b, lo, size);
+		if (!from_end(b, &lo, size, e->a->span)) return false;
 	}
 	if (e->b) {
 		Item i = eval(b, e->b);
 		if (!need_dim(b, &i, e->b->span, "the end of a slice", &hi)) return false;
-		hi = from_end(b, hi, size);
+		if (!from_end(b, &hi, size, e->b->span)) return false;
 	}
+	if (ragged_find(b, lo) || ragged_find(b, hi) || ragged_find(b, size))
+		return ragged_sub(b, e, t, axis, lo, hi, out);
 	if (!assume_le(b, dim_const(p, 0), lo) || !assume_le(b, hi, size)) {
 		outside(b, e, axis, t);
 		return false;
@@ -201,7 +289,7 @@ static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub 
 		         dim_text(b->arena, lo), dim_text(b->arena, hi));
 		return false;
 	}
-	*out = (Sub){SUB_SLICE, lo, dim_sub(p, hi, lo), NULL, e->span};
+	*out = (Sub){SUB_SLICE, lo, dim_sub(p, hi, lo), NULL, NULL, NULL, e->span};
 	return true;
 }
 
@@ -224,7 +312,8 @@ static bool tensor_sub(Build *b, const Ast *e, const Item *i, Sub *out)
 				: "positions are integers:  i32(x)");
 		return false;
 	}
-	*out = (Sub){SUB_GATHER, NULL, NULL, n, e->span};
+	n = ragged_fill_all(b, n, e->span);
+	*out = (Sub){SUB_GATHER, NULL, NULL, n, NULL, NULL, e->span};
 	return true;
 }
 
@@ -236,12 +325,13 @@ static bool one_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *o
 	if (i.kind == ITEM_BAD) return false;
 	Dim d = as_dim(b, &i);
 	if (!d) return tensor_sub(b, e, &i, out);
-	d = from_end(b, d, t->dim[axis]);
+	if (!from_end(b, &d, t->dim[axis], e->span)) return false;
+	if (ragged_find(b, d) || ragged_find(b, t->dim[axis])) return ragged_one(b, e, t, axis, d, out);
 	if (!assume_le(b, dim_const(p, 0), d) || !assume_le(b, dim_addc(p, d, 1), t->dim[axis])) {
 		outside(b, e, axis, t);
 		return false;
 	}
-	*out = (Sub){SUB_ONE, d, dim_const(p, 1), NULL, e->span};
+	*out = (Sub){SUB_ONE, d, dim_const(p, 1), NULL, NULL, NULL, e->span};
 	return true;
 }
 
@@ -279,10 +369,11 @@ static bool parse_subs(Build *b, const Ast *e, const Type *t, Subs *out)
 			whole = t->rank - named;
 		for (uint32_t k = 0; k < whole; k++, axis++)
 			out->at[out->n++] =
-				(Sub){SUB_SLICE, dim_const(b->m->dims, 0), t->dim[axis], NULL, e->span};
+				(Sub){SUB_SLICE, dim_const(b->m->dims, 0), t->dim[axis], NULL, NULL, NULL, e->span};
 		if (!sub || sub->kind == AST_ELLIPSIS) continue;
 		if (is_none(sub)) {
-			out->at[out->n++] = (Sub){SUB_NEW, NULL, dim_const(b->m->dims, 1), NULL, sub->span};
+			out->at[out->n++] =
+				(Sub){SUB_NEW, NULL, dim_const(b->m->dims, 1), NULL, NULL, NULL, sub->span};
 			continue;
 		}
 		if (!one_sub(b, sub, t, axis, &out->at[out->n])) return false;
@@ -327,12 +418,30 @@ static bool turn_axis_first(Build *b, Node **x, const Subs *subs, Dim *start, Di
 	return true;
 }
 
+/* The axis whose place differs from row to row, cut or picked. */
+static Node *by_rows(Build *b, Node *n, const Sub *s, uint32_t axis)
+{
+	uint32_t batch = 0;
+	while (batch < n->type.rank && (batch == axis || n->type.dim[batch] != s->index->type.dim[0]))
+		batch++;
+	if (batch == n->type.rank) {
+		complain(b, s->span, "%s has no axis for the rows of this index, which are %s",
+		         type_text(b->arena, &n->type), dim_text(b->arena, s->index->type.dim[0]));
+		return NULL;
+	}
+	return s->kind == SUB_PICK ? ragged_pick(b, n, axis, batch, s->index, s->span)
+	                           : ragged_cut(b, n, axis, batch, s->index, s->size, s->span);
+}
+
 static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place, const Type *own)
 {
 	Subs subs;
 	Dim start[MAX_RANK], size[MAX_RANK], dims[2 * MAX_RANK];
 	uint32_t axis = 0, rank = 0, gather = UINT32_MAX;
 	Node *index = NULL;
+	const Sub *cut = NULL;
+	uint32_t cut_axis = 0;
+	bool inside = b->ragged_inside;
 	if (!parse_subs(b, e, own, &subs)) return bad();
 	if (place) {
 		lead(b, place, &whole->type, start, size);
@@ -340,10 +449,20 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 	}
 	for (uint32_t i = 0; i < subs.n; i++) {
 		const Sub *s = &subs.at[i];
+		bool all =
+			s->kind == SUB_GATHER || s->kind == SUB_PICK || (s->kind == SUB_CUT && !s->start);
 		if (s->kind != SUB_NEW) {
-			start[axis] = s->kind == SUB_GATHER ? dim_const(b->m->dims, 0) : s->start;
-			size[axis] = s->kind == SUB_GATHER ? whole->type.dim[axis] : s->size;
+			start[axis] = all ? dim_const(b->m->dims, 0) : s->start;
+			size[axis] = all ? whole->type.dim[axis] : s->size;
 			axis++;
+		}
+		if (s->kind == SUB_PICK || (s->kind == SUB_CUT && !s->start)) {
+			if (cut) {
+				complain(b, s->span, "one index of a tensor may differ from row to row");
+				return bad();
+			}
+			cut = s;
+			cut_axis = rank;
 		}
 		if (s->kind == SUB_GATHER) {
 			if (index) {
@@ -360,11 +479,46 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 		return bad();
 	}
 	if (!place) turn_axis_first(b, &whole, &subs, start, size, e->span);
+	for (uint32_t i = 0; i < subs.n; i++) b->ragged_inside |= subs.at[i].kind == SUB_CUT;
 	Node *n = emit_reshape(b, emit_slice(b, whole, start, size, e->span), rank, dims, e->span);
+	b->ragged_inside = inside;
+	if (cut && n) n = by_rows(b, n, cut, cut_axis);
+	if (cut && index && n) {
+		complain(b, e->span, "take the rows' own parts first, then gather from them");
+		return bad();
+	}
 	if (!index || !n) return item_node(n);
 	Node *g = node_new(b->m, OP_GATHER, 2, (Node *[]){n, index}, e->span);
 	attr_int(g, "axis", gather);
 	return item_node(emit(b, g));
+}
+
+/* Stores each row of value at its place in the state. The part that may change is read, and written
+ * whole. */
+static bool put_rows(Build *b, Member *m, Node *whole, Node *value, const Sub *s, uint32_t axis,
+                     uint32_t value_axis, Dim *start, Dim *size)
+{
+	DimPool *p = b->m->dims;
+	Dim dims[MAX_RANK], end = whole->type.dim[axis];
+	uint32_t batch = 0, rank = value->type.rank;
+	while (batch < rank && (batch == value_axis || value->type.dim[batch] != s->index->type.dim[0]))
+		batch++;
+	if (batch == rank) {
+		complain(b, s->span, "%s has no axis for the rows of this index, which are %s",
+		         type_text(b->arena, &value->type), dim_text(b->arena, s->index->type.dim[0]));
+		return false;
+	}
+	start[axis] = dim_const(p, 0);
+	size[axis] = s->limit ? s->limit : end;
+	memcpy(dims, value->type.dim, rank * sizeof *dims);
+	dims[value_axis] = size[axis];
+	bool inside = b->ragged_inside;
+	b->ragged_inside = true;
+	Node *old = emit_reshape(b, emit_slice(b, whole, start, size, s->span), rank, dims, s->span);
+	Node *now = ragged_put(b, old, value, value_axis, batch, s->index, s->length, s->span);
+	bool done = now && write_part(b, m, now, whole->type.rank, start, size, s->span);
+	b->ragged_inside = inside;
+	return done;
 }
 
 bool store_index(Build *b, const Ast *target, Member *m, Item value)
@@ -372,7 +526,8 @@ bool store_index(Build *b, const Ast *target, Member *m, Item value)
 	Subs subs;
 	Dim start[MAX_RANK], size[MAX_RANK], dims[2 * MAX_RANK];
 	const Place *place = b->frame->place;
-	uint32_t axis = place ? place->n : 0, rank = 0;
+	uint32_t axis = place ? place->n : 0, rank = 0, cut_axis = 0, value_axis = 0;
+	const Sub *cut = NULL;
 	m->write = m->write ? m->write : NEW(b->arena, Origin);
 	if (!place || !b->entry || value.kind == ITEM_BAD || m->absent) return false;
 	Node *whole = state_value(b, m->number);
@@ -380,7 +535,15 @@ bool store_index(Build *b, const Ast *target, Member *m, Item value)
 	lead(b, place, &whole->type, start, size);
 	for (uint32_t i = 0; i < subs.n; i++) {
 		const Sub *s = &subs.at[i];
-		if (s->kind == SUB_GATHER || s->kind == SUB_NEW) {
+		if (s->kind == SUB_CUT) {
+			cut = s;
+			cut_axis = axis;
+			value_axis = rank;
+			start[axis] = s->start ? s->start : dim_const(b->m->dims, 0);
+			size[axis++] = dims[rank++] = s->size;
+			continue;
+		}
+		if (s->kind != SUB_SLICE && s->kind != SUB_ONE) {
 			complain(b, s->span, "a part that is stored to is named by integers and slices");
 			return false;
 		}
@@ -391,6 +554,7 @@ bool store_index(Build *b, const Ast *target, Member *m, Item value)
 	Node *n = storable(b, m, &value, target->span);
 	if (!n || !shape_fits(b, m, n, rank, dims, target->span)) return false;
 	n = emit_broadcast(b, n, rank, dims, target->span);
+	if (n && cut) return put_rows(b, m, whole, n, cut, cut_axis, value_axis, start, size);
 	return n && write_part(b, m, n, whole->type.rank, start, size, target->span);
 }
 
@@ -472,12 +636,17 @@ Item eval_index(Build *b, const Ast *e)
 		Item i = eval(b, e->list.at[0]);
 		return array_index(b, &x, &i, e->list.at[0]->span);
 	}
+	case ITEM_DIM:
+		if (!ragged_find(b, x.dim)) goto none;
+		x = item_node(ragged_find(b, x.dim)->rows);
+		/* fall through */
 	case ITEM_TENSOR:
 	case ITEM_CONST: {
 		Node *n = need_tensor(b, &x, e->a->span, "what is indexed");
 		return n ? index_tensor(b, e, n, NULL, &n->type) : bad();
 	}
-	default: {
+	default:
+	none: {
 		Diag *m = complain(b, e->span, "%s has no elements", item_kind(b, &x));
 		note_origin(b, m, &x, NULL);
 		return bad();

@@ -214,6 +214,7 @@ Node *need_tensor(Build *b, const Item *i, Span at, const char *what)
 {
 	if (i->kind == ITEM_TENSOR) return i->node;
 	if (i->kind == ITEM_CONST) return emit_constant(b, i->constant, at);
+	if (i->kind == ITEM_DIM && ragged_find(b, i->dim)) return ragged_find(b, i->dim)->rows;
 	if (i->kind == ITEM_DIM || i->kind == ITEM_INT || i->kind == ITEM_FLOAT || i->kind == ITEM_BOOL)
 		return as_node(b, i, DT_F32, at);
 	if (i->kind == ITEM_BAD) return NULL;
@@ -234,7 +235,8 @@ Node *as_node(Build *b, const Item *i, DType like, Span at)
 	case ITEM_FLOAT: return emit_number(b, DT_F32, i->number, at);
 	case ITEM_BOOL: return emit_number(b, DT_BOOL, (double)i->integer, at);
 	case ITEM_DIM: {
-		Node *n = emit_dim(b, i->dim, at);
+		const Ragged *r = ragged_find(b, i->dim);
+		Node *n = r ? r->rows : emit_dim(b, i->dim, at);
 		return dtype_is_float(like) ? emit_cast(b, n, DT_F32, at) : n;
 	}
 	default: return NULL;

@@ -234,6 +234,22 @@ static bool state_initial(Build *b, Member *m, const Ast *e)
 	return false;
 }
 
+/* `state pos: dim[B] in 0..T`: a value for each row of the batch. */
+static bool state_rows(Build *b, Member *m, const Ast *type)
+{
+	if (type->list.n != 1) {
+		complain(b, type->span, "a state dim has one value, or one a row:  dim[B]");
+		return false;
+	}
+	Item v = eval(b, type->list.at[0]);
+	if (!need_dim(b, &v, type->list.at[0]->span, "the dim of the rows", &m->batch)) return false;
+	m->type = type_tensor(DT_I32, 1, &m->batch);
+	if (dim_is(m->lo, 0)) return true;
+	complain(b, m->decl->b->a->span,
+	         "the values of rows begin at 0 or more: the range starts with 0");
+	return false;
+}
+
 static bool state_dim_range(Build *b, Member *m, const Ast *decl)
 {
 	if (!decl->b || !decl->b->b) {
@@ -245,6 +261,7 @@ static bool state_dim_range(Build *b, Member *m, const Ast *decl)
 	if (!need_dim(b, &lo, decl->b->a->span, "the start of the range", &m->lo) ||
 	    !need_dim(b, &hi, decl->b->b->span, "the end of the range", &m->hi))
 		return false;
+	if (decl->a->flag && !state_rows(b, m, decl->a)) return false;
 	if (!decl->c) return true;
 	Item v = eval(b, decl->c);
 	int64_t first;
@@ -260,7 +277,7 @@ static bool state_dim_range(Build *b, Member *m, const Ast *decl)
 
 static void make_state(Build *b, Instance *in, const Ast *decl)
 {
-	bool dim = strcmp(decl->a->name, "dim") == 0 && !decl->a->flag;
+	bool dim = strcmp(decl->a->name, "dim") == 0;
 	Member *m = member_new(b, in, dim ? MEMBER_STATE_DIM : MEMBER_STATE, decl);
 	m->absent = true;
 	m->origin = declared(b, decl, decl->a);
@@ -608,7 +625,7 @@ static void register_state(Build *b, const Group *g, size_t k, const char *path)
 	vec_push(b->arena, &b->states, first);
 }
 
-static void register_state_dim(Build *b, const Group *g, size_t k)
+static void register_state_dim(Build *b, const Group *g, size_t k, const char *path)
 {
 	Member *m = g->at[0]->members.at[k];
 	if (g->n > 1) {
@@ -616,7 +633,15 @@ static void register_state_dim(Build *b, const Group *g, size_t k)
 		         "a state dim stands in the model or in a layer that is used once");
 		return;
 	}
-	m->sym = dim_sym_new(b->m->dims, m->name, SYM_STATE, m->lo, m->hi, m->decl->op_span);
+	const char *name = m->name;
+	if (m->batch) { /* the rows, and the dim that none of them exceeds */
+		State s = {.name = path_join(b, path, m->name), .type = m->type, .span = m->decl->op_span};
+		int64_t first;
+		if (m->begin && dim_is_const(m->begin, &first)) s.initial = (double)first;
+		m->rows = module_state(b->m, s);
+		name = intern_str(b->names, arena_printf(b->arena, "%s_max", m->name));
+	}
+	m->sym = dim_sym_new(b->m->dims, name, SYM_STATE, m->lo, m->hi, m->decl->op_span);
 	if (m->begin != m->lo) m->sym->initial = m->begin;
 	m->number = (uint32_t)b->state_dims.n;
 	vec_push(b->arena, &b->state_dims, m);
@@ -681,7 +706,7 @@ static void register_group(Build *b, const Group *g, const char *path)
 		if (m->absent) continue;
 		if (m->kind == MEMBER_WEIGHT) register_weight(b, g, k, path);
 		if (m->kind == MEMBER_STATE) register_state(b, g, k, path);
-		if (m->kind == MEMBER_STATE_DIM) register_state_dim(b, g, k);
+		if (m->kind == MEMBER_STATE_DIM) register_state_dim(b, g, k, path);
 		if (m->kind == MEMBER_USE) register_use(b, g, k, path);
 	}
 }

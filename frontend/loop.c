@@ -673,7 +673,11 @@ static void run_for_length(Build *b, const Ast *s, Dim from, Dim to)
 	ItemList values = {0};
 	Roll *r = NEW(b->arena, Roll);
 	*r = (Roll){.s = s, .bodies = 1};
-	if (marked(s, "unroll")) {
+	Item turns = item_dim(dim_sub(b->m->dims, to, from));
+	if (ragged_find(b, to) || ragged_find(b, from) || ragged_find(b, as_dim(b, &turns))) {
+		complain(b, s->a->span, "a loop has one number of turns, %s has one for each row",
+		         text_of(b, s->a->span));
+	} else if (marked(s, "unroll")) {
 		complain(b, s->a->span, "a loop over a run-time length cannot be unrolled");
 	} else if (roll(b, r, from, dim_sub(b->m->dims, to, from), &saved, &values)) {
 		take_collected(b, s, &values);

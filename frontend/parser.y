@@ -88,7 +88,7 @@ binds: bind { $$ = LIST($1); } | binds ',' bind { $$ = $1; ast_list_add(p, &$$, 
 bind: NAME { $$ = ast_new(p, AST_DIM, @$); $$->name = $1; }
     | NAME IN range { $$ = ast_with(p, AST_DIM, $3, NULL, NULL, @$); $$->name = $1; }
     | NAME '=' expr { $$ = ast_with(p, AST_DIM, NULL, $3, NULL, @$); $$->name = $1; }
-    | NAME '[' NAME ']' IN range { refuse(p, @$, "ragged dims are not supported", "give each row the same length, and a mask"); $$ = ast_with(p, AST_DIM, $6, NULL, NULL, @$); $$->name = $1; } ;
+    | NAME '[' NAME ']' IN range { $$ = ast_with(p, AST_DIM, $6, NULL, NULL, @$); $$->name = $1; $$->d = ast_name(p, $3, @3); } ;
 unit: LAYER NAME params body { $$ = with_lists(p, AST_LAYER, $2, $3, $4, span_join(@1, @3)); $$->op_span = @2; }
     | MODEL NAME params body { $$ = with_lists(p, AST_LAYER, $2, $3, $4, span_join(@1, @3)); $$->op_span = @2; $$->flag = true; } ;
 params: %empty { $$ = NOTHING; } | given ;
@@ -96,6 +96,7 @@ given: '(' ')' { $$ = NOTHING; } | '(' plist ')' { $$ = $2; } | '(' plist ',' ')
 plist: param { $$ = LIST($1); } | plist ',' param { $$ = $1; ast_list_add(p, &$$, $3); } ;
 name: NAME | WHERE { $$ = intern_str(p->names, "where"); } ;
 param: NAME ':' type { $$ = ast_with(p, AST_PARAM, $3, NULL, NULL, @$); $$->name = $1; $$->op_span = @1; }
+    | NAME ':' type IN range { $$ = ast_with(p, AST_PARAM, $3, NULL, $5, @$); $$->name = $1; $$->op_span = @1; }
     | NAME ':' type '=' expr { $$ = ast_with(p, AST_PARAM, $3, $5, NULL, @$); $$->name = $1; $$->op_span = @1; } ;
 type: base { $$ = type_make(p, $1, NULL, false, @$); }
     | base '?' { $$ = type_make(p, $1, NULL, true, @$); }

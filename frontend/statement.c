@@ -43,6 +43,36 @@ static bool refuse_assignment(Build *b, const Binding *k, const char *name, Span
 	return false;
 }
 
+/* A state dim with a value for each row takes another such dim, or i32[B]. */
+static bool assign_rows(Build *b, Member *m, const Item *value, Span at)
+{
+	Dim d = as_dim(b, value), zero = dim_const(b->m->dims, 0);
+	const Ragged *r = d ? ragged_find(b, d) : NULL;
+	Node *rows;
+	if (r) {
+		d = ragged_limit(b, d, m->hi, at);
+		if (!d) return false;
+		rows = ragged_find(b, d)->rows;
+	} else {
+		rows = need_tensor(b, value, at, "the value of each row");
+		if (rows && rows->type.dtype == DT_I32 && !rows->type.rank)
+			rows = emit_broadcast(b, rows, 1, &m->batch, at);
+		if (rows && (rows->type.dtype != DT_I32 || rows->type.rank != 1 ||
+		             !dims_equal(b, rows->type.dim[0], m->batch))) {
+			complain(b, at, "state `%s` holds an i32 for each row of %s, this is %s", m->name,
+			         dim_text(b->arena, m->batch), type_text(b->arena, &rows->type));
+			return false;
+		}
+		rows = ragged_checked(b, rows, zero, m->hi, at);
+		d = NULL;
+	}
+	if (!rows) return false;
+	m->write = NEW(b->arena, Origin);
+	state_set(b, m->rows, rows);
+	b->dim_now[m->number] = d;
+	return true;
+}
+
 static bool assign_member(Build *b, const Binding *k, Item value, Span at)
 {
 	Member *m = k->item.member;
@@ -50,6 +80,7 @@ static bool assign_member(Build *b, const Binding *k, Item value, Span at)
 	switch (m->kind) {
 	case MEMBER_STATE: return state_store(b, m, b->frame->place, value, at);
 	case MEMBER_STATE_DIM:
+		if (b->entry && m->batch && !b->loop) return assign_rows(b, m, &value, at);
 		if (!b->entry || !need_dim(b, &value, at, "a state dim", &d)) return false;
 		if (b->loop) {
 			complain(b, at, "state `%s` cannot change inside a loop that is not unrolled", m->name);
@@ -197,6 +228,50 @@ static void run_return(Build *b, const Ast *s)
 
 /* --- require ------------------------------------------------------------------------------------ */
 
+static bool rows_differ(Build *b, const Item *i)
+{
+	return i->kind == ITEM_TENSOR || (i->kind == ITEM_DIM && ragged_find(b, i->dim));
+}
+
+/* A relation that each row must keep. `pos + S <= T` bounds the extent of pos + S from then on; of any
+ * other the difference is taken into the left side, which traps when it is negative. */
+static void require_rows(Build *b, const Ast *e, int op, const Item *u, const Item *v)
+{
+	DimPool *p = b->m->dims;
+	bool more = op == '>' || op == AST_OP('>', '='), strict = op == '<' || op == '>';
+	const Item *lo = more ? v : u, *hi = more ? u : v;
+	Dim d = as_dim(b, lo), limit = as_dim(b, hi);
+	const Ragged *r = d ? ragged_find(b, d) : NULL;
+	if (op == AST_OP('=', '=')) {
+		complain(b, e->span, "rows with values of their own are compared by <, <=, > and >=");
+		return;
+	}
+	if (r && limit && !ragged_find(b, limit)) {
+		ragged_limit(b, d, strict ? dim_addc(p, limit, -1) : limit, e->span);
+		return;
+	}
+	const Ragged *high = limit ? ragged_find(b, limit) : NULL;
+	const Ast *low = more ? e->b : e->a;
+	Node *x = need_tensor(b, lo, e->span, "each side of a requirement");
+	if (!x || !high) {
+		Diag *m = complain(b, e->span, "a requirement on rows bounds them by a dim");
+		diag_help(b->d, m, "require pos + S <= T");
+		return;
+	}
+	if (x->type.dtype != DT_I32 || x->type.rank > 1) {
+		complain(b, e->span, "a requirement relates dims, or i32 values of the rows");
+		return;
+	}
+	/* the checked room gives the left side anew, so that what uses it has been checked */
+	Node *top = high->rows, *room = emit_binary(b, OP_SUB, top, x, e->span);
+	room = ragged_checked(b, room, dim_const(p, strict), high->extent, e->span);
+	x = emit_binary(b, OP_SUB, top, room, e->span);
+	if (r)
+		ragged_add(b, r->key, r->extent, r->batch, x);
+	else if (low->kind == AST_NAME && function_scope_of(b->frame->scope, low->name))
+		assign_name(b, low->name, item_node(x), low->span);
+}
+
 static void require(Build *b, const Ast *e, const char *text)
 {
 	DimPool *p = b->m->dims;
@@ -220,6 +295,10 @@ static void require(Build *b, const Ast *e, const char *text)
 		return;
 	}
 	Item u = eval(b, e->a), v = eval(b, e->b);
+	if (rows_differ(b, &u) || rows_differ(b, &v)) {
+		require_rows(b, e, op, &u, &v);
+		return;
+	}
 	if (!need_dim(b, &u, e->a->span, "each side of a requirement", &x) ||
 	    !need_dim(b, &v, e->b->span, "each side of a requirement", &y))
 		return;

@@ -456,12 +456,28 @@ static bool scalar_coerce(Build *b, const Ast *type, Item *v, Span at, const cha
 	return true;
 }
 
+/* `pos: dim[B]`: a dim with a value for each row, or an i32[B]. */
+static bool rows_coerce(Build *b, const Ast *type, Item *v, Span at, const char *what)
+{
+	const Ragged *r = v->kind == ITEM_DIM ? ragged_find(b, v->dim) : NULL;
+	Dim want, have = r ? r->batch : NULL;
+	if (v->kind == ITEM_TENSOR && v->node->type.dtype == DT_I32 && v->node->type.rank == 1)
+		have = v->node->type.dim[0];
+	if (!have) return wrong(b, type, v, at, what, "a dim with a value for each row");
+	if (type->list.n != 1 || !eval_dim(b, type->list.at[0], &want)) return false;
+	return dims_equal(b, want, have) ||
+	       wrong(b, type, v, at, what, "a dim with a value for each of these rows");
+}
+
 bool param_coerce(Build *b, const Ast *type, Item *v, Span at, const char *what)
 {
 	int64_t want = -1;
 	if (v->kind == ITEM_BAD) return false;
 	if (!type->flag || (v->kind == ITEM_NONE && type->flag2))
 		return scalar_coerce(b, type, v, at, what);
+	if (strcmp(type->name, "dim") == 0 && v->kind != ITEM_LIST &&
+	    (v->kind != ITEM_INT && v->kind != ITEM_BAD))
+		return rows_coerce(b, type, v, at, what);
 	if (type->list.n > 1) {
 		complain(b, type->span, "lists have one length: %s[n] or %s[]", type->name, type->name);
 		return false;

@@ -188,6 +188,56 @@ bool runner_entry(Runner *r, const char *name, uint32_t *out)
 	return false;
 }
 
+/* S=3, or a length for each row, S=[3,5,2], of which the greatest is the dim. rows may be NULL. */
+static bool dim_value(Tool *t, const FrontendSetting *s, int64_t *out, int32_t *rows, int64_t n)
+{
+	const char *at = s->value + (*s->value == '[');
+	bool list = at != s->value;
+	int64_t count = 0;
+	*out = INT64_MIN;
+	for (;;) {
+		char *end;
+		long long v = strtoll(at, &end, 10);
+		if (end == at || v > INT32_MAX || v < INT32_MIN || (*end && !list))
+			return tool_fail(t, "--dim %s=%s: an integer is needed, or [3,5,2] for a ragged dim",
+			                 s->name, s->value);
+		if (v > *out) *out = v;
+		if (rows && count < n) rows[count] = (int32_t)v;
+		count++;
+		at = end;
+		if (*at == ',')
+			at++;
+		else
+			break;
+	}
+	if (list && (*at != ']' || at[1]))
+		return tool_fail(t, "--dim %s=%s: the list has no end", s->name, s->value);
+	if (rows && list && count != n)
+		return tool_fail(t, "--dim %s=%s: %lld lengths for %lld rows", s->name, s->value,
+		                 (long long)count, (long long)n);
+	if (rows && !list)
+		for (int64_t i = 0; i < n; i++) rows[i] = (int32_t)*out;
+	return true;
+}
+
+/* The lengths of rows: an input of the name of a dim. All alike where --dim does not tell. */
+static bool lengths_fill(Runner *r, const Dims *d, HostTensor *x)
+{
+	Tool *t = r->t;
+	uint32_t p = 0;
+	while (p < r->face->n_param && strcmp(r->face->param[p].name, x->name) != 0) p++;
+	if (p == r->face->n_param || x->dtype != DT_I32 || x->rank != 1) return true;
+	int32_t *rows = tensor_data(x);
+	for (int64_t i = 0; i < x->dims[0]; i++) rows[i] = (int32_t)d->value[p];
+	for (size_t k = 0; k < t->a.dim.n; k++) {
+		int64_t most;
+		if (strcmp(t->a.dim.at[k].name, x->name) == 0 &&
+		    !dim_value(t, &t->a.dim.at[k], &most, rows, x->dims[0]))
+			return false;
+	}
+	return true;
+}
+
 static bool dims_given(Runner *r, Dims *d)
 {
 	Tool *t = r->t;
@@ -198,10 +248,8 @@ static bool dims_given(Runner *r, Dims *d)
 		const FrontendSetting *s = &t->a.dim.at[k];
 		uint32_t i = 0;
 		while (i < f->n_param && strcmp(names[i], s->name) != 0) i++;
-		char *end;
-		long long v = strtoll(s->value, &end, 10);
-		if (end == s->value || *end)
-			return tool_fail(t, "--dim %s=%s: an integer is needed", s->name, s->value);
+		int64_t v;
+		if (!dim_value(t, s, &v, NULL, 0)) return false;
 		if (i == f->n_param) {
 			Diag *m = diag_error(&t->d, span_none(), "--dim %s: the model has no dim of that name",
 			                     s->name);
@@ -332,6 +380,7 @@ bool runner_inputs(Runner *r, uint32_t entry, const Given *g, HostTensor *in)
 			                 tensor_type_text(t->arena, f, e->in[i]));
 		in[i] = tensor_new(t->arena, w->name, (DType)w->dtype, w->rank, shape);
 		tensor_random(&in[i], &seed, input_limit(r, entry, i));
+		if (!lengths_fill(r, &d, &in[i])) return false;
 	}
 	return true;
 }
