@@ -388,7 +388,7 @@ static bool summed(const Node *n, uint32_t which, uint32_t axis)
 
 /* May this operation take operand `which` with a ragged axis? Sums, products and softmax along it have
  * been given an operand filled for them. */
-static bool keeps(DimPool *p, const Node *n, uint32_t which, uint32_t axis, uint32_t batch)
+static bool keeps_rows(DimPool *p, const Node *n, uint32_t which, uint32_t axis, uint32_t batch)
 {
 	const Type *t = &n->in[which]->type;
 	int64_t last = (int64_t)t->rank - 1;
@@ -439,7 +439,8 @@ bool ragged_refuses(Build *b, const Node *n)
 		const Type *t = &n->in[i]->type;
 		uint32_t batch;
 		for (uint32_t axis = 0; !t->is_tuple && axis < t->rank; axis++) {
-			if (!ragged_axis(b, t, axis, &batch) || keeps(b->m->dims, n, i, axis, batch)) continue;
+			if (!ragged_axis(b, t, axis, &batch) || keeps_rows(b->m->dims, n, i, axis, batch))
+				continue;
 			Diag *m = complain(
 				b, n->span,
 				"%s of %s: each row of %s has its own length along axis %u, which %s cannot keep apart",
