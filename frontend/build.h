@@ -312,6 +312,7 @@ struct Build {
 	VEC(const char *) assert_text;
 	uint32_t eval_depth, call_depth, instances, errors;
 	uint64_t steps;
+	double constant_work;     /* steps that tensors known at compile time have taken */
 	bool scaled_fits;         /* a declared type may be a scaled one now */
 	bool stop;                /* a limit was reached and reported */
 	TurnPatternList patterns; /* found by the attempt to keep a loop */
@@ -374,6 +375,9 @@ bool need_ints(Build *b, const Item *i, Span at, const char *what, uint32_t n,
 Node *need_tensor(Build *b, const Item *i, Span at, const char *what);
 Node *as_node(Build *b, const Item *i, DType like,
               Span at); /* numbers become scalars of dtype `like` */
+
+/* --- constant.c: tensors known at compile time -------------------------------------------------------- */
+Item eval_constant(Build *b, const Ast *let, const Ast *e); /* tensors in it become literals */
 
 /* --- scaled.c: scaled storage types -------------------------------------------------------------------- */
 Item eval_scaled(Build *b, const Ast *call);

@@ -109,7 +109,7 @@ static void run_let(Build *b, File *f, const Ast *let)
 	Frame frame = {.up = b->frame, .scope = f->scope, .file = f, .call = let->span};
 	b->frame = &frame;
 	for (size_t i = 0; i < let->list2.n; i++)
-		vec_push(b->arena, &values, eval(b, let->list2.at[i]));
+		vec_push(b->arena, &values, eval_constant(b, let, let->list2.at[i]));
 	if (values.n == 1 && let->list.n > 1 && values.at[0].kind == ITEM_LIST)
 		values = *values.at[0].list;
 	if (values.n != let->list.n) {

@@ -432,10 +432,11 @@ static void make_let(Build *b, Instance *in, const Ast *let)
 	AstList names = let->list;
 	Item v;
 	if (let->list2.n == 1) {
-		v = eval(b, let->list2.at[0]);
+		v = eval_constant(b, let, let->list2.at[0]);
 	} else {
 		ItemList l = {0};
-		for (size_t i = 0; i < let->list2.n; i++) vec_push(b->arena, &l, eval(b, let->list2.at[i]));
+		for (size_t i = 0; i < let->list2.n; i++)
+			vec_push(b->arena, &l, eval_constant(b, let, let->list2.at[i]));
 		v = item_list(b, &l);
 	}
 	if (names.n > 1 && v.kind != ITEM_BAD && (v.kind != ITEM_LIST || v.list->n != names.n)) {
