@@ -516,6 +516,7 @@ static bool put_rows(Build *b, Member *m, Node *whole, Node *value, const Sub *s
 	b->ragged_inside = true;
 	Node *old = emit_reshape(b, emit_slice(b, whole, start, size, s->span), rank, dims, s->span);
 	Node *now = ragged_put(b, old, value, value_axis, batch, s->index, s->length, s->span);
+	now = emit_cast(b, now, m->type.dtype, s->span);
 	bool done = now && write_part(b, m, now, whole->type.rank, start, size, s->span);
 	b->ragged_inside = inside;
 	return done;
