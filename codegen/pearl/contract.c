@@ -182,6 +182,14 @@ void pearl_lower_contract(Compiler *c, const TileStmt *s)
 	}
 	DType t = common_type(access_store(c, &w.in[0])->dtype, access_store(c, &w.in[1])->dtype);
 	DType acc_type = t == DT_I8 ? DT_I32 : DT_F32;
+	if (w.out[0].obj->dtype == DT_I32 && acc_type != DT_I32) {
+		pearl_fail(
+			c, c->kernel->span,
+			"Pearl multiplies integers as i8 by i8, not %s by %s: cast both to i8 (subtract 128 from a u8 first, and add 128 times the sums of the other operand after)",
+			dtype_name(access_store(c, &w.in[0])->dtype),
+			dtype_name(access_store(c, &w.in[1])->dtype));
+		return;
+	}
 
 	/* sizes of the chunks */
 	int64_t size[TILE_SPACE];
