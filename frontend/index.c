@@ -433,12 +433,38 @@ static Node *by_rows(Build *b, Node *n, const Sub *s, uint32_t axis)
 	                           : ragged_cut(b, n, axis, batch, s->index, s->size, s->span);
 }
 
+/* x[i, j] by integer tensors: their axes are seen as one, and the indices, each within its axis, as
+ * one index. They broadcast. */
+static bool one_index(Build *b, Node **x, uint32_t axis, uint32_t n, Node **index, Span at)
+{
+	const Type *t = &(*x)->type;
+	Dim dims[MAX_RANK], all = dim_const(b->m->dims, 1), zero = dim_const(b->m->dims, 0);
+	uint32_t rank = 0;
+	Node *sum = NULL;
+	for (uint32_t i = 0; i < n; i++) {
+		Dim size = t->dim[axis + i];
+		Node *own = ragged_checked(b, index[i], zero, dim_addc(b->m->dims, size, -1), at);
+		all = dim_mul(b->m->dims, all, size);
+		sum = sum ? emit_binary(b, OP_MUL, sum, emit_dim(b, size, at), at) : own;
+		if (i) sum = emit_binary(b, OP_ADD, sum, own, at);
+		if (!sum) return false;
+	}
+	for (uint32_t i = 0; i < t->rank; i++) {
+		if (i == axis) dims[rank++] = all;
+		if (i < axis || i >= axis + n) dims[rank++] = t->dim[i];
+	}
+	*x = emit_reshape(b, *x, rank, dims, at);
+	index[0] = sum;
+	return *x != NULL;
+}
+
 static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place, const Type *own)
 {
 	Subs subs;
 	Dim start[MAX_RANK], size[MAX_RANK], dims[2 * MAX_RANK];
 	uint32_t axis = 0, rank = 0, gather = UINT32_MAX;
-	Node *index = NULL;
+	Node *index[2 * MAX_RANK];
+	uint32_t n_index = 0;
 	const Sub *cut = NULL;
 	uint32_t cut_axis = 0;
 	bool inside = b->ragged_inside;
@@ -465,12 +491,12 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 			cut_axis = rank;
 		}
 		if (s->kind == SUB_GATHER) {
-			if (index) {
-				complain(b, s->span, "one index of a tensor may be an integer tensor");
+			if (n_index && gather + n_index != rank) {
+				complain(b, s->span, "indices that are integer tensors stand side by side");
 				return bad();
 			}
-			gather = rank;
-			index = s->index;
+			gather = n_index ? gather : rank;
+			index[n_index++] = s->index;
 		}
 		if (s->kind != SUB_ONE) dims[rank++] = s->kind == SUB_NEW ? s->size : size[axis - 1];
 	}
@@ -483,12 +509,13 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 	Node *n = emit_reshape(b, emit_slice(b, whole, start, size, e->span), rank, dims, e->span);
 	b->ragged_inside = inside;
 	if (cut && n) n = by_rows(b, n, cut, cut_axis);
-	if (cut && index && n) {
+	if (cut && n_index && n) {
 		complain(b, e->span, "take the rows' own parts first, then gather from them");
 		return bad();
 	}
-	if (!index || !n) return item_node(n);
-	Node *g = node_new(b->m, OP_GATHER, 2, (Node *[]){n, index}, e->span);
+	if (!n_index || !n) return item_node(n);
+	if (n_index > 1 && !one_index(b, &n, gather, n_index, index, e->span)) return bad();
+	Node *g = node_new(b->m, OP_GATHER, 2, (Node *[]){n, index[0]}, e->span);
 	attr_int(g, "axis", gather);
 	return item_node(emit(b, g));
 }
