@@ -6,6 +6,7 @@
 #define NACRE_FRONTEND_BUILD_H
 #include "frontend/ast.h"
 #include "frontend/frontend.h"
+#include "frontend/record.h"
 #include "ir/ir.h"
 
 enum {
@@ -316,6 +317,8 @@ struct Build {
 	bool scaled_fits;         /* a declared type may be a scaled one now */
 	bool stop;                /* a limit was reached and reported */
 	TurnPatternList patterns; /* found by the attempt to keep a loop */
+	Record *record; /* NULL: nobody asks */
+	bool symbolic;  /* parameters of a layer may be dims (sketch.c) */
 };
 
 /* --- report.c: messages ---------------------------------------------------------------------- */
@@ -545,12 +548,29 @@ Item place_member(Build *b, const Place *place, const char *name, Span at);
 Item array_index(Build *b, const Item *array, const Item *index, Span at);
 const char *path_join(Build *b, const char *path, const char *name);
 
+/* --- record.c, sketch.c ----------------------------------------------------------------------------------------- */
+/* Each does nothing while b->record is NULL. */
+void record_item(Build *b, Span at, const Item *i);
+void record_type(Build *b, Span at, const Type *t);
+void record_member(Build *b, const Instance *in,
+                   const Ast *decl); /* a weight or state, when complete */
+void record_instance(Build *b, const Instance *in);
+/* Defs of the main file that nothing has called, silently, with symbolic parameters. */
+void sketch_layer(Build *b, File *f, const Ast *layer);
+void sketch_def(Build *b, File *f, const Ast *def);
+bool sketch_needed(const Record *r, const Ast *unit); /* of a layer or def */
+
 /* --- import.c ---------------------------------------------------------------------------------------------- */
 File *file_load(Build *b, const char *name, const Source *source, const Ast *ast, Span at);
 bool setting_apply(Build *b, const char *name, const Ast *type, Item *out); /* --set */
+/* The text of what `import` names: of the standard library, of an editor, or of the file beside `from`.
+ * NULL: *path is what was looked for, *why the reason, which may be NULL. */
+const Source *import_source(Arena *a, const FrontendOptions *o, const Source *from,
+                            const char *name, const char **path, const char **why);
 
 /* --- entry.c ------------------------------------------------------------------------------------------------ */
 void build_entries(Build *b, Instance *model);
+void entry_begin(Build *b, const char *name, Span at); /* nodes go to a new entry from now on */
 bool build_test(Build *b, const Ast *test);
 
 #endif

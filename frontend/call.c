@@ -143,6 +143,7 @@ static bool bind_parameters(Build *b, const Ast *def, Argument *in, Span callee)
 		                               shown_def(b->frame->place, def))))
 			return false;
 		scope_set(b, s, p->name, in[i].item, p->op_span);
+		record_item(b, p->op_span, &in[i].item);
 	}
 	for (size_t i = 0; i < params->n; i++) {
 		const Ast *type = params->at[i]->a;
@@ -163,6 +164,7 @@ static bool bind_parameters(Build *b, const Ast *def, Argument *in, Span callee)
 			return false;
 		in[i].item.origin = parameter_origin(b, p);
 		scope_set(b, s, p->name, in[i].item, p->op_span);
+		record_item(b, p->op_span, &in[i].item);
 	}
 	return true;
 }

@@ -96,7 +96,7 @@ static void tidy(Build *b, Entry *e)
 
 /* --- one entry --------------------------------------------------------------------------------------------- */
 
-static void entry_begin(Build *b, const char *name, Span at)
+void entry_begin(Build *b, const char *name, Span at)
 {
 	Entry *e = module_entry(b->m, name);
 	e->span = at;

@@ -455,5 +455,6 @@ Item eval(Build *b, const Ast *e)
 	b->eval_depth++;
 	Item out = eval_inner(b, e);
 	b->eval_depth--;
+	if (b->record) record_item(b, e->span, &out);
 	return out;
 }

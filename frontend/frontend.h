@@ -13,6 +13,13 @@ typedef struct FrontendOptions {
 	const FrontendSetting *set;
 	uint32_t n_set;
 	const char *model; /* which model of the file; NULL: the only one, or the last */
+	/* The text of an imported file that is not saved yet (an editor's); NULL, or giving NULL: what
+	 * the file holds. The Source lives at least as long as the arena. */
+	const Source *(*open)(void *context, const char *path);
+	void *open_context;
+	/* For editors (record.h): types are noted down, what no model uses is looked at with parameters
+	 * left symbolic, and after syntax errors the rest of the file is looked at in silence. */
+	struct Record *record;
 } FrontendOptions;
 
 /* An inline test: a module with one entry "test" without inputs. Each of its outputs is the bool

@@ -133,6 +133,7 @@ static void run_let(Build *b, File *f, const Ast *let)
 			v = set;
 		}
 		declare(b, f, let, name->name, v, name->span);
+		record_item(b, name->span, &v);
 		scope_own(f->scope, name->name)->fixed = true;
 	}
 	b->frame = frame.up;
@@ -163,42 +164,50 @@ static void fix_dims(Build *b, File *f)
 
 /* --- imports --------------------------------------------------------------------------------------------- */
 
-static const Source *std_source(Build *b, const char *name)
+static bool is_std(const char *name)
 {
-	for (const FrontendStdFile *s = frontend_std; s->name; s++)
-		if (strcmp(s->name, name) == 0)
-			return source_from_text(b->arena, arena_printf(b->arena, "%s.nac", name), s->text,
-			                        strlen(s->text));
-	return NULL;
+	return strncmp(name, "std/", 4) == 0;
+}
+
+const Source *import_source(Arena *a, const FrontendOptions *o, const Source *from,
+                            const char *name, const char **path, const char **why)
+{
+	*why = NULL;
+	if (is_std(name)) {
+		*path = arena_printf(a, "%s.nac", name);
+		for (const FrontendStdFile *s = frontend_std; s->name; s++)
+			if (strcmp(s->name, name) == 0)
+				return source_from_text(a, *path, s->text, strlen(s->text));
+		return NULL;
+	}
+	const char *slash = strrchr(from->name, '/');
+	size_t n = strlen(name);
+	const char *suffix = n > 4 && strcmp(name + n - 4, ".nac") == 0 ? "" : ".nac";
+	*path = arena_printf(a, "%.*s%s%s", slash ? (int)(slash - from->name + 1) : 0, from->name, name,
+	                     suffix);
+	if (*name == '/') return NULL;
+	const Source *s = o && o->open ? o->open(o->open_context, *path) : NULL;
+	return s ? s : source_from_file(a, *path, why);
 }
 
 static const Source *find_source(Build *b, const File *from, const Ast *a)
 {
-	const char *why = NULL;
-	const Source *s = NULL;
-	if (strncmp(a->name, "std/", 4) == 0) {
-		const char *names[32];
-		size_t n = 0;
-		s = std_source(b, a->name);
-		for (const FrontendStdFile *f = frontend_std; f->name && n < COUNT(names); f++)
-			names[n++] = f->name;
-		if (s) return s;
-		Diag *m = complain(b, a->span, "the standard library has no \"%s\"", a->name);
-		const char *near = nearest_name(a->name, names, n);
-		if (near) diag_help(b->d, m, "did you mean \"%s\"?", near);
-		return NULL;
-	}
-	const char *slash = strrchr(from->source->name, '/');
-	size_t n = strlen(a->name);
-	const char *suffix = n > 4 && strcmp(a->name + n - 4, ".nac") == 0 ? "" : ".nac";
-	const char *path =
-		arena_printf(b->arena, "%.*s%s%s", slash ? (int)(slash - from->source->name + 1) : 0,
-	                 from->source->name, a->name, suffix);
-	if (*a->name != '/') s = source_from_file(b->arena, path, &why);
-	if (!s)
+	const char *path, *why;
+	const Source *s = import_source(b->arena, b->options, from->source, a->name, &path, &why);
+	if (s) return s;
+	if (!is_std(a->name)) {
 		complain(b, a->span, "cannot read '%s': %s", path,
 		         why ? why : "imports are relative to their file");
-	return s;
+		return NULL;
+	}
+	const char *names[32];
+	size_t n = 0;
+	for (const FrontendStdFile *f = frontend_std; f->name && n < COUNT(names); f++)
+		names[n++] = f->name;
+	Diag *m = complain(b, a->span, "the standard library has no \"%s\"", a->name);
+	const char *near = nearest_name(a->name, names, n);
+	if (near) diag_help(b->d, m, "did you mean \"%s\"?", near);
+	return NULL;
 }
 
 static void import(Build *b, File *f, const Ast *a)

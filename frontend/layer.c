@@ -179,7 +179,7 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 	if (ok && !weight_fits(b, m)) ok = false;
 	b->frame->scope = was;
 	for (uint32_t i = 0; ok && i < m->type.rank; i++)
-		if (!dim_is_const(m->type.dim[i], NULL)) {
+		if (!dim_is_const(m->type.dim[i], NULL) && !b->symbolic) {
 			complain(b, decl->a->span, "the dims of a weight are known at compile time, %s is not",
 			         dim_text(b->arena, m->type.dim[i]));
 			ok = false;
@@ -446,6 +446,7 @@ static void make_let(Build *b, Instance *in, const Ast *let)
 	for (size_t i = 0; i < names.n; i++) {
 		Item one = names.n > 1 && v.kind == ITEM_LIST ? v.list->at[i] : v;
 		scope_set(b, in->scope, names.at[i]->name, one, names.at[i]->span)->fixed = true;
+		record_item(b, names.at[i]->span, &one);
 	}
 }
 
@@ -457,8 +458,14 @@ static void make_member(Build *b, Instance *in, const Ast *a)
 	if (!a) return;
 	switch (a->kind) {
 	case AST_LET: make_let(b, in, a); break;
-	case AST_WEIGHT: make_weight(b, in, a); break;
-	case AST_STATE: make_state(b, in, a); break;
+	case AST_WEIGHT:
+		make_weight(b, in, a);
+		record_member(b, in, a);
+		break;
+	case AST_STATE:
+		make_state(b, in, a);
+		record_member(b, in, a);
+		break;
 	case AST_USE: make_use(b, in, a); break;
 	case AST_DEF: {
 		static const char *const known[] = {"precision"};
@@ -524,8 +531,10 @@ Instance *instance_make(Build *b, const Ast *layer, File *file, const Argument *
 		             arena_printf(b->arena, "parameter `%s` of `%s`", p->name, layer->name));
 		v.origin = NULL;
 		scope_set(b, in->scope, p->name, v, p->op_span)->fixed = true;
+		record_item(b, p->op_span, &v);
 		vec_push(b->arena, &in->arguments, v);
 	}
+	record_instance(b, in);
 	if (b->errors == errors) make_members(b, in, &layer->list2);
 	b->frame = frame.up;
 	return b->errors == errors || !b->stop ? in : NULL;

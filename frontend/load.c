@@ -23,6 +23,7 @@ static Build *build_new(const Unit *u, const char *name)
 	b->options = u->options;
 	b->set_used = u->set_used;
 	b->m = module_new(u->arena, u->names, name);
+	b->record = u->options ? u->options->record : NULL;
 	b->files = NEW(u->arena, FileList);
 	return b;
 }
@@ -120,6 +121,41 @@ static void check_settings(const Unit *u, const Ast *model)
 	}
 }
 
+/* What no model has called; one budget of steps for all. */
+static void look_at_rest(const Unit *u, Record *r)
+{
+	Diags silent = {.arena = u->arena};
+	Unit quiet = *u;
+	uint64_t steps = STEP_LIMIT / 2;
+	quiet.d = &silent;
+	for (size_t i = 0; i < u->ast->list.n; i++) {
+		const Ast *a = u->ast->list.at[i];
+		if (!a || (a->kind != AST_LAYER && a->kind != AST_DEF) || !sketch_needed(r, a)) continue;
+		Build *b = build_new(&quiet, a->name);
+		b->steps = steps;
+		b->symbolic = b->m->facts.assume = true;
+		File *f = file_load(b, "", u->source, u->ast, span_none());
+		if (!f || b->stop) return;
+		if (a->kind == AST_LAYER)
+			sketch_layer(b, f, a);
+		else
+			sketch_def(b, f, a);
+		if (b->stop) return;
+		steps = b->steps;
+	}
+}
+
+/* After syntax errors: what there is, for an editor. */
+static void look_silently(Unit *u)
+{
+	Diags silent = {.arena = u->arena};
+	bool ok;
+	u->d = &silent;
+	const Ast *model = choose_model(u, &ok);
+	if (model) build_model(u, model);
+	look_at_rest(u, u->options->record);
+}
+
 bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const FrontendOptions *o,
                    FrontendUnit *out)
 {
@@ -128,9 +164,12 @@ bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const F
 	bool ok;
 	*out = (FrontendUnit){0};
 	u.ast = ast_parse(a, names, d, s, &errors);
+	Record *record = o ? o->record : NULL;
+	if (record) record_begin(record, s);
 	if (errors || !u.ast) {
 		if (d->errors == before)
 			diag_error(d, span_none(), "'%s' cannot be read as a model file", s->name);
+		if (u.ast && record) look_silently(&u);
 		return false;
 	}
 	const Ast *model = choose_model(&u, &ok);
@@ -141,6 +180,7 @@ bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const F
 		file_load(build_new(&u, ""), "", s, u.ast, span_none()); /* what it declares is checked */
 	check_settings(&u, model);
 	if (d->errors == before) build_tests(&u, out);
+	if (record) look_at_rest(&u, record);
 	if (model && !out->module && d->errors == before)
 		diag_error(d, model->op_span, "model `%s` cannot be built", model->name);
 	if (d->errors != before) out->module = NULL;

@@ -105,6 +105,7 @@ static bool assign_member(Build *b, const Binding *k, Item value, Span at)
 static bool assign_one(Build *b, const Ast *target, Item value)
 {
 	if (target->kind == AST_NAME) {
+		record_item(b, target->span, &value);
 		Binding *k = scope_find(b->frame->scope, target->name);
 		bool local = function_scope_of(b->frame->scope, target->name) != NULL;
 		if (k && !local) {

@@ -432,7 +432,7 @@ static bool scalar_coerce(Build *b, const Ast *type, Item *v, Span at, const cha
 	if (v->kind == ITEM_BAD) return false;
 	if (v->kind == ITEM_NONE && type->flag2) return true;
 	if (strcmp(t, "int") == 0)
-		return v->kind == ITEM_INT ||
+		return v->kind == ITEM_INT || (b->symbolic && v->kind == ITEM_DIM) ||
 		       wrong(b, type, v, at, what, "an integer known at compile time");
 	if (strcmp(t, "dim") == 0)
 		return v->kind == ITEM_INT || v->kind == ITEM_DIM || wrong(b, type, v, at, what, "a size");

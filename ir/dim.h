@@ -84,8 +84,9 @@ DimTerm dim_term(Dim d, uint32_t i);
 /* Facts: relations known to hold (`require a <= b`), used by ranges and proofs. */
 typedef struct DimFacts {
 	DimPool *pool;
-	VEC(Dim) nonneg;
-} DimFacts;                                               /* each expression is >= 0 */
+	VEC(Dim) nonneg; /* each expression is >= 0 */
+	bool assume;     /* what cannot be decided counts as true: for looking at parts of a model */
+} DimFacts;
 void dim_facts_le(DimFacts *f, Arena *a, Dim lo, Dim hi); /* lo <= hi */
 
 /* Numeric bounds by interval and affine reasoning, under the ranges of symbols and facts (may be

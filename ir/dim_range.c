@@ -232,7 +232,7 @@ Proof dim_le(const DimFacts *f, Dim a, Dim b)
 	if (!f) return PROOF_UNKNOWN;
 	if (bound(f, dim_sub(f->pool, b, a)) >= 0) return PROOF_YES;
 	if (bound(f, dim_addc(f->pool, dim_sub(f->pool, a, b), -1)) >= 0) return PROOF_NO;
-	return PROOF_UNKNOWN;
+	return f->assume ? PROOF_YES : PROOF_UNKNOWN;
 }
 
 Proof dim_eq(const DimFacts *f, Dim a, Dim b)
