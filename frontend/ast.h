@@ -99,6 +99,7 @@ typedef struct Parse {
 	int pending[2];         /* tokens to give before reading on, last first */
 	uint32_t n_pending;
 	bool ended;             /* the file's end closes what is open */
+	bool loose;             /* a line that looks like an assignment ends what is open */
 	uint32_t errors;
 	Ast *result;
 } Parse;
@@ -118,5 +119,8 @@ bool ast_same(const Ast *a, const Ast *b); /* the same text as trees */
 
 /* Parses a file (or, inside strings, one expression). NULL only when the parser gave up. */
 Ast *ast_parse(Arena *a, Interner *names, Diags *d, const Source *source, uint32_t *errors);
+/* For a file with syntax errors, silently: an open bracket ends where a line looks like an assignment, so
+ * that a statement that is being written costs no others. */
+Ast *ast_parse_loose(Arena *a, Interner *names, const Source *source);
 Ast *ast_parse_expression(Parse *outer, uint32_t begin, uint32_t end);
 #endif

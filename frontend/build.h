@@ -498,6 +498,7 @@ Node *contract(Build *b, const char *spec, Node *x, Node *y, Span at);
 /* --- builtin.c, builtin_*.c ------------------------------------------------------------------------------ */
 const Builtin *builtin_find(const char *name);
 const char *builtin_name(const Builtin *f);
+const char *builtin_signature(const Builtin *f); /* as in builtins.def */
 Item builtin_call(Build *b, const Builtin *f, const Arguments *args, Span at);
 /* "softmax(x, axis)", with `first` (or NULL) as the first argument. */
 const char *builtin_shown(Build *b, const Builtin *f, const char *first);

@@ -22,6 +22,11 @@ const char *builtin_name(const Builtin *f)
 	return f->name;
 }
 
+const char *builtin_signature(const Builtin *f)
+{
+	return f->signature;
+}
+
 uint32_t builtin_names(const char **out, uint32_t room)
 {
 	uint32_t n = 0;

@@ -80,6 +80,10 @@ static Item state_rows_value(Build *b, const Member *m, Span at)
 static Item member_value(Build *b, Member *m, const Place *place, Span at)
 {
 	Item out = bad();
+	if (m->absent && !m->decl->c) { /* incomplete: reported where it is made */
+		b->errors++;
+		return bad();
+	}
 	if (m->absent) {
 		Diag *d = complain(b, at, "`%s` does not exist here: its condition `%s` is false", m->name,
 		                   text_of(b, m->decl->c->span));

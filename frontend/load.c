@@ -151,6 +151,8 @@ static void look_silently(Unit *u)
 	Diags silent = {.arena = u->arena};
 	bool ok;
 	u->d = &silent;
+	u->ast = ast_parse_loose(u->arena, u->names, u->source);
+	if (!u->ast) return;
 	const Ast *model = choose_model(u, &ok);
 	if (model) build_model(u, model);
 	look_at_rest(u, u->options->record);
@@ -169,7 +171,7 @@ bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const F
 	if (errors || !u.ast) {
 		if (d->errors == before)
 			diag_error(d, span_none(), "'%s' cannot be read as a model file", s->name);
-		if (u.ast && record) look_silently(&u);
+		if (record) look_silently(&u);
 		return false;
 	}
 	const Ast *model = choose_model(&u, &ok);

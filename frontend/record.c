@@ -170,6 +170,8 @@ static Recorded *record_open(Build *b, Span at)
 		(*slot)->symbolic = b->symbolic;
 		r->used++;
 	}
+	/* `entry decode = step where S = 1` is a special case of what is known already */
+	if ((*slot)->n && b->entry && b->entry->fixed.n) return NULL;
 	return (*slot)->seen++ < DESCRIBED ? *slot : NULL;
 }
 

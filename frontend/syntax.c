@@ -31,6 +31,19 @@ Ast *ast_parse(Arena *a, Interner *names, Diags *d, const Source *source, uint32
 	return p->result;
 }
 
+Ast *ast_parse_loose(Arena *a, Interner *names, const Source *source)
+{
+	Diags silent = {.arena = a, .frozen = true};
+	Parse *p = NEW(a, Parse);
+	p->arena = a;
+	p->names = names;
+	p->d = &silent;
+	p->source = source;
+	p->loose = true;
+	run(p, 0, (uint32_t)source->size);
+	return p->result;
+}
+
 Ast *ast_parse_expression(Parse *outer, uint32_t begin, uint32_t end)
 {
 	Parse *p = NEW(outer->arena, Parse);
