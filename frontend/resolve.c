@@ -127,9 +127,9 @@ Symbol *names_find(const NameScope *s, const char *name)
 bool name_is_builtin(const char *name)
 {
 	static const char *const words[] = {
-		"rearrange", "einsum", "inf", "dtype", "pi",     "int", "str", "dim",   "fn",    "_",
-		"let",       "def",    "from", "return", "for", "in",  "if",    "else",  "assert",
-		"true",      "false",  "none", "and",    "or",  "not", "yield", "where", "as"};
+		"rearrange", "einsum", "inf",  "dtype",  "pi",  "int",   "str",   "dim",  "fn",     "_",
+		"let",       "def",    "from", "return", "for", "in",    "if",    "else", "assert", "true",
+		"false",     "none",   "and",  "or",     "not", "yield", "where", "as"};
 	DType t;
 	for (size_t i = 0; i < COUNT(words); i++)
 		if (strcmp(name, words[i]) == 0) return true;
