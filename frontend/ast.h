@@ -98,8 +98,8 @@ typedef struct Parse {
 	uint32_t skip_depth;    /* open brackets around the mistake */
 	int pending[2];         /* tokens to give before reading on, last first */
 	uint32_t n_pending;
-	bool ended;             /* the file's end closes what is open */
-	bool loose;             /* a line that looks like an assignment ends what is open */
+	bool ended; /* the file's end closes what is open */
+	bool loose; /* a line that looks like an assignment ends what is open */
 	uint32_t errors;
 	Ast *result;
 } Parse;

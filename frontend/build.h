@@ -317,8 +317,8 @@ struct Build {
 	bool scaled_fits;         /* a declared type may be a scaled one now */
 	bool stop;                /* a limit was reached and reported */
 	TurnPatternList patterns; /* found by the attempt to keep a loop */
-	Record *record; /* NULL: nobody asks */
-	bool symbolic;  /* parameters of a layer may be dims (sketch.c) */
+	Record *record;           /* NULL: nobody asks */
+	bool symbolic;            /* parameters of a layer may be dims (sketch.c) */
 };
 
 /* --- report.c: messages ---------------------------------------------------------------------- */

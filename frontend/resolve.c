@@ -126,10 +126,11 @@ Symbol *names_find(const NameScope *s, const char *name)
 
 bool name_is_builtin(const char *name)
 {
-	static const char *const words[] = {
-		"rearrange", "einsum", "inf",  "dtype",  "pi",  "int",   "str",   "dim",  "fn",     "_",
-		"let",       "def",    "from", "return", "for", "in",    "if",    "else", "assert", "true",
-		"false",     "none",   "and",  "or",     "not", "yield", "where", "as"};
+	static const char *const words[] = {"rearrange", "scaled", "einsum", "inf",   "dtype", "pi",
+	                                    "int",       "str",    "dim",    "fn",    "_",     "let",
+	                                    "def",       "from",   "return", "for",   "in",    "if",
+	                                    "else",      "assert", "true",   "false", "none",  "and",
+	                                    "or",        "not",    "yield",  "where", "as"};
 	DType t;
 	for (size_t i = 0; i < COUNT(words); i++)
 		if (strcmp(name, words[i]) == 0) return true;
@@ -154,7 +155,7 @@ uint32_t builtins_known(const char **out, uint32_t room)
 	return builtin_names(out, room);
 }
 
-const char *builtin_shown(Arena *a, const char *name, const char **doc)
+const char *builtin_text(Arena *a, const char *name, const char **doc)
 {
 	const Builtin *f = builtin_find(name);
 	*doc = builtin_doc(name);
@@ -247,9 +248,15 @@ static void walk_arguments(Walk *w, const AstList *list, const Symbol *callee)
 }
 
 /* Indices of rearrange and einsum: names of the call alone, unless rearrange finds them around it. */
+static void walk_factors(Walk *w, const Ast *e);
+
 static void walk_indices(Walk *w, const Ast *e, bool known)
 {
 	if (!e) return;
+	if (e->kind == AST_INDEX && !known) { /* an index that is itself looked up */
+		walk_factors(w, e);
+		return;
+	}
 	if (e->kind == AST_NAME) {
 		Symbol *s = known ? names_find(w->scope, e->name) : names_own(w->scope, e->name);
 		if (s)
@@ -306,6 +313,14 @@ static bool walk_pattern(Walk *w, const Ast *e)
 static void walk_call(Walk *w, const Ast *e)
 {
 	if (walk_pattern(w, e)) return;
+	if (e->a->kind == AST_NAME && strcmp(e->a->name, "scaled") == 0) {
+		for (size_t i = 0; i < e->list.n;
+		     i++) { /* the key of its scales holds {key}, the weight's */
+			const Ast *a = e->list.at[i] ? e->list.at[i]->a : NULL;
+			if (a && a->kind != AST_STRING) walk(w, a);
+		}
+		return;
+	}
 	walk(w, e->a);
 	walk_arguments(w, &e->list, callee_of(w, e->a));
 }

@@ -78,7 +78,7 @@ Symbol *names_own(const NameScope *s, const char *name);         /* name interne
 Symbol *names_find(const NameScope *s, const char *name);        /* as the checker would */
 /* "softmax(x, axis)"; a parameter that may be left out has a `?`. NULL: there is no such function. *doc is a
  * line about it, or "". */
-const char *builtin_shown(Arena *a, const char *name, const char **doc);
+const char *builtin_text(Arena *a, const char *name, const char **doc);
 uint32_t builtins_known(const char **out, uint32_t room); /* the names of all functions */
 bool name_is_builtin(const char *name); /* functions, element types, words of the language */
 #endif

@@ -188,7 +188,7 @@ static bool may_register(const Build *b, const Instance *in)
 	for (size_t i = 0; i < in->members.n; i++) {
 		const Member *m = in->members.at[i];
 		if (m->kind != MEMBER_USE || m->absent) continue;
-		if (m->stacked) return false;
+		if (m->n > 1) return false;
 		for (uint32_t k = 0; k < m->n; k++)
 			if (!may_register(b, m->element[k])) return false;
 	}

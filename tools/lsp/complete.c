@@ -210,7 +210,7 @@ static void complete_arguments(Completion *c)
 			add(c, arena_printf(c->a->arena, "%s=", p->name), ITEM_VARIABLE_, symbol_text(c->a, p),
 			    "", 'a');
 	}
-	const char *shown = target ? NULL : builtin_shown(c->a->arena, call.name, &doc);
+	const char *shown = target ? NULL : builtin_text(c->a->arena, call.name, &doc);
 	const char *p = shown ? strchr(shown, '(') + 1 : "";
 	while (word_char(*p)) {
 		size_t n = strcspn(p, "?,)");
@@ -248,7 +248,7 @@ static void complete_names(Completion *c)
 	}
 	uint32_t n = builtins_known(names, ROOM);
 	for (uint32_t i = 0; i < n; i++) {
-		const char *shown = builtin_shown(c->a->arena, names[i], &doc);
+		const char *shown = builtin_text(c->a->arena, names[i], &doc);
 		add(c, names[i], ITEM_FUNCTION_, shown ? shown : "", doc, 'f');
 	}
 	for (size_t i = 0; i < COUNT(types); i++) add(c, types[i], ITEM_TYPE_, "type", "", 'g');

@@ -187,7 +187,7 @@ static json_t *hover_builtin(Server *s, Analysis *a, uint32_t offset)
 	while (word_char(text[to])) to++;
 	if (from == to) return NULL;
 	const char *shown =
-		builtin_shown(a->arena, arena_strndup(a->arena, text + from, to - from), &doc);
+		builtin_text(a->arena, arena_strndup(a->arena, text + from, to - from), &doc);
 	if (!shown) return NULL;
 	Text code = text_new(a->arena), rest = text_new(a->arena);
 	text_puts(&code, shown);

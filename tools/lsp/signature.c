@@ -166,7 +166,7 @@ json_t *request_signature(Server *s, json_t *params)
 	if (!a || !call_around(a, offset, &c)) return NULL;
 	const Symbol *target = call_target(a, &c);
 	if (target && target->inner) return symbol_signature(a, target, &c, offset);
-	const char *shown = builtin_shown(a->arena, c.name, &doc);
+	const char *shown = builtin_text(a->arena, c.name, &doc);
 	if (!shown) return NULL;
 	json_t *list = json_array();
 	SymbolList names = {0};
