@@ -1,4 +1,4 @@
-"""Texts cut and spoiled anywhere, every request everywhere, thousands of edits: no crash, no growth.
+"""Texts cut and spoiled anywhere, every request everywhere, hundreds of edits: no crash, no growth.
 hostile.py NACRE EXAMPLES FOLDER"""
 import os
 import random
@@ -34,7 +34,7 @@ with open(os.path.join(examples, "llama", "llama.nac")) as f:
 c.open("a.nac", text)
 pieces = ['"', "(", ")", "[", "]", "{", "}", "#", ".", "..", "...", "->", "\n", "\0", "🐚", "=", "@", "h[", "from \"",
           "import \"", "as", "9" * 30, "((((((((", "if ", "for i in ", "einsum(", "rearrange(x, [", ": f32["]
-for turn in range(60):
+for turn in range(40):
     spoiled = text
     for _ in range(draw.randrange(1, 4)):
         a = draw.randrange(len(spoiled))
@@ -67,8 +67,8 @@ def memory():
         return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-# thousands of edits, each analysed
-edits = 300 if "asan" in nacre else 800
+# hundreds of edits, each analysed
+edits = 100 if "asan" in nacre else 400
 c.change("a.nac", text)
 at = {"line": 30, "character": 0}
 for turn in range(edits):
@@ -78,5 +78,5 @@ for turn in range(edits):
     if turn == edits // 4:
         before = memory()
 grown = memory() - before
-assert "asan" in nacre or grown < 8 << 20, grown
+assert "asan" in nacre or grown < 4 << 20, grown
 assert c.finish() == 0
