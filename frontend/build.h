@@ -427,6 +427,9 @@ Scope *scope_new(Build *b, Scope *up);
 Binding *scope_set(Build *b, Scope *s, const char *name, Item item, Span at);
 Binding *scope_own(Scope *s, const char *name);
 Binding *scope_find(Scope *s, const char *name);
+/* What a file makes known to those that import it: its own names, and those that it imports without
+ * `as`. */
+Binding *file_find(const File *f, const char *name);
 /* The nearest known name to one that is unknown, or NULL. */
 const char *scope_nearest(Build *b, Scope *s, const char *name);
 /* Assignment to a name: rebinds it where the call has it, else makes it in the innermost scope. */

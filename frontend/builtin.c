@@ -39,7 +39,7 @@ uint32_t builtin_names(const char **out, uint32_t room)
 /* --- arguments ------------------------------------------------------------------------------------ */
 
 typedef struct Parameter {
-	char name[16];
+	char name[20];
 	bool optional;
 } Parameter;
 

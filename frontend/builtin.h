@@ -30,5 +30,10 @@ bool call_axes(Call *c, uint32_t i, uint32_t rank, uint32_t *n, int64_t *out); /
 bool call_flag(Call *c, uint32_t i, bool otherwise, bool *out);
 bool call_number(Call *c, uint32_t i, double otherwise, double *out);
 bool call_dims(Call *c, uint32_t i, uint32_t *n, Dim *out);
+Node *flip_axis(Call *c, Node *x, int64_t axis);
+/* "constant", "reflect", "replicate" or "circular" ("zeros" is "constant"); NULL after an error. */
+const char *pad_mode(Call *c, uint32_t i);
+/* lo elements before and hi behind an axis, taken from it by a mode other than "constant". */
+Node *pad_axis(Call *c, Node *x, int64_t axis, int64_t lo, int64_t hi, const char *mode);
 Item tuple_items(Build *b, Node *tuple, uint32_t n, Span at);
 #endif

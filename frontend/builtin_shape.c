@@ -312,19 +312,6 @@ static Node *gather_along(Build *b, Node *x, Node *index, int64_t axis, Span at)
 	return emit(b, n);
 }
 
-Item builtin_flip(Call *c)
-{
-	Build *b = c->b;
-	Node *x = call_tensor(c, 0);
-	int64_t axis;
-	if (!x || !call_axis(c, 1, x->type.rank, &axis)) return bad();
-	Dim last = dim_addc(b->m->dims, x->type.dim[axis], -1);
-	Item end = item_dim(last);
-	Node *back = emit_binary(b, OP_SUB, as_node(b, &end, DT_I32, c->at),
-	                         iota(b, x->type.dim[axis], c->at), c->at);
-	return item_node(gather_along(b, x, back, axis, c->at));
-}
-
 Item builtin_gather(Call *c)
 {
 	Node *x = call_tensor(c, 0), *index = call_tensor(c, 1);
@@ -368,7 +355,8 @@ Item builtin_pad(Call *c)
 	double value;
 	Node *x = call_tensor(c, 0);
 	const Item *w = &c->in[1].item;
-	if (!x || !call_number(c, 2, 0, &value)) return bad();
+	const char *mode = pad_mode(c, 3);
+	if (!x || !mode || !call_number(c, 2, 0, &value)) return bad();
 	if (w->kind != ITEM_LIST || w->list->n > x->type.rank) {
 		if (w->kind != ITEM_BAD)
 			complain(
@@ -386,6 +374,11 @@ Item builtin_pad(Call *c)
 		}
 		lo[axis] = pair[0];
 		hi[axis] = pair[1];
+	}
+	if (strcmp(mode, "constant") != 0) {
+		for (uint32_t i = 0, rank = x->type.rank; i < rank && x; i++)
+			x = pad_axis(c, x, i, lo[i], hi[i], mode);
+		return item_node(x);
 	}
 	Node *n = node_new(b->m, OP_PAD, 1, &x, c->at);
 	attr_ints(b->m, n, "lo", x->type.rank, lo);

@@ -248,8 +248,8 @@ static Item eval_attribute(Build *b, const Ast *e)
 	case ITEM_TENSOR:
 	case ITEM_CONST: return tensor_attribute(b, e, &x);
 	case ITEM_FILE: {
-		Binding *k = scope_own(x.file->scope, e->name);
-		if (k && k->item.kind != ITEM_FILE_DIM) return resolve(b, k, NULL, e->op_span);
+		Binding *k = file_find(x.file, e->name);
+		if (k) return resolve(b, k, NULL, e->op_span);
 		Diag *m = complain(b, e->op_span, "\"%s\" has no `%s`", x.file->name, e->name);
 		const char *near = scope_nearest(b, x.file->scope, e->name);
 		if (near) diag_help(b->d, m, "did you mean `%s`?", near);

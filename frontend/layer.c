@@ -300,7 +300,7 @@ static const Ast *find_layer(Build *b, const Ast *name, File **file)
 		const char *head = intern(b->names, name->name, (size_t)(dot - name->name));
 		Item f = eval_name(b, head, name->span);
 		if (f.kind == ITEM_FILE) {
-			Binding *k = scope_own(f.file->scope, intern_str(b->names, dot + 1));
+			Binding *k = file_find(f.file, intern_str(b->names, dot + 1));
 			if (k) i = k->item;
 			if (!k) complain(b, name->span, "\"%s\" has no layer `%s`", f.file->name, dot + 1);
 		} else if (f.kind != ITEM_BAD) {

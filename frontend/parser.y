@@ -95,9 +95,9 @@ params: %empty { $$ = NOTHING; } | given ;
 given: '(' ')' { $$ = NOTHING; } | '(' plist ')' { $$ = $2; } | '(' plist ',' ')' { $$ = $2; } | '(' error ')' { $$ = NOTHING; } ;
 plist: param { $$ = LIST($1); } | plist ',' param { $$ = $1; ast_list_add(p, &$$, $3); } ;
 name: NAME | WHERE { $$ = intern_str(p->names, "where"); } ;
-param: NAME ':' type { $$ = ast_with(p, AST_PARAM, $3, NULL, NULL, @$); $$->name = $1; $$->op_span = @1; }
-    | NAME ':' type IN range { $$ = ast_with(p, AST_PARAM, $3, NULL, $5, @$); $$->name = $1; $$->op_span = @1; }
-    | NAME ':' type '=' expr { $$ = ast_with(p, AST_PARAM, $3, $5, NULL, @$); $$->name = $1; $$->op_span = @1; } ;
+param: name ':' type { $$ = ast_with(p, AST_PARAM, $3, NULL, NULL, @$); $$->name = $1; $$->op_span = @1; }
+    | name ':' type IN range { $$ = ast_with(p, AST_PARAM, $3, NULL, $5, @$); $$->name = $1; $$->op_span = @1; }
+    | name ':' type '=' expr { $$ = ast_with(p, AST_PARAM, $3, $5, NULL, @$); $$->name = $1; $$->op_span = @1; } ;
 type: base { $$ = type_make(p, $1, NULL, false, @$); }
     | base '?' { $$ = type_make(p, $1, NULL, true, @$); }
     | base '[' dims ']' { $$ = type_make(p, $1, &$3, false, @$); }
@@ -132,7 +132,8 @@ def: DEF name generics given entry_ret block { $$ = with_lists(p, AST_DEF, $2, $
 entry_ret: ret { $$ = $1.n ? with_lists(p, AST_TUPLE, NULL, $1, NOTHING, @$) : NULL; } ;
 ret: nls { $$ = NOTHING; }
     | nls ARROW type nls { Ast *n = ast_with(p, AST_PARAM, $3, NULL, NULL, @3); $$ = LIST(n); }
-    | nls ARROW '(' plist ')' nls { $$ = $4; } ;
+    | nls ARROW '(' plist ')' nls { $$ = $4; }
+    | nls ARROW '(' error ')' nls { $$ = NOTHING; } ;
 index: %empty { $$ = NOTHING; }
     | '[' NAME IN range ']' { Ast *n = ast_with(p, AST_FOR_CLAUSE, $4, NULL, NULL, @$); n->list = LIST(ast_name(p, $2, @2)); $$ = LIST(n); } ;
 key: %empty { $$ = NULL; } | FROM keys { $$ = $2; } ;

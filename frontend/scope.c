@@ -60,17 +60,22 @@ Binding *scope_set(Build *b, Scope *s, const char *name, Item item, Span at)
 	return have;
 }
 
+Binding *file_find(const File *f, const char *name)
+{
+	Binding *found = f->scope ? scope_own(f->scope, name) : NULL;
+	if (found && found->item.kind != ITEM_FILE_DIM && found->item.kind != ITEM_FILE) return found;
+	for (size_t i = 0; i < f->imports.n; i++)
+		if ((found = file_find(f->imports.at[i], name))) return found;
+	return NULL;
+}
+
 Binding *scope_find(Scope *s, const char *name)
 {
 	for (; s; s = s->up) {
 		Binding *found = scope_own(s, name);
 		if (found) return found;
-		for (size_t i = 0; s->file && i < s->file->imports.n; i++) {
-			const File *f = s->file->imports.at[i];
-			found = f->scope ? scope_own(f->scope, name) : NULL;
-			if (found && found->item.kind != ITEM_FILE_DIM && found->item.kind != ITEM_FILE)
-				return found;
-		}
+		for (size_t i = 0; s->file && i < s->file->imports.n; i++)
+			if ((found = file_find(s->file->imports.at[i], name))) return found;
 	}
 	return NULL;
 }
@@ -84,6 +89,14 @@ Scope *function_scope_of(Scope *s, const char *name)
 	return NULL;
 }
 
+static void file_names(const File *f, const char **names, uint32_t *n, uint32_t room)
+{
+	for (size_t i = 0; f->scope && i < f->scope->list.n && *n < room; i++)
+		if (f->scope->list.at[i].item.kind != ITEM_FILE_DIM)
+			names[(*n)++] = f->scope->list.at[i].name;
+	for (size_t i = 0; i < f->imports.n; i++) file_names(f->imports.at[i], names, n, room);
+}
+
 const char *scope_nearest(Build *b, Scope *s, const char *name)
 {
 	enum { ROOM = 4096 };
@@ -92,11 +105,8 @@ const char *scope_nearest(Build *b, Scope *s, const char *name)
 	uint32_t n = 0;
 	for (; s; s = s->up) {
 		for (size_t i = 0; i < s->list.n && n < ROOM; i++) names[n++] = s->list.at[i].name;
-		for (size_t f = 0; s->file && f < s->file->imports.n; f++) {
-			const Scope *o = s->file->imports.at[f]->scope;
-			for (size_t i = 0; o && i < o->list.n && n < ROOM; i++)
-				if (o->list.at[i].item.kind != ITEM_FILE_DIM) names[n++] = o->list.at[i].name;
-		}
+		for (size_t f = 0; s->file && f < s->file->imports.n; f++)
+			file_names(s->file->imports.at[f], names, &n, ROOM);
 	}
 	n += builtin_names(names + n, ROOM - n);
 	for (int i = 0; i < NUM_DTYPES && n < ROOM; i++) names[n++] = dtype_name((DType)i);

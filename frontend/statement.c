@@ -451,7 +451,9 @@ void run_block(Build *b, const AstList *l)
 	b->eval_depth++;
 	for (size_t i = 0; i < l->n && !b->stop; i++) {
 		if (b->frame->returned) {
-			if (l->at[i])
+			/* `if c { return x }` on a condition known to hold: the rest is for when it does not */
+			bool chosen = i && l->at[i - 1] && l->at[i - 1]->kind == AST_IF;
+			if (l->at[i] && !chosen)
 				complain(b, l->at[i]->span, "this is never reached: the def has returned");
 			break;
 		}

@@ -34,7 +34,7 @@ static bool unknown_type(Build *b, const Ast *type)
 {
 	static const char *const words[] = {"f32", "f16",   "bf16", "f8e4m3", "f8e5m2", "i8",
 	                                    "u8",  "i4",    "i32",  "i64",    "bool",   "int",
-	                                    "str", "dtype", "dim",  "fn",     "layer"};
+	                                    "str", "dtype", "dim",  "fn",     "layer",  "any"};
 	if (type_scaled(b, type)) {
 		complain(b, type->span, "`%s` is a scaled type, which only weights have", type->name);
 		return false;
@@ -431,6 +431,7 @@ static bool scalar_coerce(Build *b, const Ast *type, Item *v, Span at, const cha
 	double number;
 	if (v->kind == ITEM_BAD) return false;
 	if (v->kind == ITEM_NONE && type->flag2) return true;
+	if (strcmp(t, "any") == 0) return true;
 	if (strcmp(t, "int") == 0)
 		return v->kind == ITEM_INT || (b->symbolic && v->kind == ITEM_DIM) ||
 		       wrong(b, type, v, at, what, "an integer known at compile time");
