@@ -210,6 +210,14 @@ static const Source *find_source(Build *b, const File *from, const Ast *a)
 	return NULL;
 }
 
+/* Names of an imported file are known, and of those that it imports without `as`. */
+static void import_add(Build *b, File *f, File *in)
+{
+	for (size_t i = 0; i < f->imports.n; i++)
+		if (f->imports.at[i] == in) return;
+	vec_push(b->arena, &f->imports, in);
+}
+
 static void import(Build *b, File *f, const Ast *a)
 {
 	File *in = NULL;
@@ -234,10 +242,12 @@ static void import(Build *b, File *f, const Ast *a)
 		in = file_load(b, a->name, s, ast, a->span);
 	}
 	if (!in) return;
-	if (a->a)
+	if (a->a) {
 		declare(b, f, a, a->a->name, (Item){.kind = ITEM_FILE, .file = in}, a->a->span);
-	else
-		vec_push(b->arena, &f->imports, in);
+		return;
+	}
+	import_add(b, f, in);
+	for (size_t k = 0; k < in->imports.n; k++) import_add(b, f, in->imports.at[k]);
 }
 
 File *file_load(Build *b, const char *name, const Source *source, const Ast *ast, Span at)

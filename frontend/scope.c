@@ -64,8 +64,12 @@ Binding *file_find(const File *f, const char *name)
 {
 	Binding *found = f->scope ? scope_own(f->scope, name) : NULL;
 	if (found && found->item.kind != ITEM_FILE_DIM && found->item.kind != ITEM_FILE) return found;
-	for (size_t i = 0; i < f->imports.n; i++)
-		if ((found = file_find(f->imports.at[i], name))) return found;
+	for (size_t i = 0; i < f->imports.n; i++) { /* theirs too: import.c adds them */
+		const File *in = f->imports.at[i];
+		found = in->scope ? scope_own(in->scope, name) : NULL;
+		if (found && found->item.kind != ITEM_FILE_DIM && found->item.kind != ITEM_FILE)
+			return found;
+	}
 	return NULL;
 }
 
@@ -74,8 +78,7 @@ Binding *scope_find(Scope *s, const char *name)
 	for (; s; s = s->up) {
 		Binding *found = scope_own(s, name);
 		if (found) return found;
-		for (size_t i = 0; s->file && i < s->file->imports.n; i++)
-			if ((found = file_find(s->file->imports.at[i], name))) return found;
+		if (s->file && (found = file_find(s->file, name))) return found;
 	}
 	return NULL;
 }
@@ -94,7 +97,6 @@ static void file_names(const File *f, const char **names, uint32_t *n, uint32_t 
 	for (size_t i = 0; f->scope && i < f->scope->list.n && *n < room; i++)
 		if (f->scope->list.at[i].item.kind != ITEM_FILE_DIM)
 			names[(*n)++] = f->scope->list.at[i].name;
-	for (size_t i = 0; i < f->imports.n; i++) file_names(f->imports.at[i], names, n, room);
 }
 
 const char *scope_nearest(Build *b, Scope *s, const char *name)
