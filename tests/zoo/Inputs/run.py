@@ -164,7 +164,7 @@ def main():
     parser.add_argument("names", nargs="*", help="of goldens; by default all")
     parser.add_argument("--no-llvm", action="store_true", help="without the CPU target")
     parser.add_argument("--folder", default="zoo-out", help="for what is written on the way")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     os.makedirs(options.folder, exist_ok=True)
     return RUNS[options.what](options)
 
