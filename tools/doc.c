@@ -588,7 +588,9 @@ bool command_doc(Tool *t)
 		if (errors || !d.file)
 			return t->d.errors ? false : tool_fail(t, "'%s' cannot be read as a model file", name);
 		const char *slash = strrchr(d.s->name, '/');
-		const char *base = strncmp(d.s->name, "std/", 4) == 0 ? d.s->name : slash ? slash + 1 : d.s->name;
+		const char *base = strncmp(d.s->name, "std/", 4) == 0 ? d.s->name
+		                   : slash                            ? slash + 1
+		                                                      : d.s->name;
 		size_t n = strlen(base);
 		const char *title = arena_strndup(t->arena, base, path_ends(base, ".nac") ? n - 4 : n);
 		if (i == 0) page_begin(&d, title);

@@ -40,7 +40,8 @@ typedef struct Arguments {
 	Names stop, prompt, prompt_file;
 	uint32_t max_tokens, top_k, repeat, warm_up, depth;
 	double temperature, top_p, min_p, repetition_penalty, tolerance;
-	bool decode, stats, json, timing, tile_out, print, no_time, exact, remarks, check, fused, stdio, html, strict;
+	bool decode, stats, json, timing, tile_out, print, no_time, exact, remarks, check, fused, stdio,
+		html, strict;
 	uint64_t given; /* bit n: the option of number n was given */
 } Arguments;
 
