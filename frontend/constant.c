@@ -83,8 +83,10 @@ static bool gather_results(Build *b, const Item *v, Graph *g)
 		vec_push(b->arena, &g->results, v->node);
 		return true;
 	}
-	for (size_t i = 0; v->kind == ITEM_LIST && i < v->list->n; i++)
-		any |= gather_results(b, &v->list->at[i], g);
+	/* a list may hold another many times over */
+	if (v->kind != ITEM_LIST || !spend(b, v->list->n, b->frame ? b->frame->call : span_none()))
+		return false;
+	for (size_t i = 0; i < v->list->n; i++) any |= gather_results(b, &v->list->at[i], g);
 	return any;
 }
 
@@ -163,6 +165,7 @@ Item eval_constant(Build *b, const Ast *let, const Ast *e)
 	b->graph = g;
 	Item v = eval(b, e);
 	b->graph = NULL;
-	if (v.kind == ITEM_BAD || b->stop || !gather_results(b, &v, g)) return v;
+	if (v.kind == ITEM_BAD || b->stop || !g->first || !gather_results(b, &v, g) || b->stop)
+		return v;
 	return interpret(b, let, g, &v);
 }
