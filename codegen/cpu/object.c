@@ -54,9 +54,12 @@ CpuObject *object_emit(Diags *d, Gen *g, const CpuOptions *options)
 	}
 	LLVMDisposeMessage(why);
 	if (broken) return NULL;
+	/* Micro-kernels with equal epilogues come out equal: half of all functions, before anything is
+	 * spent on them. */
+	static const char passes[] = "mergefunc,function(early-cse)";
 	LLVMPassBuilderOptionsRef po = LLVMCreatePassBuilderOptions();
-	bool failed = llvm_failed(
-		d, "LLVM's passes", LLVMRunPasses(g->module, "function(early-cse)", g->machine->llvm, po));
+	bool failed =
+		llvm_failed(d, "LLVM's passes", LLVMRunPasses(g->module, passes, g->machine->llvm, po));
 	LLVMDisposePassBuilderOptions(po);
 	if (failed || !emit_text(d, g, options)) return NULL;
 	LLVMMemoryBufferRef b;
