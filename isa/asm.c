@@ -224,7 +224,9 @@ static void tensor_more(Assembler *s, InterfaceTensor *t)
 			t->live_first = any_u32(s, "a launch");
 			asm_expect(s, "..");
 			t->live_last = any_u32(s, "a launch");
-		} else if (asm_take(s, "strides")) {
+		} else if (asm_take(s, "sliced"))
+			t->sliced = 1;
+		else if (asm_take(s, "strides")) {
 			asm_expect(s, "[");
 			for (uint32_t d = 0; d < t->rank; d++) {
 				if (d) asm_expect(s, ",");
@@ -240,7 +242,8 @@ static void tensor_more(Assembler *s, InterfaceTensor *t)
 		else if (asm_take(s, "key"))
 			t->key = arena_strdup(s->p->arena, asm_text(s, "a key"));
 		else
-			asm_error(s, "expected plain, entry, live, strides, address, fill, offset or key");
+			asm_error(s,
+			          "expected plain, entry, live, sliced, strides, address, fill, offset or key");
 	}
 }
 

@@ -206,6 +206,7 @@ static void put_tensor(Printer *x, uint32_t n)
 	if (v->entry) text_printf(x->t, " entry %u", v->entry);
 	if (v->live_first || v->live_last)
 		text_printf(x->t, " live %u..%u", v->live_first, v->live_last);
+	if (v->sliced) text_puts(x->t, " sliced");
 	bool strides = false;
 	for (uint32_t d = 0; d < v->rank; d++) strides |= v->stride[d] != 0;
 	for (uint32_t d = 0; strides && d < v->rank; d++)

@@ -144,7 +144,7 @@ static void get_tensor(Cursor *c, InterfaceTensor *x, const Interface *i)
 	x->live_first = cursor_u32(c);
 	x->live_last = cursor_u32(c);
 	x->entry = cursor_u32(c);
-	x->sliced = cursor_u32(c);
+	x->sliced = cursor_below(c, 2, "a flag is neither 0 nor 1");
 	bool owned = x->kind == IT_IN || x->kind == IT_OUT || x->kind == IT_ARENA;
 	if (!c->why && owned && x->entry >= i->n_entry)
 		cursor_fail(c, "a tensor belongs to an entry that does not exist");

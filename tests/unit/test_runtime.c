@@ -107,11 +107,11 @@ static void fixture_interface(Fixture *f)
 	static const char *const names[] = {"kernel"}, *const text[] = {"pos + S <= T"};
 	static const ExprWord one[] = {C(1), {EXPR_END, 0, 0}}, zero[] = {C(0), {EXPR_END, 0, 0}},
 						  most[] = {C(64), {EXPR_END, 0, 0}}, t[] = {P(P_T), {EXPR_END, 0, 0}};
-	static const InterfaceParam param[] = {{"B", IP_SESSION, one, most},
-	                                       {"T", IP_SESSION, one, most},
-	                                       {"pos", IP_STATE, zero, t},
-	                                       {"S", IP_CALL, one, most},
-	                                       {"N", IP_CALL, zero, most}};
+	static const InterfaceParam param[] = {{"B", IP_SESSION, one, most, NULL},
+	                                       {"T", IP_SESSION, one, most, NULL},
+	                                       {"pos", IP_STATE, zero, t, NULL},
+	                                       {"S", IP_CALL, one, most, NULL},
+	                                       {"N", IP_CALL, zero, most, NULL}};
 	const ExprWord *b = EXPR(P(P_B)), *s = EXPR(P(P_S)), *n = EXPR(P(P_N)),
 				   *bs = EXPR(P(P_B), P(P_S), OP(MUL), C(4), OP(MUL)), *four = EXPR(C(4));
 	f->t[T_X] = tensor("x", IT_IN, NACRE_F32, 2, b, s, bs);
