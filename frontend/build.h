@@ -445,6 +445,13 @@ bool type_is_tensor(Build *b, const Ast *type);
 const char *type_with(Build *b, const Ast *type); /* "f32[F, D] with F = 3072, D = 768" */
 /* Binds dims of the callee's frame (now b->frame) from an argument, then checks them. */
 bool type_bind(Build *b, const Ast *type, Node *arg);
+/* Afterwards, until no argument makes progress: binds dims from expressions that are linear in one. */
+bool type_solve(Build *b, const Ast *type, const Node *arg, bool *progress);
+/* A name in e that is a dim without a value so far, or NULL. */
+const Ast *dim_unknown(Build *b, const Ast *e, FileDim **f);
+/* dim = coef * s + rest, s standing for the one unknown of it (NULL: a new symbol). */
+typedef enum DimSolution { SOLVE_YES, SOLVE_NO, SOLVE_REPORTED } DimSolution;
+DimSolution dim_solve(Build *b, const Ast *dim, DimSym *s, int64_t *coef, Dim *rest);
 bool type_check(Build *b, const Ast *type, Item *arg, Span at, const char *what);
 /* A declared result or local: checks the shape, narrows floats to the declared type when `store`. */
 bool type_coerce(Build *b, const Ast *type, Item *value, Span at, const char *what, bool store);

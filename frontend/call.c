@@ -155,6 +155,13 @@ static bool bind_parameters(Build *b, const Ast *def, Argument *in, Span callee)
 			in[i].item = item_node(emit_constant(b, in[i].item.constant, in[i].span));
 		if (in[i].item.kind == ITEM_TENSOR && !type_bind(b, type, in[i].item.node)) return false;
 	}
+	for (bool progress = true; progress;) {
+		progress = false;
+		for (size_t i = 0; i < params->n; i++)
+			if (tensor[i] && in[i].item.kind == ITEM_TENSOR &&
+			    !type_solve(b, params->at[i]->a, in[i].item.node, &progress))
+				return false;
+	}
 	for (size_t i = 0; i < params->n; i++) {
 		const Ast *p = params->at[i];
 		if (!tensor[i]) continue;

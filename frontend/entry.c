@@ -174,6 +174,25 @@ static bool bind_entry_dims(Build *b, const Ast *type)
 	return true;
 }
 
+/* Then those that an expression gives: z of f32[N, 8*z]. Dims with a length for each row stand alone. */
+static bool solve_entry_dims(Build *b, const Ast *type)
+{
+	for (size_t i = 0; i < type->list.n; i++) {
+		const Ast *dim = type->list.at[i];
+		FileDim *f = NULL;
+		const Ast *name = dim->kind == AST_NAME ? NULL : dim_unknown(b, dim, &f);
+		int64_t coef;
+		Dim rest;
+		if (!name || f->decl->d) continue;
+		DimSym *s = file_dim_sym(b, f, dim->span);
+		DimSolution found = s ? dim_solve(b, dim, s, &coef, &rest) : SOLVE_REPORTED;
+		if (found == SOLVE_REPORTED) return false;
+		if (found == SOLVE_YES)
+			scope_set(b, b->frame->scope, name->name, item_dim(dim_sym(b->m->dims, s)), name->span);
+	}
+	return true;
+}
+
 /* `where S in 1..64`: a smaller range, checked at each call. */
 static bool narrow_dim(Build *b, const Ast *w, FileDim *f)
 {
@@ -320,6 +339,8 @@ static bool make_inputs(Build *b, const Function *f, const AstList *where, Argum
 	ok = fix_dims(b, where);
 	for (size_t i = 0; ok && i < def->list.n; i++)
 		ok = !type_is_tensor(b, def->list.at[i]->a) || bind_entry_dims(b, def->list.at[i]->a);
+	for (size_t i = 0; ok && i < def->list.n; i++)
+		ok = !type_is_tensor(b, def->list.at[i]->a) || solve_entry_dims(b, def->list.at[i]->a);
 	for (size_t i = 0; ok && i < def->list.n; i++) {
 		const Ast *p = def->list.at[i];
 		Type t;

@@ -120,6 +120,10 @@ static bool input_type(Build *b, const Ast *type, Type *out)
 				scope_set(b, b->frame->scope, dim->name, v, dim->span);
 			}
 		} else {
+			FileDim *f;
+			for (const Ast *name; (name = dim_unknown(b, dim, &f));)
+				scope_set(b, b->frame->scope, name->name, symbol(b, name->name, name->span),
+				          name->span);
 			v = eval(b, dim);
 		}
 		out->dim[i] = as_dim(b, &v);

@@ -1,6 +1,6 @@
 /* Declared types: evaluating them, binding the dims of a call from its arguments, and checking
  * values against them. A dim that stands alone in a parameter is bound by the first argument that
- * has it; everything else is checked afterwards. */
+ * has it, then those that an expression such as 2*D gives; everything else is checked afterwards. */
 #include "frontend/build.h"
 
 #include <string.h>
@@ -217,9 +217,11 @@ Dim file_dim_value(Build *b, FileDim *f, Span at, bool entry)
 	}
 	Diag *m = complain(b, at, "dim %s has no size here", f->decl->name);
 	if (b->frame && b->frame->def)
-		diag_help(b->d, m,
-		          "a def knows the dims in its parameters; none of `%s` has %s standing alone",
-		          b->frame->def->name, f->decl->name);
+		diag_help(
+			b->d, m,
+			"a def knows the dims that its parameters give, alone or as in 2*%s + 1; those of `%s` "
+			"do not give %s",
+			f->decl->name, b->frame->def->name, f->decl->name);
 	else
 		diag_help(b->d, m,
 		          "only a session dim is known outside a def; a state takes its greatest length: "
@@ -244,6 +246,20 @@ static Scope *function_scope(Scope *s)
 	return s;
 }
 
+static bool bind_dim(Build *b, const Ast *name, const FileDim *f, Dim have)
+{
+	Dim lo, hi;
+	scope_set(b, function_scope(b->frame->scope), name->name, item_dim(have), name->span);
+	if (f->decl->kind == AST_NAME || !f->decl->a) return true;
+	if (!file_dim_range(b, (FileDim *)(uintptr_t)f, &lo, &hi)) return false;
+	if (assume_le(b, lo, have) && assume_le(b, have, hi)) return true;
+	Diag *m = complain(b, b->frame->call, "dim %s of `%s` would be %s, outside its range %s..%s",
+	                   name->name, b->frame->def ? b->frame->def->name : "",
+	                   dim_text(b->arena, have), dim_text(b->arena, lo), dim_text(b->arena, hi));
+	diag_note(b->d, m, f->decl->span, "%s is declared here", name->name);
+	return false;
+}
+
 bool type_bind(Build *b, const Ast *type, Node *arg)
 {
 	int64_t open = ellipsis_room(type, arg->type.rank);
@@ -261,19 +277,81 @@ bool type_bind(Build *b, const Ast *type, Node *arg)
 			at += (uint32_t)open;
 			continue;
 		}
-		Dim have = arg->type.dim[at++], lo, hi;
+		Dim have = arg->type.dim[at++];
 		if (!binds(b, dim, &f)) continue;
-		scope_set(b, function_scope(b->frame->scope), dim->name, item_dim(have), dim->span);
-		if (f->decl->kind == AST_NAME || !f->decl->a) continue;
-		if (!file_dim_range(b, f, &lo, &hi)) return false;
-		if (!assume_le(b, lo, have) || !assume_le(b, have, hi)) {
-			Diag *m =
-				complain(b, b->frame->call, "dim %s of `%s` would be %s, outside its range %s..%s",
-			             dim->name, b->frame->def ? b->frame->def->name : "",
-			             dim_text(b->arena, have), dim_text(b->arena, lo), dim_text(b->arena, hi));
-			diag_note(b->d, m, f->decl->span, "%s is declared here", dim->name);
+		if (!bind_dim(b, dim, f, have)) return false;
+	}
+	return true;
+}
+
+/* --- dims that an expression gives: D of f32[.., 2*D] --- */
+
+const Ast *dim_unknown(Build *b, const Ast *e, FileDim **f)
+{
+	const Ast *found;
+	if (!e) return NULL;
+	if (e->kind == AST_NAME) return binds(b, e, f) ? e : NULL;
+	if ((found = dim_unknown(b, e->a, f)) || (found = dim_unknown(b, e->b, f))) return found;
+	for (size_t i = 0; i < e->list.n; i++)
+		if ((found = dim_unknown(b, e->list.at[i], f))) return found;
+	return NULL;
+}
+
+DimSolution dim_solve(Build *b, const Ast *dim, DimSym *s, int64_t *coef, Dim *rest)
+{
+	DimPool *p = b->m->dims;
+	Scope *was = b->frame->scope;
+	FileDim *f = NULL;
+	const Ast *name = dim_unknown(b, dim, &f);
+	Dim whole, factor;
+	if (!s)
+		s = dim_sym_new(p, name->name, SYM_CALL, dim_const(p, 0), dim_const(p, INT32_MAX),
+		                name->span);
+	b->frame->scope = scope_new(b, was);
+	scope_set(b, b->frame->scope, name->name, item_dim(dim_sym(p, s)), name->span);
+	bool several = dim_unknown(b, dim, &f) != NULL, ok = several || eval_dim(b, dim, &whole);
+	b->frame->scope = was;
+	if (!ok) return SOLVE_REPORTED;
+	if (several || !dim_linear_in(p, whole, s, &factor, rest) || !dim_is_const(factor, coef))
+		return SOLVE_NO;
+	return *coef && *coef > -INT32_MAX && *coef < INT32_MAX ? SOLVE_YES : SOLVE_NO;
+}
+
+/* `have` elements of which the parameter says `dim`: binds the one dim of it that is not known. */
+static bool solve(Build *b, const Ast *dim, Dim have, bool *progress)
+{
+	DimPool *p = b->m->dims;
+	FileDim *f = NULL;
+	const Ast *name = dim->kind == AST_NAME ? NULL : dim_unknown(b, dim, &f);
+	int64_t coef;
+	Dim rest;
+	if (!name) return true;
+	DimSolution found = dim_solve(b, dim, NULL, &coef, &rest);
+	if (found != SOLVE_YES) return found == SOLVE_NO;
+	Dim much = coef < 0 ? dim_sub(p, rest, have) : dim_sub(p, have, rest);
+	Dim d = dim_floordiv(p, much, dim_const(p, coef < 0 ? -coef : coef));
+	*progress = true;
+	if (dims_equal(b, dim_mulc(p, d, coef < 0 ? -coef : coef), much) &&
+	    assume_le(b, dim_const(p, 0), d))
+		return bind_dim(b, name, f, d);
+	Diag *m = complain(b, b->frame->call, "%s of `%s` would be %s, which no %s gives",
+	                   text_of(b, dim->span), b->frame->def ? b->frame->def->name : "",
+	                   dim_text(b->arena, have), name->name);
+	diag_note(b->d, m, dim->span, "it is declared here");
+	return false;
+}
+
+bool type_solve(Build *b, const Ast *type, const Node *arg, bool *progress)
+{
+	int64_t open = ellipsis_room(type, arg->type.rank);
+	uint32_t at = 0;
+	if (open < 0) return true; /* type_check reports it */
+	for (size_t i = 0; i < type->list.n; i++) {
+		const Ast *dim = type->list.at[i];
+		if (dim->kind == AST_ELLIPSIS)
+			at += (uint32_t)open;
+		else if (!solve(b, dim, arg->type.dim[at++], progress))
 			return false;
-		}
 	}
 	return true;
 }
