@@ -200,6 +200,7 @@ struct Member {
 	uint32_t rows;  /* and the number of the state that holds them */
 	double initial; /* STATE */
 	uint32_t n;
+	uint32_t from;      /* USE: the index of the first element */
 	Instance **element; /* USE: one, or n */
 	AlikeList alike;    /* USE: elements by what they are; each belongs to one */
 	uint32_t *group;    /* USE: of each element, which of `alike` */

@@ -294,8 +294,9 @@ Item call_item(Build *b, const Item *callee, const Arguments *args, Span at, Spa
 	case ITEM_ARRAY: {
 		Diag *m = complain(b, callee_span, "`%s` is an array of %u layers", callee->member->name,
 		                   callee->member->n);
-		diag_help(b->d, m, "call one of them, or all in turn:  for i in 0..%u { x = %s[i](x) }",
-		          callee->member->n, callee->member->name);
+		diag_help(b->d, m, "call one of them, or all in turn:  for i in %u..%u { x = %s[i](x) }",
+		          callee->member->from, callee->member->from + callee->member->n,
+		          callee->member->name);
 		return bad();
 	}
 	default: {

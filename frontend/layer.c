@@ -56,12 +56,13 @@ static bool index_range(Build *b, const Ast *clause, const char *what, int64_t *
 	if (!need_int(b, &lo, clause->a->span, "the start of the index", from) ||
 	    !need_int(b, &hi, clause->a->span, "the end of the index", to))
 		return false;
-	if (*to < *from || *to - *from > INSTANCE_LIMIT) {
-		complain(b, clause->a->span, "an array of %lld elements", (long long)(*to - *from));
+	if (*from < 0 || *from > INSTANCE_LIMIT) {
+		complain(b, clause->a->span, "an array begins at 0 or behind it, this one at %lld",
+		         (long long)*from);
 		return false;
 	}
-	if (*from != 0) {
-		complain(b, clause->a->span, "an array begins at 0, this one at %lld", (long long)*from);
+	if (*to < *from || *to - *from > INSTANCE_LIMIT) {
+		complain(b, clause->a->span, "an array of %lld elements", (long long)(*to - *from));
 		return false;
 	}
 	return true;
@@ -147,6 +148,11 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 	m->absent = true; /* until it is complete */
 	if (decl->d) check_initial(b, decl->d);
 	if (decl->list.n && !index_range(b, decl->list.at[0], "an array of weights", &from, &n)) return;
+	if (from) {
+		complain(b, decl->list.at[0]->a->span, "an array of weights begins at 0, this one at %lld",
+		         (long long)from);
+		return;
+	}
 	m->n_keys = (uint32_t)n;
 	m->keys = NEW_ARRAY(b->arena, const char *, n ? n : 1);
 	Scope *was = b->frame->scope;
@@ -385,16 +391,17 @@ static void group_element(Build *b, Member *m, uint32_t i)
 static const char *group_name(Build *b, const Member *m, const Alike *a)
 {
 	const char *s;
+	uint32_t first = m->from + a->first;
 	if (!m->array || (m->alike.n == 1 && m->n > 1)) return m->name;
 	if (a->n == 1)
-		s = arena_printf(b->arena, "%s.%u", m->name, a->first);
+		s = arena_printf(b->arena, "%s.%u", m->name, first);
 	else if (a->step == 1)
-		s = arena_printf(b->arena, "%s.%u..%u", m->name, a->first, a->last + 1);
-	else if (a->step && a->first)
-		s = arena_printf(b->arena, "%s.%ui+%u", m->name, a->step, a->first);
+		s = arena_printf(b->arena, "%s.%u..%u", m->name, first, m->from + a->last + 1);
+	else if (a->step && first)
+		s = arena_printf(b->arena, "%s.%ui+%u", m->name, a->step, first);
 	else
 		s = a->step ? arena_printf(b->arena, "%s.%ui", m->name, a->step)
-		            : arena_printf(b->arena, "%s.%u+", m->name, a->first);
+		            : arena_printf(b->arena, "%s.%u+", m->name, first);
 	return intern_str(b->names, s);
 }
 
@@ -408,7 +415,9 @@ static void make_use(Build *b, Instance *in, const Ast *decl)
 	m->absent = true;
 	m->array = decl->list.n > 0;
 	if (m->array && !index_range(b, decl->list.at[0], "an array of layers", &from, &n)) return;
-	m->n = (uint32_t)n;
+	m->n = (uint32_t)(n - from);
+	m->from = (uint32_t)from;
+	n = m->n;
 	m->element = NEW_ARRAY(b->arena, Instance *, n ? n : 1);
 	m->group = NEW_ARRAY(b->arena, uint32_t, n ? n : 1);
 	m->rank = NEW_ARRAY(b->arena, uint32_t, n ? n : 1);
@@ -416,8 +425,8 @@ static void make_use(Build *b, Instance *in, const Ast *decl)
 	Scope *was = b->frame->scope;
 	for (int64_t i = 0; i < n; i++) {
 		b->frame->scope = scope_new(b, was);
-		if (m->array) bind_index(b, decl->list.at[0], i);
-		m->element[i] = make_element(b, in, decl, i, m->array);
+		if (m->array) bind_index(b, decl->list.at[0], from + i);
+		m->element[i] = make_element(b, in, decl, from + i, m->array);
 		b->frame->scope = was;
 		if (!m->element[i]) return;
 		m->element[i]->precision = precision_of(b, decl);
@@ -552,17 +561,22 @@ Item array_index(Build *b, const Item *array, const Item *index, Span at)
 		return bad();
 	}
 	bool fixed = dim_is_const(i, &k);
-	if (fixed && k < 0) k += m->n;
+	if (fixed) k += k < 0 ? m->n : -(int64_t)m->from;
 	if (fixed && (k < 0 || k >= m->n)) {
-		complain(b, at, "`%s` has %u elements, there is no element %lld", m->name, m->n,
-		         (long long)k);
+		if (m->from)
+			complain(b, at, "`%s` has the elements %u..%u, there is no element %s", m->name,
+			         m->from, m->from + m->n, dim_text(b->arena, i));
+		else
+			complain(b, at, "`%s` has %u elements, there is no element %lld", m->name, m->n,
+			         (long long)k);
 		return bad();
 	}
+	i = dim_addc(b->m->dims, i, -(int64_t)m->from);
 	if (!fixed && (dim_le(&b->m->facts, dim_const(b->m->dims, 0), i) != PROOF_YES ||
 	               dim_le(&b->m->facts, dim_addc(b->m->dims, i, 1), dim_const(b->m->dims, m->n)) !=
 	                   PROOF_YES)) {
-		complain(b, at, "the index %s of `%s` may lie outside 0..%u", dim_text(b->arena, i),
-		         m->name, m->n - 1);
+		complain(b, at, "the index %s of `%s` may lie outside %u..%u",
+		         dim_text(b->arena, as_dim(b, index)), m->name, m->from, m->from + m->n - 1);
 		return bad();
 	}
 	uint32_t group = fixed ? m->group[k] : 0;
@@ -576,7 +590,7 @@ Item array_index(Build *b, const Item *array, const Item *index, Span at)
 	if (alike->n > 1) p->index[p->n++] = rank;
 	p->path = fixed ? path_join(b, array->at->path,
 	                            intern_str(b->names, arena_printf(b->arena, "%s.%lld", m->name,
-	                                                              (long long)k)))
+	                                                              (long long)(m->from + k))))
 	                : path_join(b, array->at->path, alike->name);
 	return (Item){.kind = ITEM_PLACE, .place = p, .origin = m->origin};
 }

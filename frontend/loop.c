@@ -662,7 +662,8 @@ static void run_for_list(Build *b, const Ast *s, const Item *list)
 	Diag *m =
 		complain(b, s->a->span, "a loop runs over a..b or a list, not over %s", item_kind(b, list));
 	if (list->kind == ITEM_ARRAY)
-		diag_help(b->d, m, "for i in 0..%u { .. %s[i] .. }", list->member->n, list->member->name);
+		diag_help(b->d, m, "for i in %u..%u { .. %s[i] .. }", list->member->from,
+		          list->member->from + list->member->n, list->member->name);
 	if (list->kind == ITEM_INT || list->kind == ITEM_DIM)
 		diag_help(b->d, m, "for %s in 0..%s", s->list.at[0]->name, text_of(b, s->a->span));
 }
