@@ -80,12 +80,61 @@ static bool leaves_constants(const Node *n)
 	return false;
 }
 
+/* Is it done by addressing where a kernel reads the operand from memory? */
+static bool is_seen_through(const Node *n)
+{
+	return is_movement(n) && n->op != OP_IOTA && n->op != OP_GATHER && n->op != OP_PAD;
+}
+
+/* How many of the first operands are read from memory. */
+static uint32_t operands_in_memory(const Node *n)
+{
+	switch (n->op) {
+	case OP_CONV:
+	case OP_POOL:
+	case OP_EINSUM:
+	case OP_ROUTED:
+	case OP_ROUTE:
+	case OP_SCAN:
+	case OP_TOPK:
+	case OP_SORT:
+	case OP_GATHER: return n->n_in;
+	case OP_ATTENTION: return 3; /* the bias may be computed where it is added */
+	case OP_PAD:
+	case OP_UPDATE: return 1;
+	default: return 0;
+	}
+}
+
+/* One number that stands for a whole tensor has no place in memory: where one is needed, a kernel writes
+ * the tensor, once, as that of any constant. */
+static void spread_constants(Graph *g)
+{
+	for (Node *n = g->first; n; n = n->next) {
+		if (n->op == OP_LOOP) spread_constants(n->region);
+		for (uint32_t i = 0; i < operands_in_memory(n); i++) {
+			Node **use = &n->in[i];
+			while (is_seen_through(*use)) use = &(*use)->in[0];
+			Node *k = *use;
+			if (k->op != OP_CONST || !is_free(k) || !k->type.rank) continue;
+			Node *one = node_new(g->module, OP_CONST, 0, NULL, k->span);
+			attr_tensor(one, "value", node_attr(k, "value")->tensor);
+			one->type = type_scalar(k->type.dtype);
+			graph_insert_before(k->owner, k, one);
+			Node *all = node_new(g->module, OP_BROADCAST, 1, &one, k->span);
+			attr_dims(g->module, all, "dims", k->type.rank, k->type.dim);
+			all->type = k->type;
+			graph_insert_before(k->owner, k, all);
+			*use = all;
+		}
+	}
+}
+
 /* The value must be in memory: looks through movements, which are done by addressing. */
 static void need_buffer(Node *n)
 {
-	while (is_movement(n) && n->op != OP_IOTA && n->op != OP_GATHER && n->op != OP_PAD)
-		n = n->in[0];
-	if (!is_leaf(n) || n->op == OP_CONST) n->mark = MATERIAL;
+	while (is_seen_through(n) && !is_free(n)) n = n->in[0];
+	if (!is_leaf(n)) n->mark = MATERIAL;
 }
 
 static void need_result(Node *n)
@@ -481,8 +530,10 @@ void pass_form_kernels(PassContext *c)
 {
 	for (size_t i = 0; i < c->m->entries.n; i++) {
 		Entry *e = c->m->entries.at[i];
-		Former f = {.c = c, .ids = c->m->next_id};
-		f.anchor_of = NEW_ARRAY(c->scratch, Node *, c->m->next_id + 1);
+		Former f = {.c = c};
+		spread_constants(e->graph);
+		f.ids = c->m->next_id;
+		f.anchor_of = NEW_ARRAY(c->scratch, Node *, f.ids + 1);
 		users_compute(c->scratch, e);
 		mark_graph(e->graph);
 		limit_reads(e->graph, NEW_ARRAY(c->scratch, Reads, c->m->next_id + 1));
