@@ -224,6 +224,7 @@ static void run_return(Build *b, const Ast *s)
 	Item v = s->list.n ? eval_values(b, &s->list) : (Item){.kind = ITEM_NONE};
 	b->frame->returned_at = s->list.n ? list_span(&s->list) : s->span;
 	b->frame->returned = true;
+	if (b->entry) b->entry->returned = b->frame->returned_at; /* its own return is the last */
 	b->frame->result = v;
 }
 

@@ -148,6 +148,7 @@ typedef struct Entry {
 	VEC(DimSym *)
 	fixed; /* dims fixed by `where S = 1` are already substituted; kept for messages */
 	Span span;
+	Span returned; /* where the results are named, for messages */
 } Entry;
 
 struct Module {

@@ -396,18 +396,21 @@ static void claim_epilogue(Former *f, Node *anchor)
 	f->anchor_of[root->id] = anchor;
 }
 
+/* Do two products of one input meet in u, which belongs to the first's epilogue? */
+static bool meets(Former *f, const Node *n, const Node *u)
+{
+	const Node *first = f->anchor_of[u->id];
+	return op_info[u->op].kind == KIND_ELEMENTWISE && first && first != n &&
+	       first->op == OP_EINSUM && first->in[0] == n->in[0] && same_shape(first, n) &&
+	       strcmp(node_attr_const(first, "spec")->s, node_attr_const(n, "spec")->s) == 0 &&
+	       same_shape(u, n);
+}
+
 /* A second product of the same input that ends in an operation of the first's epilogue joins it. */
 static bool joins(Former *f, Node *n)
 {
 	Users users = node_users(n);
-	if (n->op != OP_EINSUM || node_is_result(n) || users.n != 1 ||
-	    op_info[users.at[0]->op].kind != KIND_ELEMENTWISE)
-		return false;
-	Node *first = f->anchor_of[users.at[0]->id];
-	return first && first != n && first->op == OP_EINSUM && first->in[0] == n->in[0] &&
-	       same_shape(first, n) &&
-	       strcmp(node_attr(first, "spec")->s, node_attr(n, "spec")->s) == 0 &&
-	       same_shape(users.at[0], n);
+	return n->op == OP_EINSUM && !node_is_result(n) && users.n == 1 && meets(f, n, users.at[0]);
 }
 
 /* --- building --- */
@@ -509,6 +512,37 @@ static void build_kernel(Former *f, Node *root)
 	c->changed = true;
 }
 
+/* A product or convolution whose activation is a kernel of its own, as its value must be written anyway. */
+static void remark_activation(Former *f, const Node *anchor)
+{
+	if ((anchor->op != OP_EINSUM && anchor->op != OP_CONV) || anchor->mark != MATERIAL) return;
+	const Node *value = anchor;
+	Users users = node_users(value);
+	if (users.n == 1 && users.at[0]->op == OP_RESHAPE) {
+		value = users.at[0];
+		users = node_users(value);
+	}
+	for (uint32_t i = 0; i < users.n; i++) {
+		const Node *u = users.at[i];
+		if (op_info[u->op].kind != KIND_ELEMENTWISE || u->n_in != 1 || u->op == OP_CAST) continue;
+		remark_wanted(f->c, u->span, arena_printf(f->c->m->arena, "`%s`", op_info[u->op].mnemonic),
+		              value, u, "its operand");
+		return;
+	}
+}
+
+/* Likewise the second product of a gated layer, which would join the first. */
+static void remark_gate(Former *f, const Node *n)
+{
+	if (n->op != OP_EINSUM || n->mark != MATERIAL) return;
+	Users users = node_users(n);
+	for (uint32_t i = 0; i < users.n; i++) {
+		if (!meets(f, n, users.at[i])) continue;
+		remark_wanted(f->c, n->span, "the product of a gated layer", n, users.at[i], "it");
+		return;
+	}
+}
+
 static void form_graph(Former *f, Graph *g)
 {
 	for (Node *n = g->first; n; n = n->next) {
@@ -518,7 +552,9 @@ static void form_graph(Former *f, Graph *g)
 			continue;
 		}
 		claim_epilogue(f, n);
+		remark_activation(f, n);
 	}
+	for (const Node *n = g->first; n; n = n->next) remark_gate(f, n);
 	for (Node *n = g->first, *next; n; n = next) {
 		next = n->next;
 		if (n->op == OP_LOOP) form_graph(f, n->region);

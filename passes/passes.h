@@ -73,4 +73,14 @@ Node *rewrite_transpose(Rewrite *w, Node *x, const int64_t *perm);
 bool node_const_scalar(const Node *n, double *v); /* a constant of one element (or all equal) */
 uint32_t node_use_count(const Node *n);           /* walks the entry: fine for rules */
 bool is_elementwise(const Node *n);
+
+/* --- unfused.c: remarks on what a user expects to be fused and is not --- */
+/* Is the value wanted by more than `by`: returned, kept, or used by another operation that leads to a
+ * result? */
+bool is_wanted_elsewhere(PassContext *c, const Node *value, const Node *by);
+/* `what` is not fused at `at`, as `value` (called so when it has no name) is wanted elsewhere too. */
+void remark_wanted(PassContext *c, Span at, const char *what, const Node *value, const Node *by,
+                   const char *called);
+/* The user's name of a value in backquotes, or `called`. */
+const char *value_name(PassContext *c, const Node *value, const char *called);
 #endif

@@ -17,7 +17,8 @@ typedef struct Match {
 	bool causal;
 	int64_t window;
 	Dim queries, keys;
-	const char *why; /* it is not raised */
+	const char *why, *help;  /* it is not raised, and what would help; may be NULL */
+	const Node *wanted, *by; /* or this value, which `by` uses, is wanted elsewhere too */
 	char lead[MAX_RANK + 1];
 	char group, row, key, width, value; /* letters; group 0: none */
 } Match;
@@ -384,29 +385,99 @@ static Node *build(Match *m)
 	return ordered(m, a, want, have);
 }
 
+static bool wanted(Match *m, const Node *value, const Node *by)
+{
+	m->wanted = value;
+	m->by = by;
+	return false;
+}
+
+static bool is_number(const Node *n)
+{
+	for (uint32_t i = 0; i < n->type.rank; i++)
+		if (!is_one(n->type.dim[i])) return false;
+	return true;
+}
+
+static const char *dtype_why(Match *m, const Node *n, const char *called)
+{
+	return arena_printf(m->w->c->m->arena, "%s is held as %s, and fused attention holds it as f32",
+	                    value_name(m->w->c, n, called), dtype_name(n->type.dtype));
+}
+
+/* What stands between the product and the softmax is no scale, mask or term: says what it is. */
+static bool unknown_step(Match *m, const Node *s)
+{
+	Arena *a = m->w->c->m->arena;
+	const char *name = value_name(m->w->c, s, "what the softmax takes");
+	if (s->op == OP_CAST && s->type.dtype != DT_F32) {
+		m->help = "leave out the cast before the softmax";
+		return no(m, dtype_why(m, s, name));
+	}
+	for (uint32_t i = 0; i < 2 && (s->op == OP_MUL || s->op == OP_DIV); i++) {
+		const Node *by = s->in[1 - i];
+		if (!leads_to_product(s->in[i]) || !is_number(by)) continue;
+		m->help = "scale the queries before the product instead";
+		return no(m,
+		          arena_printf(a, "its scores are scaled by %s, which is not known at compile time",
+		                       value_name(m->w->c, by, "a value")));
+	}
+	if (s->op == OP_RESHAPE) {
+		m->help = "take the softmax of the product as it is, over its last axis";
+		return no(m, arena_printf(a, "%s is reshaped between the product and the softmax",
+		                          value_name(m->w->c, s->in[0], "its product")));
+	}
+	m->help = "a scale, a soft cap, added terms, and masks by `where` can stand between them";
+	return no(
+		m,
+		leads_to_product(s)
+			? arena_printf(a, "`%s` stands between the product and the softmax",
+	                       op_info[s->op].mnemonic)
+			: "its scores are not a scaled product of queries and keys with masks or terms added");
+}
+
+/* The softmax is not over the axis that the product of weights and values sums over. */
+static bool other_axis(Match *m)
+{
+	const char *spec = node_attr(m->n, "spec")->s;
+	const Node *p = m->n->in[0];
+	uint32_t pn = p->type.rank, vn = m->n->in[1]->type.rank;
+	int64_t axis = node_attr_const(p, "axis")->i;
+	const char *out = spec + pn + vn + 3;
+	if (!in(out, m->n->type.rank, spec[axis]) || !leads_to_product(p->in[0])) return false;
+	for (uint32_t i = 0; i < pn; i++) {
+		if (in(out, m->n->type.rank, spec[i])) continue;
+		m->help = arena_printf(m->w->c->m->arena, "softmax(.., axis=%u) weighs what is summed", i);
+		return no(m, arena_printf(
+						 m->w->c->m->arena,
+						 "the softmax of %s is over axis %lld, and the product sums over axis %u",
+						 value_name(m->w->c, p, "the scores"), (long long)axis, i));
+	}
+	return false;
+}
+
 static bool match(Match *m)
 {
 	Node *p = m->n->in[0], *score = p->in[0];
 	const char *spec = node_attr(m->n, "spec")->s;
 	char names[MAX_RANK + 1] = "", want[MAX_RANK + 4];
-	if (!read_product(m)) return false;
+	if (!read_product(m)) return other_axis(m);
 	memcpy(names, spec, p->type.rank);
-	if (node_is_result(p) || node_use_count(p) != 1)
-		return no(m, "the weights of the softmax are used elsewhere too");
+	if (is_wanted_elsewhere(m->w->c, p, m->n)) return wanted(m, p, m->n);
 	uint32_t row = (uint32_t)(strchr(names, m->row) - names),
 			 key = (uint32_t)(strchr(names, m->key) - names);
 	m->queries = p->type.dim[row];
 	m->keys = p->type.dim[key];
 	bool straight = row + 2 == p->type.rank &&
 	                key + 1 == p->type.rank; /* positions stand last, as masks have them */
-	for (Node *next; (next = peel(m, score)); score = next)
+	for (Node *next, *by = p; (next = peel(m, score)); by = score, score = next) {
+		if (node_is_result(score)) return wanted(m, score, by);
 		if (!straight && (m->causal || m->window || m->bias))
 			return no(m, "its mask stands over dims in another order");
+	}
 	if (m->why) return false;
-	if (score->op != OP_EINSUM)
-		return no(
-			m, "its scores are not a scaled product of queries and keys with masks or terms added");
-	if (node_is_result(score)) return no(m, "its scores are returned too");
+	if (score->op != OP_EINSUM) return unknown_step(m, score);
+	if (node_is_result(score)) return wanted(m, score, NULL);
 	if (!read_scores(m, score, names))
 		return no(m, "its scores do not pair each query with each key");
 	snprintf(want, sizeof want, "%s%c%c", m->lead, m->key, m->value);
@@ -416,16 +487,52 @@ static bool match(Match *m)
 	return true;
 }
 
+/* Weights that are cast or reshaped after the softmax: not raised; why. */
+static bool changed_weights(Match *m)
+{
+	const Node *p = m->n->in[0], *s = p;
+	while ((s->op == OP_CAST || s->op == OP_RESHAPE) && s->n_in) s = s->in[0];
+	if (s == p || s->op != OP_SOFTMAX) return false;
+	const Node *x = s->in[0];
+	while (x->op == OP_RESHAPE || x->op == OP_CAST) x = x->in[0];
+	if (!leads_to_product(x)) return false;
+	const char *name = value_name(m->w->c, s, "the softmax");
+	for (const Node *at = p; at != s; at = at->in[0]) {
+		if (at->op != OP_CAST) continue;
+		m->help = "leave out the cast after the softmax";
+		return !no(m, dtype_why(m, at, name));
+	}
+	m->help = "keep the weights in the shape of the scores up to the product with the values";
+	return !no(m, arena_printf(m->w->c->m->arena,
+	                           "%s is reshaped between the softmax and the product", name));
+}
+
+static void say(Match *m)
+{
+	PassContext *c = m->w->c;
+	m->n->mark = SAID;
+	if (m->wanted) {
+		remark_wanted(c, m->n->span, "attention", m->wanted, m->by,
+		              m->wanted->op == OP_SOFTMAX ? "the softmax"
+		                                          : "its product of queries and keys");
+	} else if (m->why) {
+		Diag *d = diag_remark(c->d, m->n->span, "attention is not fused: %s", m->why);
+		if (m->help) diag_help(c->d, d, "%s", m->help);
+	}
+}
+
 Node *raise_attention(Rewrite *w, Node *n)
 {
-	if (n->in[0]->op != OP_SOFTMAX || n->mark == SAID) return NULL;
+	if (n->mark == SAID) return NULL;
 	Match m = {.w = w, .n = n, .scale = 1};
+	if (n->in[0]->op != OP_SOFTMAX) {
+		if (changed_weights(&m)) say(&m);
+		return NULL;
+	}
 	Node *done = match(&m) ? build(&m) : NULL;
 	if (done) return done;
-	n->mark = SAID;
-	if (m.why || m.q)
-		diag_remark(w->c->d, n->span, "attention is not fused: %s",
-		            m.why ? m.why : "queries, keys and values do not have the shapes of attention");
+	if (!m.why && m.q) m.why = "queries, keys and values do not have the shapes of attention";
+	say(&m);
 	return NULL;
 }
 
