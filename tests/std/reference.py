@@ -254,8 +254,14 @@ def attentions():
     case("attentions", {"q": q, "k": k, "v": v, "k2": k2, "v2": v2, "rel": rel, "doc": doc}, out)
 
 
+def bags():
+    net = rounded(nn.ModuleDict({mode: nn.EmbeddingBag(6, 3, mode=mode) for mode in ("mean", "sum", "max")}))
+    ids = torch.randint(0, 6, (4, 3))
+    case("bags", {"ids": ids}, {mode + "s": layer(ids) for mode, layer in net.items()}, net)
+
+
 if __name__ == "__main__":
     os.makedirs(os.path.join(HERE, "Inputs", "golden"), exist_ok=True)
-    for f in (activations, reductions, movement, convolutions, pooling, resizing, norms, losses, recurrent, attentions):
+    for f in (activations, reductions, movement, convolutions, pooling, resizing, norms, losses, recurrent, attentions, bags):
         f()
         print(f.__name__, os.path.getsize(os.path.join(HERE, "Inputs", "golden", f.__name__ + ".npz")))
