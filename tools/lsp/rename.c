@@ -215,10 +215,9 @@ json_t *request_rename(Server *s, json_t *params)
 	if (why) return server_fail(s, LSP_FAILED, why);
 	if (!is_identifier(to))
 		return server_fail(s, LSP_FAILED, "a name is made of letters, digits and `_`");
-	if (name_is_builtin(to))
-		return server_fail(s, LSP_FAILED, "this name is taken by the language");
 	Rename r = {to, o->symbol, json_object(), NULL, a->arena};
 	if (strcmp(to, o->symbol->name) != 0) visit_uses(s, a, o->symbol, rename_use, &r);
+	if (!r.clash && name_is_builtin(to)) r.clash = "this name is taken by the language";
 	if (r.clash) {
 		json_decref(r.changes);
 		return server_fail(s, LSP_FAILED, r.clash);
