@@ -351,7 +351,8 @@ static bool build_dense(Conv *v, Strip *s)
 	Dim index[MAX_RANK];
 	row = pairs ? space(k, put, "y", s->yn) : t.y;
 	i = space(k, put, "i", t.h);
-	j = space(k, put, "j", loop_len(b, ns));
+	/* the one channel may have no dim of its own where the result lies */
+	j = v->kk == 1 ? dim_c(b, 0) : space(k, put, "j", loop_len(b, ns));
 	out_index(v, s, dim_add(p, s->y, row), dim_add(p, t.x, i), dim_add(p, k0, j), index);
 	return store(v, put, index, pairs ? access_of(acc, 3, (Dim[]){row, i, j}) : access2(acc, i, j));
 }
