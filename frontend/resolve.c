@@ -597,6 +597,14 @@ enum { FILES = 64 };
 
 static NameFile *load(NameTable *t, const char *name, const Source *s);
 
+/* Known are names of an imported file, and of those that it imports without `as`. */
+static void import_add(NameTable *t, NameFile *f, NameFile *in)
+{
+	for (size_t i = 0; i < f->imports.n; i++)
+		if (f->imports.at[i] == in) return;
+	vec_push(t->arena, &f->imports, in);
+}
+
 static void load_import(NameTable *t, Walk *w, const Ast *a)
 {
 	const char *path, *why;
@@ -612,7 +620,8 @@ static void load_import(NameTable *t, Walk *w, const Ast *a)
 		Symbol *f = declare(w, SYMBOL_FILE, a->a->name, a->a->span, a);
 		f->inner = in ? in->scope : NULL;
 	} else if (in) {
-		vec_push(t->arena, &w->file->imports, in);
+		import_add(t, w->file, in);
+		for (size_t i = 0; i < in->imports.n; i++) import_add(t, w->file, in->imports.at[i]);
 	}
 }
 
