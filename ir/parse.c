@@ -454,6 +454,7 @@ static void require(Reader *r, Dim *out, const char **text)
 static bool entry(Reader *r)
 {
 	Entry *e = module_entry(r->m, string(r));
+	size_t facts = r->m->facts.nonneg.n;
 	names(r, &e->in_names);
 	expect(r, "->");
 	names(r, &e->out_names);
@@ -486,6 +487,7 @@ static bool entry(Reader *r)
 		return fail(r, "results do not match the named outputs and the states written");
 	if (e->graph->args.n != e->in_names.n) return fail(r, "params do not match the named inputs");
 	for (Node *n = e->graph->first; n; n = n->next) r->by_id.at[n->id] = NULL;
+	r->m->facts.nonneg.n = facts; /* what one entry requires says nothing of the next */
 	return true;
 }
 

@@ -2,6 +2,7 @@
 #include "passes/passes.h"
 
 #include <math.h>
+#include <string.h>
 
 static Node *reduce(Rewrite *w, Node *x, const char *how, uint32_t n_axes, const int64_t *axes,
                     bool keep)
@@ -105,24 +106,69 @@ static double *rope_freqs(PassContext *c, Node *n, int64_t half)
 	return freqs;
 }
 
-/* Cosines or sines of every position that can occur, computed in double: [positions, width / 2]. */
-static Node *rope_table(Rewrite *w, int64_t positions, int64_t half, const double *freqs, bool sine)
+/* The least number of positions that is known to be enough: end <= it. */
+static int64_t rope_positions(Rewrite *w, Dim end)
 {
-	Module *m = w->c->m;
-	Tensor *t = NEW(m->arena, Tensor);
-	t->dtype = DT_F32;
-	t->count = positions * half;
-	float *to = NEW_ARRAY(m->arena, float, t->count + 1);
+	const Module *m = w->c->m;
+	int64_t lo, hi;
+	dim_range(&m->facts, end, &lo, &hi);
+	if (m->facts.assume || hi == INT64_MAX || lo < 1) return hi;
+	DimFacts known = {.pool = m->dims}; /* and what is required: pos + length <= T */
+	for (size_t i = 0; i < m->facts.nonneg.n; i++)
+		vec_push(w->c->scratch, &known.nonneg, m->facts.nonneg.at[i]);
+	for (size_t i = 0; i < m->require.n; i++)
+		vec_push(w->c->scratch, &known.nonneg, m->require.at[i]);
+	for (size_t i = 0; i < w->c->entry->require.n; i++)
+		vec_push(w->c->scratch, &known.nonneg, w->c->entry->require.at[i]);
+	while (lo < hi) {
+		int64_t mid = lo + (hi - lo) / 2;
+		if (dim_le(&known, end, dim_const(m->dims, mid)) == PROOF_YES)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return hi;
+}
+
+/* Cosines and sines of every position that can occur, computed in double: [positions, half]. Most
+ * layers and entries want the same ones, so they are made once. */
+typedef struct RopeTable {
+	struct RopeTable *next;
+	int64_t positions, half;
+	const double *freqs;
+	Tensor part[2];
+} RopeTable;
+
+static RopeTable *rope_table(PassContext *c, int64_t positions, int64_t half, const double *freqs)
+{
+	for (RopeTable *t = c->ropes; t; t = t->next)
+		if (t->positions == positions && t->half == half &&
+		    memcmp(t->freqs, freqs, (size_t)half * sizeof *freqs) == 0)
+			return t;
+	RopeTable *t = NEW(c->m->arena, RopeTable);
+	*t = (RopeTable){.next = c->ropes, .positions = positions, .half = half, .freqs = freqs};
+	c->ropes = t;
+	float *to[2];
+	for (int i = 0; i < 2; i++) {
+		to[i] = NEW_ARRAY(c->m->arena, float, positions *half + 1);
+		t->part[i] = (Tensor){.dtype = DT_F32, .count = positions * half, .data = to[i]};
+	}
 	for (int64_t p = 0; p < positions; p++)
 		for (int64_t i = 0; i < half; i++) {
 			double angle = (double)p * freqs[i];
-			to[p * half + i] = (float)(sine ? sin(angle) : cos(angle));
+			to[0][p * half + i] = (float)cos(angle);
+			to[1][p * half + i] = (float)sin(angle);
 		}
-	t->data = to;
+	return t;
+}
+
+static Node *rope_const(Rewrite *w, RopeTable *t, bool sine)
+{
+	Module *m = w->c->m;
 	Node *n = node_new(m, OP_CONST, 0, NULL, w->at->span);
-	attr_tensor(n, "value", t);
-	n->type =
-		type_tensor(DT_F32, 2, (Dim[]){dim_const(m->dims, positions), dim_const(m->dims, half)});
+	attr_tensor(n, "value", &t->part[sine]);
+	n->type = type_tensor(DT_F32, 2,
+	                      (Dim[]){dim_const(m->dims, t->positions), dim_const(m->dims, t->half)});
 	return rewrite_finish(w, n);
 }
 
@@ -168,7 +214,7 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 	Module *m = w->c->m;
 	Node *x = n->in[0], *part[2], *table[2];
 	uint32_t rank = x->type.rank;
-	int64_t width, lo, hi;
+	int64_t width;
 	bool half = node_attr(n, "half")->i;
 	Dim pos = node_attr(n, "pos")->d, length = x->type.dim[rank - 2];
 	if (!dim_is_const(x->type.dim[rank - 1], &width) || width % 2) {
@@ -177,7 +223,7 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 		w->c->failed = true;
 		return NULL;
 	}
-	dim_range(&m->facts, dim_add(m->dims, pos, length), &lo, &hi);
+	int64_t hi = rope_positions(w, dim_add(m->dims, pos, length));
 	double *freqs = rope_freqs(w->c, n, width / 2);
 	Node *angles = NULL;
 	if (freqs && (hi < 1 || hi > MOST_POSITIONS)) {
@@ -198,10 +244,11 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 	part[0] = slice(w, source, axis, zero, half ? h : one);
 	part[1] = slice(w, source, axis, half ? h : one, half ? h : one);
 	if (!freqs) angles = rope_angles(w, n->in[1], pos, length, h);
+	RopeTable *made = freqs ? rope_table(w->c, hi, width / 2, freqs) : NULL;
 	for (int i = 0; i < 2; i++) {
 		if (!half) part[i] = rewrite_reshape(w, part[i], rank, pairs);
 		table[i] = angles ? rewrite_node(w, i ? OP_SIN : OP_COS, 1, &angles)
-		                  : slice(w, rope_table(w, hi, width / 2, freqs, i), 0, pos, length);
+		                  : slice(w, rope_const(w, made, i), 0, pos, length);
 	}
 	Node *cc[2], *y[2];
 	for (int i = 0; i < 2; i++) {

@@ -15,6 +15,8 @@ typedef struct PassContext {
 	bool list;            /* gives a line for each rule there is, and does nothing else */
 	bool changed;
 	bool failed;
+	const Entry *entry;      /* the one that rules are applied to */
+	struct RopeTable *ropes; /* of decompose: the tables made so far */
 } PassContext;
 
 typedef void PassFn(PassContext *c);

@@ -106,6 +106,7 @@ void rewrite_run(PassContext *c, const Rule *rules, size_t n_rules)
 	if (c->list) return;
 	for (size_t e = 0; e < c->m->entries.n; e++) {
 		int turn = 0;
+		c->entry = c->m->entries.at[e];
 		while (run_graph(c, c->m->entries.at[e]->graph, rules, n_rules)) {
 			c->changed = true;
 			if (++turn == TURNS) {
