@@ -2,6 +2,7 @@
  * What differs between targets is in runner_interp.c, runner_cpu.c, runner_pearl.c. */
 #include "tools/tool.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -198,7 +199,9 @@ static bool dim_value(Tool *t, const FrontendSetting *s, int64_t *out, int32_t *
 	for (;;) {
 		char *end;
 		long long v = strtoll(at, &end, 10);
-		if (end == at || v > INT32_MAX || v < INT32_MIN || (*end && !list))
+		bool narrow = list || rows; /* lengths of rows are i32 */
+		if (end == at || (*end && !list) || v == LLONG_MAX || v == LLONG_MIN ||
+		    (narrow && (v > INT32_MAX || v < INT32_MIN)))
 			return tool_fail(t, "--dim %s=%s: an integer is needed, or [3,5,2] for a ragged dim",
 			                 s->name, s->value);
 		if (v > *out) *out = v;
