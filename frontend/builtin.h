@@ -24,6 +24,7 @@ struct Builtin {
 
 const char *call_what(Call *c, const char *argument); /* "argument `x` of `softmax`" */
 Node *call_tensor(Call *c, uint32_t i);               /* NULL after an error */
+Node *float_input(Call *c, uint32_t i);               /* a tensor of floats; NULL after a message */
 bool call_axis(Call *c, uint32_t i, uint32_t rank,
                int64_t *out); /* counted from the end when negative */
 bool call_axes(Call *c, uint32_t i, uint32_t rank, uint32_t *n, int64_t *out); /* left out: all */

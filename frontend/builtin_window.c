@@ -6,17 +6,6 @@
 #include <math.h>
 #include <string.h>
 
-static Node *float_input(Call *c, uint32_t i)
-{
-	Node *x = call_tensor(c, i);
-	if (!x || dtype_is_float(x->type.dtype)) return x;
-	Diag *m = complain(c->b, c->in[i].span, "`%s` needs floats, this is %s", c->f->name,
-	                   type_text(c->b->arena, &x->type));
-	note_origin(c->b, m, &c->in[i].item, NULL);
-	diag_help(c->b->d, m, "a cast is written  f32(%s)", text_of(c->b, c->in[i].span));
-	return NULL;
-}
-
 static bool padding(Call *c, uint32_t i, uint32_t spatial, const int64_t *reach,
                     const int64_t *stride, int64_t *lo, int64_t *hi)
 {
