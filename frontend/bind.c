@@ -65,6 +65,18 @@ static bool widens(DType from, DType to)
 	       (to == DT_I64 && dtype_is_integer(from));
 }
 
+/* Files have no type of 4 bits: i4 comes as bytes that hold nothing else. */
+static bool fits_nibbles(const HostTensor *have, DType want)
+{
+	if (want != DT_I4 || (have->dtype != DT_I8 && have->dtype != DT_U8)) return false;
+	int64_t n = host_tensor_count(have);
+	for (int64_t i = 0; i < n; i++) {
+		double v = dtype_load(have->dtype, have->data, i);
+		if (v < -8 || v > 7) return false;
+	}
+	return true;
+}
+
 static void *widened(Binder *b, const HostTensor *have, DType want)
 {
 	int64_t n = host_tensor_count(have);
@@ -84,7 +96,7 @@ static void bind_key(Binder *b, const Weight *w, uint32_t i, HostTensor *out)
 	Misfit m = {MISFIT_MISSING, w, arena_strndup(b->arena, key, n), *out, have, key[n] != 0};
 	if (have && !same_shape(out, have))
 		m.kind = MISFIT_SHAPE;
-	else if (have && !widens(have->dtype, out->dtype))
+	else if (have && !widens(have->dtype, out->dtype) && !fits_nibbles(have, out->dtype))
 		m.kind = MISFIT_DTYPE;
 	else if (have) {
 		out->name = have->name;

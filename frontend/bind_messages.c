@@ -325,6 +325,10 @@ static void report_dtype(Binder *b, const Misfit *m)
 		          dtype_name(have));
 	else if (have == DT_F64)
 		diag_help(b->d, d, "the widest float of a model is f32: convert the checkpoint");
+	else if (want == DT_I4)
+		diag_help(b->d, d,
+		          "i4 is -8 to 7, in bytes of i8; of 0 to 15, take 8 from the weights and from "
+		          "their zero points");
 	else
 		diag_help(b->d, d, "declare it as %s", dtype_name(have));
 	help_with_more(b, d, m);

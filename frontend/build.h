@@ -108,8 +108,10 @@ typedef struct Scaled {
 	DType stored, scale;
 	uint32_t n;
 	int64_t block[MAX_RANK]; /* elements of an axis that share a scale; 0: all */
+	int64_t group;           /* not 0: instead, so many along the last axis, for any rank */
 	const Ast *key;          /* of the scales, where `key` is that of the weight */
-	Scope *scope;            /* of key */
+	const Ast *zero;         /* of the zero points, or NULL */
+	Scope *scope;            /* of the keys */
 	Span span;
 } Scaled;
 
@@ -191,7 +193,7 @@ struct Member {
 	uint32_t n_keys; /* weight: own keys, complete */
 	const char **keys;
 	const Scaled *scaled; /* weight: its scaled type, or NULL */
-	Member *scale;        /* its scales */
+	Member *scale, *zero; /* its scales, and its zero points or NULL */
 	uint32_t number;      /* of the module's weight or state */
 	DimSym *sym;          /* STATE_DIM */
 	Dim lo, hi;
@@ -386,9 +388,10 @@ Item eval_constant(Build *b, const Ast *let, const Ast *e); /* tensors in it bec
 /* --- scaled.c: scaled storage types -------------------------------------------------------------------- */
 Item eval_scaled(Build *b, const Ast *call);
 const Scaled *type_scaled(Build *b, const Ast *type); /* NULL: it is none */
-/* The weight that holds the scales of w; NULL after an error. */
-Member *scaled_member(Build *b, const Member *w, const Scaled *s);
-Node *scaled_value(Build *b, const Member *w, Node *stored, Node *scale, Span at);
+/* Gives weight w the members that hold its scales and zero points. */
+bool scaled_members(Build *b, Member *w, const Scaled *s);
+/* Of what is stored, the scales, and the zero points if there are any. */
+Node *scaled_value(Build *b, const Member *w, Node *const part[3], Span at);
 
 /* --- attributes.c: @precision, @keep ----------------------------------------------------------------- */
 Precision *precision_of(Build *b, const Ast *n); /* what its @precision says, or NULL */

@@ -94,8 +94,12 @@ static Item member_value(Build *b, Member *m, const Place *place, Span at)
 	case MEMBER_WEIGHT:
 		out = item_node(with_array_axis(b, m, member_weight(b, m, place, at), at));
 		if (m->scale && out.kind != ITEM_BAD) {
-			Node *scale = with_array_axis(b, m->scale, member_weight(b, m->scale, place, at), at);
-			out = item_node(scaled_value(b, m, out.node, scale, at));
+			const Member *of[] = {m->scale, m->zero};
+			Node *part[3] = {out.node};
+			for (size_t i = 0; i < COUNT(of); i++)
+				if (of[i])
+					part[i + 1] = with_array_axis(b, of[i], member_weight(b, of[i], place, at), at);
+			out = item_node(scaled_value(b, m, part, at));
 		}
 		break;
 	case MEMBER_STATE: out = item_node(state_read(b, m, place, at)); break;

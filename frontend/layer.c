@@ -204,10 +204,9 @@ static void make_weight(Build *b, Instance *in, const Ast *decl)
 	}
 	const Scaled *scaled = type_scaled(b, decl->a);
 	if (scaled) {
-		if (!(m->scale = scaled_member(b, m, scaled))) return;
-		m->scaled = scaled;
-		m->scale->absent = false;
+		if (!scaled_members(b, m, scaled)) return;
 		vec_push(b->arena, &in->members, m->scale);
+		if (m->zero) vec_push(b->arena, &in->members, m->zero);
 	}
 	m->absent = false;
 }

@@ -64,14 +64,23 @@ bool infer_dequant(Module *m, Diags *d, Node *n)
 		return infer_fail(m, d, n, "the scales and blocks must have the dims of what is scaled");
 	if (!dtype_is_float(scale->dtype) || x->dtype == DT_BOOL)
 		return infer_fail(m, d, n, "the scales must be floats, and what is scaled numbers");
+	const Type *zero = n->n_in == 3 ? &n->in[2]->type : NULL;
+	if (zero && (zero->dtype != x->dtype || !dtype_is_integer(x->dtype)))
+		return infer_fail(m, d, n, "zero points are integers of the type that is scaled");
+	if (zero && zero->rank != x->rank)
+		return infer_fail(m, d, n, "the zero points must have the dims of what is scaled");
 	for (uint32_t i = 0; i < x->rank; i++) {
 		if (block->ints[i] < 1) return infer_fail(m, d, n, "a block has at least one element");
 		Dim want = dim_ceildiv(m->dims, x->dim[i], dim_const(m->dims, block->ints[i]));
-		if (!dims_match(m, want, scale->dim[i]))
-			return infer_fail(
-				m, d, n,
-				arena_printf(m->arena, "there are %s blocks along axis %u, and %s scales",
-			                 dim_text(m->arena, want), i, dim_text(m->arena, scale->dim[i])));
+		for (uint32_t k = 1; k < n->n_in; k++) {
+			const Type *part = &n->in[k]->type;
+			if (dims_match(m, want, part->dim[i])) continue;
+			return infer_fail(m, d, n,
+			                  arena_printf(m->arena, "there are %s blocks along axis %u, and %s %s",
+			                               dim_text(m->arena, want), i,
+			                               dim_text(m->arena, part->dim[i]),
+			                               k == 1 ? "scales" : "zero points"));
+		}
 	}
 	n->type = *x;
 	n->type.dtype = DT_F32;

@@ -76,7 +76,8 @@ static bool run_einsum(Run *r, Node *n, Value *out)
 
 static void run_dequant(Node *n, Value *out)
 {
-	const Value *x = n->in[0]->data, *scale = n->in[1]->data;
+	const Value *x = n->in[0]->data, *scale = n->in[1]->data,
+				*zero = n->n_in == 3 ? n->in[2]->data : NULL;
 	const Attr *block = node_attr(n, "block");
 	int64_t stride[MAX_RANK];
 	value_strides(scale, stride);
@@ -87,7 +88,7 @@ static void run_dequant(Node *n, Value *out)
 	do {
 		int64_t at = 0;
 		for (uint32_t d = 0; d < out->rank; d++) at += w.index[d] / block->ints[d] * stride[d];
-		out->at[i] = x->at[i] * scale->at[at];
+		out->at[i] = (x->at[i] - (zero ? zero->at[at] : 0)) * scale->at[at];
 		i++;
 	} while (dims_next(&w));
 }

@@ -487,9 +487,12 @@ uint16_t region_value(RegionMaker *r, Node *n, const Dim *index)
 			inner[i] = dim_is_one(n->in[1]->type.dim[i])
 			               ? dim_c(b, 0)
 			               : dim_floordiv(b->m->dims, index[i], dim_c(b, block->ints[i]));
-		for (uint32_t i = 0; i < 2; i++)
-			arg[i] = region_cast(r, DT_F32, region_value(r, n->in[i], i ? inner : index));
-		return r->failed || b->failed ? 0 : region_call(r, SC_MUL, arg[0], arg[1], 0);
+		for (uint32_t i = 0; i < n->n_in; i++)
+			arg[i] = region_value(r, n->in[i], i ? inner : index);
+		if (r->failed || b->failed) return 0;
+		if (n->n_in == 3) arg[0] = region_call(r, SC_SUB, arg[0], arg[2], 0);
+		for (uint32_t i = 0; i < 2; i++) arg[i] = region_cast(r, DT_F32, arg[i]);
+		return region_call(r, SC_MUL, arg[0], arg[1], 0);
 	}
 	if (op_info[n->op].kind != KIND_ELEMENTWISE) {
 		r->failed = true;

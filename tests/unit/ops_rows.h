@@ -58,6 +58,8 @@ static const Row rows[] = {
 	{OP_ROUTED, "bf16[B, 9]; w:bf16[70, 6, 9]; i32[3*B]", "per = 3"},
 	{OP_DEQUANT, "w:i8[7, 10]; w:f32[2, 4]", "block = [4, 3]"},
 	{OP_DEQUANT, "f8e4m3[S, 9]; f32[S, 1]", "block = [1, 9]"},
+	{OP_DEQUANT, "w:i4[7, 10]; w:f16[7, 4]; w:i4[7, 4]", "block = [1, 3]"},
+	{OP_DEQUANT, "u8[S, 9]; f32[S, 2]; u8[S, 2]", "block = [1, 5]"},
 	{OP_ROUTE, "i32[2*S]", "experts = 4, block = 16"},
 	{OP_ROUTE, "i32[S]", "experts = 5, block = 70"},
 	{OP_ROUTED, "i8[S, 9]; w:i8[4, 6, 9]; i32[S]", "per = 1"},
