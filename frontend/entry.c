@@ -296,6 +296,75 @@ static bool ragged_input(Build *b, const Ast *dim)
 	                  ragged_checked(b, n, s->lo, k->item.dim, d->span));
 }
 
+/* The range of a parameter that is a dim. */
+static bool input_range(Build *b, const Ast *p, Dim *lo, Dim *hi)
+{
+	Item from = eval(b, p->c->a), to = eval(b, p->c->b);
+	if (!need_dim(b, &from, p->c->a->span, "the start of the range", lo) ||
+	    !need_dim(b, &to, p->c->b->span, "the end of the range", hi))
+		return false;
+	if (dim_le(&b->m->facts, *lo, *hi) == PROOF_NO) {
+		complain(b, p->c->span, "the range of `%s` is empty: %s..%s", p->name,
+		         dim_text(b->arena, *lo), dim_text(b->arena, *hi));
+		return false;
+	}
+	if (dim_le(&b->m->facts, *lo, dim_const(b->m->dims, -1)) != PROOF_YES) return true;
+	complain(b, p->c->span, "a dim cannot be negative: the range of `%s` begins at %s", p->name,
+	         dim_text(b->arena, *lo));
+	return false;
+}
+
+/* The dim of a parameter's name. Callers give it by that name, so it stands for one dim of the model. */
+static DimSym *given_dim(Build *b, const Ast *p, Dim lo, Dim hi)
+{
+	Binding *k = scope_find(b->frame->scope, p->name);
+	bool file = k && k->item.kind == ITEM_FILE_DIM,
+		 state = k && k->item.kind == ITEM_MEMBER && k->item.member->kind == MEMBER_STATE_DIM;
+	if (file || state) {
+		Diag *m = complain(b, p->span, "`%s` is %s too, and callers give dims by their names",
+		                   p->name, state ? "a state of the model" : "a dim of this file");
+		diag_note(b->d, m, k->span, "it is declared here");
+		return NULL;
+	}
+	for (size_t i = 0; i < b->m->params.n; i++) {
+		DimSym *s = b->m->params.at[i];
+		if (s->name != p->name) continue;
+		if (s->kind == SYM_CALL && s->lo == lo && s->hi == hi) return s;
+		Diag *m = complain(b, p->span, "`%s` is in %s..%s here, in %s..%s in another entry",
+		                   p->name, dim_text(b->arena, lo), dim_text(b->arena, hi),
+		                   dim_text(b->arena, s->lo), dim_text(b->arena, s->hi));
+		diag_note(b->d, m, s->span, "it is declared here");
+		diag_help(b->d, m, "callers give dims by their names: name one of them differently");
+		return NULL;
+	}
+	DimSym *s = dim_sym_new(b->m->dims, p->name, SYM_CALL, lo, hi, p->op_span);
+	vec_push(b->arena, &b->m->params, s);
+	return s;
+}
+
+/* `to: dim in 0..T`: a dim that the caller gives. */
+static bool dim_input(Build *b, const Ast *p, Arguments *out)
+{
+	DimPool *pool = b->m->dims;
+	DimSym *s;
+	Dim lo, hi;
+	if (!p->c || !p->c->b) {
+		Diag *m = complain(b, p->span, "the caller gives `%s`, which needs a range", p->name);
+		diag_help(b->d, m, "%s: dim in 0..T", p->name);
+		return false;
+	}
+	if (!input_range(b, p, &lo, &hi) || !(s = given_dim(b, p, lo, hi))) return false;
+	/* what an entry requires tells which dims are its own */
+	add_require(b, dim_sub(pool, dim_sym(pool, s), lo),
+	            arena_printf(b->arena, "%s in %s..%s", p->name, dim_text(b->arena, lo),
+	                         dim_text(b->arena, hi)));
+	vec_push(
+		b->arena, out,
+		((Argument){
+			.name = p->name, .item = item_dim(dim_sym(pool, s)), .ast = p, .span = p->op_span}));
+	return true;
+}
+
 /* `to: dim[B] in 0..T`: a number for each row. */
 static bool rows_input(Build *b, const Ast *p, Arguments *out)
 {
@@ -305,11 +374,7 @@ static bool rows_input(Build *b, const Ast *p, Arguments *out)
 		diag_help(b->d, m, "%s: dim[B] in 0..T", p->name);
 		return false;
 	}
-	Item from = eval(b, p->c->a), to = eval(b, p->c->b);
-	if (!rows_dim(b, p->a->list.at[0], &batch) ||
-	    !need_dim(b, &from, p->c->a->span, "the start of the range", &lo) ||
-	    !need_dim(b, &to, p->c->b->span, "the end of the range", &hi))
-		return false;
+	if (!rows_dim(b, p->a->list.at[0], &batch) || !input_range(b, p, &lo, &hi)) return false;
 	Type t = type_tensor(DT_I32, 1, &batch);
 	Node *n = ragged_checked(b, add_input(b, p->name, &t, p->op_span), lo, hi, p->span);
 	vec_push(b->arena, out,
@@ -350,13 +415,12 @@ static bool make_inputs(Build *b, const Function *f, const AstList *where, Argum
 		}
 		if (!type_is_tensor(b, p->a)) {
 			if (p->b) continue; /* its default holds */
-			Diag *m = complain(b, p->span, "an entry takes tensors; `%s` is declared as %s",
-			                   p->name, text_of(b, p->a->span));
-			if (strcmp(p->a->name, "dim") == 0)
-				diag_help(
-					b->d, m,
-					"a dim is known from the shapes of the inputs, or kept as  state %s: dim in 0..T",
-					p->name);
+			if (strcmp(p->a->name, "dim") == 0) {
+				if (!(ok = dim_input(b, p, out))) break;
+				continue;
+			}
+			complain(b, p->span, "an entry takes tensors and dims; `%s` is declared as %s", p->name,
+			         text_of(b, p->a->span));
 			ok = false;
 			break;
 		}

@@ -33,6 +33,18 @@ Entry *module_entry(Module *m, const char *name)
 	return e;
 }
 
+bool entry_takes(const Entry *e, const DimSym *s)
+{
+	bool needed = false;
+	for (size_t i = 0; s->kind == SYM_CALL && i < e->require.n; i++)
+		needed = needed || dim_mentions(e->require.at[i], s);
+	for (size_t i = 0; needed && i < e->graph->args.n; i++) {
+		const Type *t = &e->graph->args.at[i]->type;
+		for (uint32_t k = 0; k < t->rank; k++) needed = needed && !dim_mentions(t->dim[k], s);
+	}
+	return needed;
+}
+
 uint32_t module_weight(Module *m, Weight w)
 {
 	vec_push(m->arena, &m->weights, w);

@@ -183,6 +183,9 @@ void type_run(DimPool *p, const Type *a, const Type *b, uint32_t *i, uint32_t *k
 Module *module_new(Arena *a, Interner *names, const char *name);
 Graph *graph_new(Module *m, Node *parent);
 Entry *module_entry(Module *m, const char *name);
+/* Does the caller of e give the value of s: a dim of a call that no input shows? Its range is among
+ * what e requires. */
+bool entry_takes(const Entry *e, const DimSym *s);
 uint32_t module_weight(Module *m, Weight w); /* the number */
 uint32_t module_state(Module *m, State s);
 /* A node without attributes or type, not in any graph yet. */

@@ -159,8 +159,8 @@ static void bind_shapes(NacreSession *s, uint32_t entry, const NacreTensor *inpu
 	}
 }
 
-/* A dim of a call that this entry's inputs do not show: when those of another entry do, it is not
- * ours, and any value in range serves. */
+/* A dim of a call that this entry's inputs do not show: when another entry knows it, it is not ours,
+ * and any value in range serves. */
 static NacreStatus bind_rest(NacreSession *s, uint32_t entry, NacreError *e)
 {
 	const NacreModel *m = s->model;
@@ -169,8 +169,13 @@ static NacreStatus bind_rest(NacreSession *s, uint32_t entry, NacreError *e)
 		if (s->known[p]) continue;
 		bool elsewhere = false;
 		for (uint32_t i = 0; i < m->n_entry; i++)
-			elsewhere = elsewhere || (i != entry && m->entry[i].shows[p]);
-		bool ours = m->entry[entry].shows[p] || m->entry[entry].sizes_use[p] ||
+			elsewhere =
+				elsewhere || (i != entry && (m->entry[i].shows[p] || m->entry[i].requires[p]));
+		const EntryInfo *own = &m->entry[entry];
+		bool ours = own->shows[p] || own->sizes_use[p] ||
+		            own->
+		                requires[
+		                        p] ||
 		            io->param[p].kind == IP_SESSION;
 		if (ours || !elsewhere)
 			return fail(e, NACRE_MISSING,

@@ -70,6 +70,8 @@ typedef struct EntryInfo {
 	uint32_t n_arena;
 	bool *sizes_use; /* by parameter: sizes of its arena depend on it */
 	bool *shows;     /* by parameter: the shape of an input mentions it */
+	bool *
+		requires; /* by parameter: a requirement of this entry mentions it */
 } EntryInfo;
 
 struct NacreModel {

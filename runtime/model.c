@@ -124,6 +124,9 @@ static void entry_tables(NacreModel *m)
 		EntryInfo *n = &m->entry[i];
 		n->sizes_use = NEW_ARRAY(m->arena, bool, io->n_param + 1);
 		n->shows = NEW_ARRAY(m->arena, bool, io->n_param + 1);
+		n->
+			requires
+		= NEW_ARRAY(m->arena, bool, io->n_param + 1);
 		for (uint32_t k = 0; k < io->n_tensor; k++)
 			n->n_arena += io->tensor[k].kind == IT_ARENA && io->tensor[k].entry == i;
 		n->arena = NEW_ARRAY(m->arena, uint32_t, n->n_arena + 1);
@@ -137,6 +140,8 @@ static void entry_tables(NacreModel *m)
 			const InterfaceTensor *t = &io->tensor[io->entry[i].in[k]];
 			for (uint32_t d = 0; d < t->rank; d++) note_params(io, t->dim[d], n->shows);
 		}
+		for (uint32_t k = 0; k < io->entry[i].n_require; k++)
+			note_params(io, io->entry[i].require[k], n->requires);
 	}
 }
 

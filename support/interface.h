@@ -51,7 +51,8 @@ typedef struct InterfaceEntry {
 	const ExprWord *const *set_value;
 	uint32_t launches;
 	const char *const *launch_name; /* one for each launch: for profiles and messages */
-	uint32_t n_require;             /* relations of this entry alone, beside those of the program */
+	uint32_t n_require; /* relations of this entry alone, beside those of the program. A dim of a
+	                       call that they mention and no input shows is given by the caller */
 	const ExprWord *const *require;
 	const char *const *require_text;
 } InterfaceEntry;

@@ -147,6 +147,21 @@ static bool range_check(Tool *t, const Interface *f, const Dims *d)
 	return true;
 }
 
+/* A dim that an entry requires something of and that no input shows: the caller gives it. */
+static bool dims_complete(Tool *t, const Interface *f, const InterfaceEntry *e, const Dims *d)
+{
+	for (uint32_t i = 0; i < e->n_require; i++)
+		for (const ExprWord *x = e->require[i]; x->code != EXPR_END; x++)
+			if (x->code == EXPR_PARAM && !d->known[x->value]) {
+				const char *name = f->param[x->value].name;
+				Diag *m =
+					diag_error(&t->d, span_none(), "entry `%s` takes the dim `%s`", e->name, name);
+				diag_help(&t->d, m, "give it:  --dim %s=..", name);
+				return false;
+			}
+	return true;
+}
+
 static bool require_check(Tool *t, const Interface *f, uint32_t n, const ExprWord *const *require,
                           const char *const *text, const Dims *d)
 {
@@ -189,7 +204,8 @@ bool dims_check(Tool *t, const Interface *f, uint32_t entry, const HostTensor *i
 					   : arena_printf(t->arena, "%s is %lld here", text, (long long)shape[k]));
 		}
 	}
-	return require_check(t, f, f->n_require, f->require, f->require_text, d) &&
+	return dims_complete(t, f, e, d) &&
+	       require_check(t, f, f->n_require, f->require, f->require_text, d) &&
 	       require_check(t, f, e->n_require, e->require, e->require_text, d);
 }
 

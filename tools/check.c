@@ -15,12 +15,20 @@ static int64_t constant_count(const Type *type)
 	return count;
 }
 
-static void print_signature(Tool *t, const Entry *e)
+static void print_signature(Tool *t, const Module *m, const Entry *e)
 {
 	printf("entry %s(", e->name);
 	for (size_t i = 0; i < e->graph->args.n; i++)
 		printf("%s%s: %s", i ? ", " : "", e->in_names.at[i],
 		       type_text(t->arena, &e->graph->args.at[i]->type));
+	bool first = !e->graph->args.n;
+	for (size_t i = 0; i < m->params.n; i++) {
+		const DimSym *s = m->params.at[i];
+		if (!entry_takes(e, s)) continue;
+		printf("%s%s: dim in %s..%s", first ? "" : ", ", s->name, dim_text(t->arena, s->lo),
+		       dim_text(t->arena, s->hi));
+		first = false;
+	}
 	fputs(") -> (", stdout);
 	for (size_t i = 0; i < e->out_names.n; i++)
 		printf("%s%s: %s", i ? ", " : "", e->out_names.at[i],
@@ -58,7 +66,7 @@ static void print_module(Tool *t, const Module *m)
 	for (size_t i = 0; i < m->require.n; i++) printf("require %s\n", m->require_text.at[i]);
 	for (size_t i = 0; i < m->states.n; i++)
 		printf("state %s: %s\n", m->states.at[i].name, type_text(t->arena, &m->states.at[i].type));
-	for (size_t i = 0; i < m->entries.n; i++) print_signature(t, m->entries.at[i]);
+	for (size_t i = 0; i < m->entries.n; i++) print_signature(t, m, m->entries.at[i]);
 	printf("%zu weight%s, %.3f MB, %" PRId64 " parameters\n", m->weights.n,
 	       m->weights.n == 1 ? "" : "s", (double)weights_bytes(m) * 1e-6, parameters_count(m));
 }
@@ -68,15 +76,19 @@ static json_t *value_json(Tool *t, const char *name, const Type *type)
 	return json_pack("{s:s, s:s}", "name", name, "type", type_text(t->arena, type));
 }
 
-static json_t *entry_json(Tool *t, const Entry *e)
+static json_t *entry_json(Tool *t, const Module *m, const Entry *e)
 {
-	json_t *in = json_array(), *out = json_array();
+	json_t *in = json_array(), *out = json_array(), *dims = json_array();
+	for (size_t i = 0; i < m->params.n; i++)
+		if (entry_takes(e, m->params.at[i]))
+			json_array_append_new(dims, json_string(m->params.at[i]->name));
 	for (size_t i = 0; i < e->graph->args.n; i++)
 		json_array_append_new(in, value_json(t, e->in_names.at[i], &e->graph->args.at[i]->type));
 	for (size_t i = 0; i < e->out_names.n; i++)
 		json_array_append_new(out,
 		                      value_json(t, e->out_names.at[i], &e->graph->results.at[i]->type));
-	return json_pack("{s:s, s:o, s:o}", "name", e->name, "inputs", in, "outputs", out);
+	return json_pack("{s:s, s:o, s:o, s:o}", "name", e->name, "inputs", in, "dims", dims, "outputs",
+	                 out);
 }
 
 static json_t *module_json(Tool *t, const Module *m)
@@ -94,7 +106,7 @@ static json_t *module_json(Tool *t, const Module *m)
 	for (size_t i = 0; i < m->states.n; i++)
 		json_array_append_new(states, value_json(t, m->states.at[i].name, &m->states.at[i].type));
 	for (size_t i = 0; i < m->entries.n; i++)
-		json_array_append_new(entries, entry_json(t, m->entries.at[i]));
+		json_array_append_new(entries, entry_json(t, m, m->entries.at[i]));
 	for (size_t i = 0; i < m->params.n; i++) {
 		const DimSym *s = m->params.at[i];
 		json_array_append_new(dims, json_pack("{s:s, s:s, s:s, s:s}", "name", s->name, "kind",

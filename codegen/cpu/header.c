@@ -150,21 +150,29 @@ static bool shown(const Interface *io, const InterfaceEntry *e, uint32_t param)
 	return false;
 }
 
-static bool shown_anywhere(const Interface *io, uint32_t param)
+static bool required(const InterfaceEntry *e, uint32_t param)
 {
-	for (uint32_t i = 0; i < io->n_entry; i++)
-		if (shown(io, &io->entry[i], param)) return true;
+	for (uint32_t i = 0; i < e->n_require; i++)
+		if (mentions(e->require[i], param)) return true;
 	return false;
 }
 
-/* Dims as arguments: those that the inputs show, and those of a call that no input of any entry
- * does, which are `extra`: handed to the call by name. */
+static bool known_elsewhere(const Interface *io, uint32_t param)
+{
+	for (uint32_t i = 0; i < io->n_entry; i++)
+		if (shown(io, &io->entry[i], param) || required(&io->entry[i], param)) return true;
+	return false;
+}
+
+/* Dims as arguments: those that the inputs show, and those of a call that the caller gives, which are
+ * `extra`: handed to the call by name. */
 static void name_dims(Header *h, const InterfaceEntry *e, bool *extra)
 {
 	for (uint32_t i = 0; i < h->io->n_param; i++) {
 		const InterfaceParam *p = &h->io->param[i];
 		h->dim_name[i] = NULL;
-		extra[i] = p->kind == IP_CALL && !shown_anywhere(h->io, i);
+		extra[i] = p->kind == IP_CALL && !shown(h->io, e, i) &&
+		           (required(e, i) || !known_elsewhere(h->io, i));
 		if (p->kind != IP_STATE && (extra[i] || shown(h->io, e, i)))
 			h->dim_name[i] = argument(h, p->name);
 	}
