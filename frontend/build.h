@@ -288,6 +288,14 @@ typedef struct Stored {
 	Span at;
 } Stored;
 
+/* What a name was found to be among the functions of the language, which many evaluations ask. */
+enum { BUILTIN_MEMO = 32 };
+typedef struct BuiltinMemo {
+	const char *name;
+	const Builtin *builtin;
+	const struct Form *form;
+} BuiltinMemo;
+
 struct Build {
 	Arena *arena;
 	Interner *names;
@@ -316,12 +324,13 @@ struct Build {
 	VEC(const char *) assert_text;
 	uint32_t eval_depth, call_depth, instances, errors;
 	uint64_t steps;
-	double constant_work;     /* steps that tensors known at compile time have taken */
-	bool scaled_fits;         /* a declared type may be a scaled one now */
-	bool stop;                /* a limit was reached and reported */
-	TurnPatternList patterns; /* found by the attempt to keep a loop */
-	Record *record;           /* NULL: nobody asks */
-	bool symbolic;            /* parameters of a layer may be dims (sketch.c) */
+	double constant_work;           /* steps that tensors known at compile time have taken */
+	bool scaled_fits;               /* a declared type may be a scaled one now */
+	bool stop;                      /* a limit was reached and reported */
+	TurnPatternList patterns;       /* found by the attempt to keep a loop */
+	Record *record;                 /* NULL: nobody asks */
+	bool symbolic;                  /* parameters of a layer may be dims (sketch.c) */
+	BuiltinMemo memo[BUILTIN_MEMO]; /* by the pointer of the name */
 };
 
 /* --- report.c: messages ---------------------------------------------------------------------- */
@@ -510,9 +519,15 @@ Item eval_einsum(Build *b, const Ast *call);
 Node *contract(Build *b, const char *spec, Node *x, Node *y, Span at);
 
 /* --- builtin.c, builtin_*.c ------------------------------------------------------------------------------ */
+typedef struct Form { /* reads its arguments as syntax */
+	const char *name, *shown;
+	Item (*run)(Build *b, const Ast *call);
+	const char *doc;
+} Form;
 const Builtin *builtin_find(const char *name);
+const Form *form_find(const char *name);
+const BuiltinMemo *builtin_known(Build *b, const char *name); /* name interned; never NULL */
 const char *builtin_name(const Builtin *f);
-const char *builtin_signature(const Builtin *f); /* as in builtins.def */
 Item builtin_call(Build *b, const Builtin *f, const Arguments *args, Span at);
 /* "softmax(x, axis)", with `first` (or NULL) as the first argument. */
 const char *builtin_shown(Build *b, const Builtin *f, const char *first);

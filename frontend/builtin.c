@@ -1,12 +1,18 @@
 /* Built-in functions: the table, matching of arguments, and the elementwise ones. */
 #include "frontend/builtin.h"
+#include "frontend/resolve.h"
 
 #include <math.h>
 #include <string.h>
 
 static const Builtin table[] = {
-#define BUILTIN(name, signature, function, op, how)                                                \
-	{name, signature, builtin_##function, OP_##op, how},
+#define BUILTIN(name, signature, function, op, how, doc)                                           \
+	{name, signature, builtin_##function, OP_##op, how, doc},
+#include "frontend/builtins.def"
+};
+
+static const Form forms[] = {
+#define FORM(name, shown, function, doc) {name, shown, eval_##function, doc},
 #include "frontend/builtins.def"
 };
 
@@ -17,23 +23,45 @@ const Builtin *builtin_find(const char *name)
 	return NULL;
 }
 
+const Form *form_find(const char *name)
+{
+	for (size_t i = 0; i < COUNT(forms); i++)
+		if (strcmp(forms[i].name, name) == 0) return &forms[i];
+	return NULL;
+}
+
+const BuiltinMemo *builtin_known(Build *b, const char *name)
+{
+	BuiltinMemo *m = &b->memo[((uintptr_t)name >> 4) % BUILTIN_MEMO];
+	if (m->name != name) *m = (BuiltinMemo){name, builtin_find(name), form_find(name)};
+	return m;
+}
+
 const char *builtin_name(const Builtin *f)
 {
 	return f->name;
-}
-
-const char *builtin_signature(const Builtin *f)
-{
-	return f->signature;
 }
 
 uint32_t builtin_names(const char **out, uint32_t room)
 {
 	uint32_t n = 0;
 	for (size_t i = 0; i < COUNT(table) && n < room; i++) out[n++] = table[i].name;
-	if (n < room) out[n++] = "rearrange";
-	if (n < room) out[n++] = "einsum";
+	for (size_t i = 0; i < COUNT(forms) && n < room; i++) out[n++] = forms[i].name;
 	return n;
+}
+
+const char *builtin_text(Arena *a, const char *name, const char **doc)
+{
+	const Builtin *f = builtin_find(name);
+	const Form *form = form_find(name);
+	*doc = f ? f->doc : form ? form->doc : "";
+	if (form) return arena_printf(a, "%s(%s)", name, form->shown);
+	if (!f) return NULL;
+	Text t = text_new(a);
+	text_printf(&t, "%s(", name);
+	for (const char *s = f->signature; *s; s++) text_puts(&t, *s == ' ' ? ", " : (char[]){*s, 0});
+	text_puts(&t, ")");
+	return t.at;
 }
 
 /* --- arguments ------------------------------------------------------------------------------------ */
@@ -47,9 +75,10 @@ static uint32_t parse_signature(const char *s, Parameter *out)
 {
 	uint32_t n = 0;
 	while (*s && n < BUILTIN_ARGUMENTS) {
-		size_t k = strcspn(s, " ?");
-		snprintf(out[n].name, sizeof out[n].name, "%.*s", (int)k, s);
-		s += k;
+		size_t k = 0;
+		for (; *s && *s != ' ' && *s != '?'; s++)
+			if (k + 1 < sizeof out[n].name) out[n].name[k++] = *s;
+		out[n].name[k] = 0;
 		out[n].optional = *s == '?';
 		if (*s == '?') s++;
 		if (*s == ' ') s++;

@@ -17,9 +17,9 @@ struct Builtin {
 	const char *name, *signature;
 	BuiltinFn *run;
 	Op op;
-	const char *how;
+	const char *how, *doc;
 };
-#define BUILTIN(name, signature, function, op, how) BuiltinFn builtin_##function;
+#define BUILTIN(name, signature, function, op, how, doc) BuiltinFn builtin_##function;
 #include "frontend/builtins.def"
 
 const char *call_what(Call *c, const char *argument); /* "argument `x` of `softmax`" */

@@ -312,13 +312,11 @@ Item call_item(Build *b, const Item *callee, const Arguments *args, Span at, Spa
 
 Item eval_call(Build *b, const Ast *e)
 {
-	if (e->a->kind == AST_NAME && !scope_find(b->frame->scope, e->a->name)) {
-		if (strcmp(e->a->name, "rearrange") == 0) return eval_rearrange(b, e);
-		if (strcmp(e->a->name, "einsum") == 0) return eval_einsum(b, e);
-		if (strcmp(e->a->name, "scaled") == 0) return eval_scaled(b, e);
-	}
+	const Form *form = e->a->kind == AST_NAME ? builtin_known(b, e->a->name)->form : NULL;
+	if (form && !scope_find(b->frame->scope, e->a->name)) return form->run(b, e);
 	Item callee = eval(b, e->a);
-	Arguments args = {0};
+	Argument few[4]; /* calls have few: the arena is spared them */
+	Arguments args = {few, 0, COUNT(few)};
 	if (callee.kind == ITEM_BAD || !gather_arguments(b, &e->list, &args)) return bad();
 	return call_item(b, &callee, &args, e->span, e->a->span);
 }

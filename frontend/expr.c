@@ -144,7 +144,7 @@ Item eval_name(Build *b, const char *name, Span at)
 {
 	Binding *k = scope_find(b->frame->scope, name);
 	if (k) return resolve(b, k, b->frame->place, at);
-	const Builtin *f = builtin_find(name);
+	const Builtin *f = builtin_known(b, name)->builtin;
 	if (f) return (Item){.kind = ITEM_BUILTIN, .builtin = f};
 	DType t;
 	if (dtype_from_name(name, &t) && t != DT_F64) return (Item){.kind = ITEM_DTYPE, .dtype = t};
@@ -299,7 +299,7 @@ const char *eval_text(Build *b, const Ast *e)
 
 static Item eval_list(Build *b, const Ast *e)
 {
-	ItemList l = {0};
+	ItemList l = {.at = NEW_ARRAY(b->arena, Item, e->list.n), .cap = e->list.n};
 	bool ok = true;
 	for (size_t i = 0; i < e->list.n; i++) {
 		Item one = eval(b, e->list.at[i]);

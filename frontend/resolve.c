@@ -126,52 +126,19 @@ Symbol *names_find(const NameScope *s, const char *name)
 
 bool name_is_builtin(const char *name)
 {
-	static const char *const words[] = {"rearrange", "scaled", "einsum", "inf",   "dtype", "pi",
-	                                    "int",       "str",    "dim",    "fn",    "_",     "let",
-	                                    "def",       "from",   "return", "for",   "in",    "if",
-	                                    "else",      "assert", "true",   "false", "none",  "and",
-	                                    "or",        "not",    "yield",  "where", "as"};
+	static const char *const words[] = {"inf", "dtype", "pi",     "int",   "str",    "dim",  "fn",
+	                                    "_",   "let",   "def",    "from",  "return", "for",  "in",
+	                                    "if",  "else",  "assert", "true",  "false",  "none", "and",
+	                                    "or",  "not",   "yield",  "where", "as"};
 	DType t;
 	for (size_t i = 0; i < COUNT(words); i++)
 		if (strcmp(name, words[i]) == 0) return true;
-	return builtin_find(name) || dtype_from_name(name, &t);
-}
-
-static const char *builtin_doc(const char *name)
-{
-	static const struct {
-		const char *name, *text;
-	} docs[] = {
-#define DOC(name, text) {name, text},
-#include "frontend/builtin_docs.def"
-	};
-	for (size_t i = 0; i < COUNT(docs); i++)
-		if (strcmp(docs[i].name, name) == 0) return docs[i].text;
-	return "";
+	return builtin_find(name) || form_find(name) || dtype_from_name(name, &t);
 }
 
 uint32_t builtins_known(const char **out, uint32_t room)
 {
 	return builtin_names(out, room);
-}
-
-const char *builtin_text(Arena *a, const char *name, const char **doc)
-{
-	const Builtin *f = builtin_find(name);
-	*doc = builtin_doc(name);
-	if (strcmp(name, "rearrange") == 0) return "rearrange(x, [..] -> [..])";
-	if (strcmp(name, "einsum") == 0) return "einsum(x[..] * y[..] -> [..])";
-	if (!f) return NULL;
-	Text t = text_new(a);
-	text_printf(&t, "%s(", name);
-	for (const char *s = builtin_signature(f); *s; s++) {
-		if (*s == ' ')
-			text_puts(&t, ", ");
-		else
-			text_append(&t, s, 1);
-	}
-	text_puts(&t, ")");
-	return t.at;
 }
 
 static Symbol *refer(Walk *w, const char *name, Span span)

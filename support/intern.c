@@ -3,18 +3,30 @@
 
 #include <string.h>
 
+typedef struct Slot {
+	const char *text; /* NULL: free */
+	size_t length;
+	uint32_t hash;
+} Slot;
 struct Interner {
 	Arena *arena;
-	const char **slot;
-	size_t *length;
+	Slot *slot;
 	size_t cap, n;
 };
 
-static size_t hash(const char *s, size_t n)
+/* Eight bytes at a time: keys of a checkpoint are long, and there are many of them. */
+static uint32_t hash(const char *s, size_t n)
 {
-	uint64_t h = 1469598103934665603u; /* FNV-1a */
-	for (size_t i = 0; i < n; i++) h = (h ^ (uint8_t)s[i]) * 1099511628211u;
-	return (size_t)(h ^ h >> 29);
+	uint64_t h = n, word;
+	for (; n >= sizeof word; s += sizeof word, n -= sizeof word) {
+		memcpy(&word, s, sizeof word);
+		h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 32;
+	}
+	word = 0;
+	memcpy(&word, s, n);
+	h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+	return (uint32_t)(h >> 32);
 }
 
 Interner *interner_new(Arena *a)
@@ -22,45 +34,34 @@ Interner *interner_new(Arena *a)
 	Interner *t = NEW(a, Interner);
 	t->arena = a;
 	t->cap = 256;
-	t->slot = NEW_ARRAY(a, const char *, t->cap);
-	t->length = NEW_ARRAY(a, size_t, t->cap);
+	t->slot = NEW_ARRAY(a, Slot, t->cap);
 	return t;
-}
-
-static size_t find(const Interner *t, const char *s, size_t n)
-{
-	size_t i = hash(s, n) & (t->cap - 1);
-	while (t->slot[i] && (t->length[i] != n || memcmp(t->slot[i], s, n) != 0))
-		i = (i + 1) & (t->cap - 1);
-	return i;
 }
 
 static void grow(Interner *t)
 {
 	Interner old = *t;
 	t->cap *= 2;
-	t->slot = NEW_ARRAY(t->arena, const char *, t->cap);
-	t->length = NEW_ARRAY(t->arena, size_t, t->cap);
+	t->slot = NEW_ARRAY(t->arena, Slot, t->cap);
 	for (size_t k = 0; k < old.cap; k++) {
-		if (!old.slot[k]) continue;
-		size_t i = find(t, old.slot[k], old.length[k]);
+		size_t i = old.slot[k].hash & (t->cap - 1);
+		if (!old.slot[k].text) continue;
+		while (t->slot[i].text) i = (i + 1) & (t->cap - 1);
 		t->slot[i] = old.slot[k];
-		t->length[i] = old.length[k];
 	}
 }
 
 const char *intern(Interner *t, const char *s, size_t n)
 {
-	size_t i = find(t, s, n);
-	if (t->slot[i]) return t->slot[i];
-	if (t->n * 2 >= t->cap) {
-		grow(t);
-		i = find(t, s, n);
-	}
-	t->slot[i] = arena_strndup(t->arena, s, n);
-	t->length[i] = n;
+	uint32_t h = hash(s, n);
+	if (2 * t->n >= t->cap) grow(t);
+	size_t i = h & (t->cap - 1);
+	for (; t->slot[i].text; i = (i + 1) & (t->cap - 1))
+		if (t->slot[i].hash == h && t->slot[i].length == n && memcmp(t->slot[i].text, s, n) == 0)
+			return t->slot[i].text;
+	t->slot[i] = (Slot){arena_strndup(t->arena, s, n), n, h};
 	t->n++;
-	return t->slot[i];
+	return t->slot[i].text;
 }
 
 const char *intern_str(Interner *t, const char *s)

@@ -15,7 +15,7 @@ def words(source):
     rules = read(source, "frontend/lexer.l").split("\n%%\n")[1]
     for alternatives in re.findall(r'^("[^ ]+)', rules, re.M):
         yield from re.findall(r'"([^"]+)"', alternatives)
-    yield from re.findall(r'^BUILTIN\("(\w+)"', read(source, "frontend/builtins.def"), re.M)
+    yield from re.findall(r'^(?:BUILTIN|FORM)\("(\w+)"', read(source, "frontend/builtins.def"), re.M)
     for path, row in (("ir/dtypes.def", r"^\w+\(\w+,\s*\"?(\w+)"), ("frontend/std/nn.nac", r"^(?:layer|def) (\w+)")):
         yield from re.findall(row, read(source, path), re.M)
     # what takes several tokens to say

@@ -1,13 +1,13 @@
 # Checks doc/operations.md: every name of its second column is a built-in function, or a layer or def of the
 # standard library, every def and layer of std/ but nn.nac is in the table or used by one that is, and every
-# file that it names exists. Usage: table.py SOURCE
+# file that it names exists; and that doc/language.md names every built-in function. Usage: table.py SOURCE
 import pathlib
 import re
 import sys
 
 source = pathlib.Path(sys.argv[1])
 table = (source / "doc/operations.md").read_text()
-builtins = set(re.findall(r'^BUILTIN\("(\w+)"', (source / "frontend/builtins.def").read_text(), re.M))
+builtins = set(re.findall(r'^(?:BUILTIN|FORM)\("(\w+)"', (source / "frontend/builtins.def").read_text(), re.M))
 files = {p.stem: p.read_text() for p in (source / "frontend/std").glob("*.nac")}
 std = {name for text in files.values() for name in re.findall(r"^(?:layer|def) (\w+)", text, re.M)}
 words = {"approximate", "tanh", "correction", "amax", "padding", "before", "after", "reduction", "mean", "sum", "none", "unbiased", "padding_idx"}
@@ -29,6 +29,8 @@ for theirs, ours, where in rows:
     for file in re.findall(r"std/(\w+)", where):
         if file not in files:
             failed.append(f"std/{file}.nac is not there")
+spoken = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", (source / "doc/language.md").read_text()))))
+failed += [f"{name}: no word in doc/language.md" for name in sorted(builtins - spoken)]
 for file, text in files.items():
     if file == "nn":
         continue

@@ -28,11 +28,6 @@ typedef struct Completion {
 	json_t *list;
 } Completion;
 
-static bool word_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 static void add(Completion *c, const char *label, int kind, const char *detail, const char *doc,
                 char rank)
 {
@@ -213,8 +208,10 @@ static void complete_arguments(Completion *c)
 	const char *shown = target ? NULL : builtin_text(c->a->arena, call.name, &doc);
 	const char *p = shown ? strchr(shown, '(') + 1 : "";
 	while (word_char(*p)) {
-		size_t n = strcspn(p, "?,)");
-		add(c, arena_printf(c->a->arena, "%.*s=", (int)n, p), ITEM_VARIABLE_, shown, "", 'a');
+		size_t n = 0;
+		while (word_char(p[n])) n++;
+		if (p[n] && strchr("?,)=", p[n]))
+			add(c, arena_printf(c->a->arena, "%.*s=", (int)n, p), ITEM_VARIABLE_, shown, "", 'a');
 		p += strcspn(p, ",)");
 		while (*p == ',' || *p == ' ') p++;
 	}

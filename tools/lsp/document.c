@@ -70,6 +70,11 @@ const char *path_normal(Arena *a, const char *path)
 	return out;
 }
 
+bool word_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+}
+
 /* --- positions --------------------------------------------------------------------------------------- */
 
 /* Bytes of the character at s (of n bytes); what is no UTF-8 counts byte by byte. */

@@ -174,11 +174,6 @@ static json_t *hover_symbol(Server *s, Analysis *a, const Occurrence *o)
 	return hover_json(s, a, o->span, &code, &rest);
 }
 
-static bool word_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 static json_t *hover_builtin(Server *s, Analysis *a, uint32_t offset)
 {
 	const char *text = a->source->text, *doc;

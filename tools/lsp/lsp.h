@@ -117,6 +117,7 @@ json_t *request_signature(Server *s, json_t *params);
 json_t *request_format(Server *s, json_t *params);
 
 /* --- shared by them ---------------------------------------------------------------------------------------- */
+bool word_char(char c); /* of a name */
 /* "def step(ids: i32[B, S]) -> ..", as declared, on one line. */
 const char *symbol_text(Analysis *a, const Symbol *s);
 const char *symbol_doc(Analysis *a, const Symbol *s); /* the comment above it, or "" */

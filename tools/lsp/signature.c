@@ -4,11 +4,6 @@
 
 #include <string.h>
 
-static bool word_char(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
-
 static uint32_t skip_blanks_back(const char *text, uint32_t at)
 {
 	while (at && (text[at - 1] == ' ' || text[at - 1] == '\t')) at--;
