@@ -146,172 +146,239 @@ static void gemm(Compiler *c, const Work *w, const TileAccess *acc, bool accumul
 	i->field[F_MUL_accumulate] = accumulate;
 }
 
-void pearl_lower_contract(Compiler *c, const TileStmt *s)
-{
-	Work w;
-	Chunk open[32];
-	uint32_t n_open = 0;
-	work_of(&w, s);
-	work_linear(c, &w, true, open, &n_open);
-	Roles r = roles_of(&w);
-	if (r.batch && !r.n) {
-		depthwise(c, &w);
-		return;
-	}
-	if (!r.n && r.m) { /* a vector from the right: the matrix is the stationary operand */
-		TileAccess swap = w.in[0];
-		w.in[0] = w.in[1];
-		w.in[1] = swap;
-	}
-	for (uint32_t v = w.n_space; v-- > 0;)
-		if (greatest(c, w.space[v].extent) == 1 && w.n_space > 1) {
-			r = roles_of(&w);
-			if (!(r.n >> v & 1) || bits(r.n) > 1) work_drop(c, &w, v);
-		}
-	r = roles_of(&w);
-	Store *out = access_store(c, &w.out[0]);
-	bool whole = w.accumulate; /* whether what is there must be kept */
-	while (r.batch) open[n_open++] = chunk_open(c, &w, lowest(r.batch), 1), r = roles_of(&w);
-	while (bits(r.n) > 1) open[n_open++] = chunk_open(c, &w, lowest(r.n), 1), r = roles_of(&w);
-	while (bits(r.m) > 2) open[n_open++] = chunk_open(c, &w, lowest(r.m), 1), r = roles_of(&w);
-	uint32_t nvar = r.n ? lowest(r.n) : 0;
-	bool direct = out->space == SPACE_ACC;
-	if (direct && r.n) {
-		uint32_t order[1] = {nvar};
-		direct = operand_of(c, &w, &w.out[0], order, 1, false, true).stride[0] == 4;
-	}
-	DType t = common_type(access_store(c, &w.in[0])->dtype, access_store(c, &w.in[1])->dtype);
-	DType acc_type = t == DT_I8 ? DT_I32 : DT_F32;
-	if (w.out[0].obj->dtype == DT_I32 && acc_type != DT_I32) {
-		pearl_fail(
-			c, c->kernel->span,
-			"Pearl multiplies integers as i8 by i8, not %s by %s: cast both to i8 (subtract 128 from a u8 first, and add 128 times the sums of the other operand after)",
-			dtype_name(access_store(c, &w.in[0])->dtype),
-			dtype_name(access_store(c, &w.in[1])->dtype));
-		return;
-	}
+/* A product on its way to instructions: loops are opened around it until what is left fits the
+ * matrix unit and the scratchpad. */
+typedef struct Product {
+	Compiler *c;
+	Span span;
+	Work w;         /* what is left: the variables of opened loops are none of it */
+	Chunk open[32]; /* opened loops, the innermost last */
+	uint32_t n_open, n_names;
+	const DimSym *name[TILE_SPACE]; /* variables before any was cut: opening a loop may drop one, */
+	int64_t size[TILE_SPACE]; /* and then their numbers change; what an instruction takes of each */
+	DType type, sum;          /* of the operands in SPM, of the accumulators */
+	bool whole;               /* what the result holds already is added to */
+	bool direct;              /* the result lies in ACC as the matrix unit writes it */
+	bool k_cut;               /* several instructions make a sum */
+	TileAccess acc;           /* where they make it */
+} Product;
 
-	/* sizes of the chunks */
-	int64_t size[TILE_SPACE];
-	for (uint32_t v = 0; v < w.n_space; v++) size[v] = greatest(c, w.space[v].extent);
-	if (r.n && size[nvar] > c->m->array_cols) size[nvar] = c->m->array_cols;
-	int64_t most_rows = direct ? INT64_MAX : (c->m->acc_rows - c->acc_used) / 2;
+static void cut_open(Product *p, uint32_t v, int64_t size)
+{
+	p->open[p->n_open++] = chunk_open(p->c, &p->w, v, size);
+}
+
+static void cuts_close(Product *p, uint32_t down_to)
+{
+	while (p->n_open > down_to) chunk_close(p->c, p->open[--p->n_open]);
+}
+
+/* The variables of the result, rows before columns. */
+static uint32_t result_order(const Product *p, uint32_t *order)
+{
+	Roles r = roles_of(&p->w);
+	return gather_order(r.n, order, gather_order(r.m, order, 0));
+}
+
+/* Leaves at most two m and one n, and no variable of one turn that is not needed. */
+static void reduce_roles(Product *p)
+{
+	Work *w = &p->w;
+	Roles r = roles_of(w);
+	if (!r.n && r.m) { /* a vector from the right: the matrix is the stationary operand */
+		TileAccess swap = w->in[0];
+		w->in[0] = w->in[1];
+		w->in[1] = swap;
+	}
+	for (uint32_t v = w->n_space; v-- > 0;)
+		if (greatest(p->c, w->space[v].extent) == 1 && w->n_space > 1) {
+			r = roles_of(w);
+			if (!(r.n >> v & 1) || bits(r.n) > 1) work_drop(p->c, w, v);
+		}
+	while ((r = roles_of(w)).batch) cut_open(p, lowest(r.batch), 1);
+	while (bits((r = roles_of(w)).n) > 1) cut_open(p, lowest(r.n), 1);
+	while (bits((r = roles_of(w)).m) > 2) cut_open(p, lowest(r.m), 1);
+}
+
+static bool result_direct(Product *p)
+{
+	uint32_t n = roles_of(&p->w).n;
+	if (access_store(p->c, &p->w.out[0])->space != SPACE_ACC) return false;
+	if (!n) return true;
+	uint32_t order[1] = {lowest(n)};
+	return operand_of(p->c, &p->w, &p->w.out[0], order, 1, false, true).stride[0] == 4;
+}
+
+static bool choose_types(Product *p)
+{
+	DType a = access_store(p->c, &p->w.in[0])->dtype, b = access_store(p->c, &p->w.in[1])->dtype;
+	p->type = common_type(a, b);
+	p->sum = p->type == DT_I8 ? DT_I32 : DT_F32;
+	if (p->w.out[0].obj->dtype != DT_I32 || p->sum == DT_I32) return true;
+	pearl_fail(
+		p->c, p->c->kernel->span,
+		"Pearl multiplies integers as i8 by i8, not %s by %s: cast both to i8 (subtract 128 from a u8 first, and add 128 times the sums of the other operand after)",
+		dtype_name(a), dtype_name(b));
+	return false;
+}
+
+/* The variable among `from` of most elements, more than `unit`; TILE_SPACE: none. */
+static uint32_t longest(const Product *p, uint32_t from, int64_t unit)
+{
+	uint32_t pick = TILE_SPACE;
+	int64_t most = 1;
+	for (uint32_t v = 0; v < p->w.n_space; v++)
+		if (from >> v & 1 && p->size[v] > most && p->size[v] > unit) most = p->size[v], pick = v;
+	return pick;
+}
+
+/* Halves sizes until the operands fit SPM and the rows fit half of ACC. */
+static bool choose_sizes(Product *p)
+{
+	Compiler *c = p->c;
+	Roles r = roles_of(&p->w);
+	for (uint32_t v = 0; v < p->w.n_space; v++) p->size[v] = greatest(c, p->w.space[v].extent);
+	if (r.n && p->size[lowest(r.n)] > c->m->array_cols) p->size[lowest(r.n)] = c->m->array_cols;
+	int64_t most_rows = p->direct ? INT64_MAX : (c->m->acc_rows - c->acc_used) / 2;
 	if (most_rows > 512) most_rows = 512;
 	for (;;) {
-		int64_t need_a = bytes_at(c, &w, 0, size, t), need_b = bytes_at(c, &w, 1, size, t),
-				rows = rows_at(r.m, size);
-		uint32_t pick = TILE_SPACE;
-		int64_t most = 1;
-		bool too_large = need_a + need_b > c->spm_budget;
-		if (!too_large && rows <= most_rows) break;
+		int64_t need = bytes_at(c, &p->w, 0, p->size, p->type) +
+		               bytes_at(c, &p->w, 1, p->size, p->type),
+				rows = rows_at(r.m, p->size);
+		if (need <= c->spm_budget && rows <= most_rows) break;
 		/* k is cut before rows: every row more is one more use of the weights */
 		uint32_t from = rows > most_rows ? r.m : r.k;
 		int64_t unit = from == r.k ? c->m->array_rows : 1;
-		for (uint32_t v = 0; v < w.n_space; v++)
-			if (from >> v & 1 && size[v] > most && size[v] > unit) most = size[v], pick = v;
+		uint32_t pick = longest(p, from, unit);
+		if (pick == TILE_SPACE) pick = longest(p, r.m | r.k, unit = 1);
 		if (pick == TILE_SPACE) {
-			unit = 1;
-			for (uint32_t v = 0; v < w.n_space; v++)
-				if ((r.m | r.k) >> v & 1 && size[v] > most) most = size[v], pick = v;
-		}
-		if (pick == TILE_SPACE) {
-			pearl_fail(c, s->span,
+			pearl_fail(c, p->span,
 			           "the operands of this contract need %lld bytes of the scratchpad at least",
-			           (long long)(need_a + need_b));
-			return;
+			           (long long)need);
+			return false;
 		}
-		size[pick] = round_up((size[pick] + 1) / 2, unit);
+		p->size[pick] = round_up((p->size[pick] + 1) / 2, unit);
 	}
-	bool k_cut = bits(r.k) > 3;
-	for (uint32_t v = 0; v < w.n_space; v++)
-		k_cut |= (r.k >> v & 1) && size[v] < greatest(c, w.space[v].extent);
+	p->k_cut = bits(r.k) > 3;
+	for (uint32_t v = 0; v < p->w.n_space; v++)
+		p->k_cut |= (r.k >> v & 1) && p->size[v] < greatest(c, p->w.space[v].extent);
+	return true;
+}
 
-	/* loops over m, then n, then k; chunk_open may drop a variable, so ask again each time */
-	const DimSym *name[TILE_SPACE];
-	uint32_t n_name = w.n_space;
-	for (uint32_t v = 0; v < n_name; v++) name[v] = w.space[v].sym;
-	bool staged_a = false, staged_b = false;
-	Roles fixed = r;
-	TileAccess acc = w.out[0];
-	for (int phase = 0; phase < 3; phase++) {
-		uint32_t mask = phase == 0 ? fixed.m : phase == 1 ? fixed.n : fixed.k;
-		if (phase == 1 && !k_cut) stage_in(c, &w, &w.in[0], t), staged_a = true;
-		if (phase == 2) {
-			if (!direct) {
-				r = roles_of(&w);
-				uint32_t order[TILE_SPACE],
-					n = gather_order(r.n, order, gather_order(r.m, order, 0));
-				int64_t cap[TILE_RANK];
-				memset(&acc, 0, sizeof acc);
-				for (uint32_t k = 0; k < n; k++) {
-					cap[k] = greatest(c, w.space[order[k]].extent);
-					acc.index[k] = dim_sym(c->p->dims, w.space[order[k]].sym);
-				}
-				if (!r.n) cap[n] = 1, acc.index[n++] = dim_const(c->p->dims, 0);
-				acc.obj = temp_obj(c, SPACE_ACC, acc_type, n, cap);
-			} else
-				acc = w.out[0];
-			if (k_cut && !(direct && whole)) {
-				r = roles_of(&w);
-				uint32_t order[TILE_SPACE],
-					n = gather_order(r.n, order, gather_order(r.m, order, 0));
-				Insn *i = insn_add(c, I_V_FILL);
-				i->arg[0] = operand_of(c, &w, &acc, order, n, false, true);
-				if (n == 0) i->arg[0].rank = 1, i->arg[0].dim[0] = dim_const(c->p->dims, 1);
-				if (acc_type == DT_I32) {
-					i->field[F_VEC_use_reg] = 1;
-					i->reg[0].field = F_VEC_reg;
-					i->reg[0].value = dim_const(c->p->dims, 0);
-					i->n_reg = 1;
-				}
+/* Loops over the variables of `mask` (by their numbers before any was cut) that do not fit whole. */
+static void open_cut(Product *p, uint32_t mask)
+{
+	for (uint32_t k = 0; k < p->n_names; k++) {
+		if (!(mask >> k & 1)) continue;
+		for (uint32_t v = 0; v < p->w.n_space; v++)
+			if (p->w.space[v].sym == p->name[k] &&
+			    p->size[k] < greatest(p->c, p->w.space[v].extent)) {
+				cut_open(p, v, p->size[k]);
+				break;
 			}
-			if (!k_cut) stage_in(c, &w, &w.in[1], t), staged_b = true;
-		}
-		Work before = w; /* loops opened here that must close before the drain: those of k */
-		(void)before;
-		uint32_t mark = n_open;
-		for (uint32_t k = 0; k < n_name; k++) {
-			if (!(mask >> k & 1)) continue;
-			for (uint32_t v = 0; v < w.n_space; v++)
-				if (w.space[v].sym == name[k] && size[k] < greatest(c, w.space[v].extent)) {
-					open[n_open++] = chunk_open(c, &w, v, size[k]);
-					break;
-				}
-		}
-		if (phase < 2) continue;
-		Work outside = before;
-		for (r = roles_of(&w); bits(r.k) > 3; r = roles_of(&w))
-			open[n_open++] = chunk_open(c, &w, lowest(r.k), 1);
-		if (!staged_a) stage_in(c, &w, &w.in[0], t);
-		if (!staged_b) stage_in(c, &w, &w.in[1], t);
-		gemm(c, &w, &acc, k_cut || (direct && whole));
-		while (n_open > mark) chunk_close(c, open[--n_open]);
-		w = outside;
 	}
-	if (!direct) {
-		r = roles_of(&w);
-		uint32_t order[TILE_SPACE], n = gather_order(r.n, order, gather_order(r.m, order, 0));
-		Operand to = operand_of(c, &w, &w.out[0], order, n, whole, true),
-				from = operand_of(c, &w, &acc, order, n, true, false);
-		if (n == 0) to.rank = from.rank = 1, to.dim[0] = from.dim[0] = dim_const(c->p->dims, 1);
-		bool drain =
-			acc_type == DT_F32 && n == 2 && r.n && out->space == SPACE_SPM && out->dtype != DT_I32;
-		Insn *i = insn_add(c, drain ? I_D_DRAIN : whole ? I_V_BIN : I_V_UN);
-		i->arg[0] = to;
-		i->arg[1] = from;
-		if (drain) {
-			i->field[F_DRAIN_act] = VF_COPY;
-			float one = 1;
-			uint32_t u;
-			memcpy(&u, &one, 4);
-			i->field[F_DRAIN_scale] = u;
-			if (whole) i->arg[3] = to, i->arg[3].writes = false;
-			i->arg[0].reads = false;
-		} else {
-			i->field[F_VEC_func] = whole ? VF_ADD : VF_COPY;
-			if (whole) i->arg[2] = to, i->arg[2].writes = false;
-			i->arg[0].reads = false;
-		}
+}
+
+static void open_accumulator(Product *p)
+{
+	Compiler *c = p->c;
+	int64_t cap[TILE_RANK];
+	uint32_t order[TILE_SPACE], n = result_order(p, order);
+	if (p->direct) {
+		p->acc = p->w.out[0];
+		return;
 	}
-	while (n_open) chunk_close(c, open[--n_open]);
+	memset(&p->acc, 0, sizeof p->acc);
+	for (uint32_t k = 0; k < n; k++) {
+		cap[k] = greatest(c, p->w.space[order[k]].extent);
+		p->acc.index[k] = dim_sym(c->p->dims, p->w.space[order[k]].sym);
+	}
+	if (!roles_of(&p->w).n) cap[n] = 1, p->acc.index[n++] = dim_const(c->p->dims, 0);
+	p->acc.obj = temp_obj(c, SPACE_ACC, p->sum, n, cap);
+}
+
+static void fill_zero(Product *p)
+{
+	uint32_t order[TILE_SPACE], n = result_order(p, order);
+	Insn *i = insn_add(p->c, I_V_FILL);
+	i->arg[0] = operand_of(p->c, &p->w, &p->acc, order, n, false, true);
+	if (n == 0) i->arg[0].rank = 1, i->arg[0].dim[0] = dim_const(p->c->p->dims, 1);
+	if (p->sum != DT_I32) return;
+	i->field[F_VEC_use_reg] = 1;
+	i->reg[0].field = F_VEC_reg;
+	i->reg[0].value = dim_const(p->c->p->dims, 0);
+	i->n_reg = 1;
+}
+
+/* The sums over k, whatever number of instructions they take. */
+static void sum_over_k(Product *p, uint32_t mask)
+{
+	bool adds = p->direct && p->whole;
+	if (p->k_cut && !adds) fill_zero(p);
+	if (!p->k_cut) {
+		stage_in(p->c, &p->w, &p->w.in[1], p->type);
+		gemm(p->c, &p->w, &p->acc, adds);
+		return;
+	}
+	Work outside = p->w;
+	uint32_t mark = p->n_open;
+	open_cut(p, mask);
+	for (Roles r; bits((r = roles_of(&p->w)).k) > 3;) cut_open(p, lowest(r.k), 1);
+	stage_in(p->c, &p->w, &p->w.in[0], p->type);
+	stage_in(p->c, &p->w, &p->w.in[1], p->type);
+	gemm(p->c, &p->w, &p->acc, true);
+	cuts_close(p, mark);
+	p->w = outside;
+}
+
+/* From the accumulators to where the result lies: the drain unit where it can, else the vector unit. */
+static void put_result(Product *p)
+{
+	Compiler *c = p->c;
+	const Store *out = access_store(c, &p->w.out[0]);
+	uint32_t order[TILE_SPACE], n = result_order(p, order), one;
+	Operand to = operand_of(c, &p->w, &p->w.out[0], order, n, p->whole, true),
+			from = operand_of(c, &p->w, &p->acc, order, n, true, false);
+	if (n == 0) to.rank = from.rank = 1, to.dim[0] = from.dim[0] = dim_const(c->p->dims, 1);
+	bool drain = p->sum == DT_F32 && n == 2 && roles_of(&p->w).n && out->space == SPACE_SPM &&
+	             out->dtype != DT_I32;
+	Insn *i = insn_add(c, drain ? I_D_DRAIN : p->whole ? I_V_BIN : I_V_UN);
+	uint32_t added = drain ? 3 : 2;
+	i->arg[0] = to;
+	i->arg[0].reads = false;
+	i->arg[1] = from;
+	if (p->whole) i->arg[added] = to, i->arg[added].writes = false;
+	if (!drain) {
+		i->field[F_VEC_func] = p->whole ? VF_ADD : VF_COPY;
+		return;
+	}
+	memcpy(&one, &(float){1}, sizeof one);
+	i->field[F_DRAIN_act] = VF_COPY;
+	i->field[F_DRAIN_scale] = one;
+}
+
+void pearl_lower_contract(Compiler *c, const TileStmt *s)
+{
+	Product p = {.c = c, .span = s->span};
+	work_of(&p.w, s);
+	work_linear(c, &p.w, true, p.open, &p.n_open);
+	Roles r = roles_of(&p.w);
+	if (r.batch && !r.n) {
+		depthwise(c, &p.w);
+		cuts_close(&p, 0);
+		return;
+	}
+	reduce_roles(&p);
+	p.whole = p.w.accumulate;
+	p.direct = result_direct(&p);
+	if (!choose_types(&p) || !choose_sizes(&p)) return;
+	r = roles_of(&p.w);
+	for (; p.n_names < p.w.n_space; p.n_names++) p.name[p.n_names] = p.w.space[p.n_names].sym;
+	open_cut(&p, r.m);
+	if (!p.k_cut) stage_in(c, &p.w, &p.w.in[0], p.type);
+	open_cut(&p, r.n);
+	open_accumulator(&p);
+	sum_over_k(&p, r.k);
+	if (!p.direct) put_result(&p);
+	cuts_close(&p, 0);
 }
