@@ -1,15 +1,47 @@
 /* Attributes that change how a value is computed or held. @precision(i8) before a statement, a loop,
  * a def or a layer in use: products in it, and in what it calls, take operands of that type. @keep(f32) before an
  * assignment: what is assigned holds that type, and no @precision around it reaches its products.
- * What the operands go through is written into the graph, so that every target does the same. */
+ * What the operands go through is written into the graph, so that every target does the same. @target(cpu) before
+ * an entry or a test: others leave it out. */
 #include "frontend/build.h"
 
 #include <string.h>
 
-static const Ast *find_attribute(const Ast *n, const char *name)
+const Ast *find_attribute(const Ast *n, const char *name)
 {
 	for (size_t i = 0; i < n->attributes.n; i++)
 		if (strcmp(n->attributes.at[i]->name, name) == 0) return n->attributes.at[i];
+	return NULL;
+}
+
+void check_attributes(Build *b, const Ast *n, const char *const *known, size_t count)
+{
+	for (size_t i = 0; i < n->attributes.n; i++) {
+		const Ast *a = n->attributes.at[i];
+		bool found = false;
+		for (size_t k = 0; k < count; k++) found |= strcmp(a->name, known[k]) == 0;
+		if (!found) refuse_attribute(b, a, known, count);
+	}
+}
+
+const char *target_of(Build *b, const Ast *n, Span *at)
+{
+	const Ast *a = find_attribute(n, "target"), *arg = NULL;
+	if (!a) return NULL;
+	if (at) *at = a->span;
+	if (a->list.n == 1 && a->list.at[0] && !a->list.at[0]->name && !a->list.at[0]->op)
+		arg = a->list.at[0]->a;
+	const char *names[NUM_TARGETS];
+	size_t count = 0;
+	for (size_t i = 0; i < NUM_TARGETS; i++) {
+		if (!target_info[i].compiled) continue;
+		names[count++] = target_info[i].name;
+		if (arg && arg->kind == AST_NAME && strcmp(arg->name, target_info[i].name) == 0)
+			return target_info[i].name;
+	}
+	Diag *m = complain(b, a->span, "@target takes one target, cpu or pearl");
+	const char *near = arg && arg->kind == AST_NAME ? nearest_name(arg->name, names, count) : NULL;
+	diag_help(b->d, m, "@target(%s)", near ? near : "cpu");
 	return NULL;
 }
 

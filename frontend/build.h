@@ -307,8 +307,10 @@ struct Build {
 	Graph *graph; /* where nodes go; NULL while layers are made */
 	Frame *frame;
 	Loop *loop;
-	Precision *precision; /* of products now, or NULL */
-	FileList *files;      /* of this build */
+	Precision *precision;            /* of products now, or NULL */
+	const Ast *kernel;               /* the def with a @kernel whose body is being built, or NULL */
+	VEC(const char *) kernels_found; /* files of @kernel that are there */
+	FileList *files;                 /* of this build */
 	File *main;
 	Node **weight_node; /* of the entry, by number */
 	Node **state_now;
@@ -402,7 +404,12 @@ bool scaled_members(Build *b, Member *w, const Scaled *s);
 /* Of what is stored, the scales, and the zero points if there are any. */
 Node *scaled_value(Build *b, const Member *w, Node *const part[3], Span at);
 
-/* --- attributes.c: @precision, @keep ----------------------------------------------------------------- */
+/* --- attributes.c: @precision, @keep, @target ----------------------------------------------------------------- */
+const Ast *find_attribute(const Ast *n, const char *name); /* NULL: it has none */
+/* Reports those that are none of `known`. */
+void check_attributes(Build *b, const Ast *n, const char *const *known, size_t count);
+/* The target that @target names before an entry or a test; NULL: none, or after a report. */
+const char *target_of(Build *b, const Ast *n, Span *at);
 Precision *precision_of(Build *b, const Ast *n); /* what its @precision says, or NULL */
 void precision_end(Build *b, const Precision *p,
                    uint32_t errors); /* tells what it has changed; errors: when it began */
@@ -504,6 +511,30 @@ bool gather_arguments(Build *b, const AstList *list, Arguments *out);
  * when left out. */
 bool match_arguments(Build *b, const AstList *params, const Arguments *args, Span at,
                      const char *what, Argument *out);
+
+/* --- kernel.c: defs with a @kernel --------------------------------------------------------------------- */
+typedef struct KernelCall {
+	const Ast *def;
+	Span at;
+	Node *node;
+	Graph *graph; /* the body */
+	VEC(Node *) operands;
+	/* as it was around the call */
+	Graph *around;
+	Loop *loop;
+	Precision *precision;
+	Node **states;
+	Dim *dims;
+	size_t asserts;
+} KernelCall;
+/* The @kernel of a def whose call becomes one node, or NULL: it has none, the tensors are constants, or
+ * it is called from the body of such a def. */
+const Ast *kernel_of(const Build *b, const Ast *def);
+/* Between the two the body is built in the region of the node. The parameters are bound already; false after a
+ * report. `r`: what the def returns. */
+bool kernel_begin(Build *b, KernelCall *k, const Ast *def, const File *file, const Argument *in,
+                  Span at);
+Item kernel_end(Build *b, KernelCall *k, const Item *r);
 
 /* --- index.c ---------------------------------------------------------------------------------------- */
 Item eval_index(Build *b, const Ast *e);

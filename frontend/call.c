@@ -244,15 +244,18 @@ Item call_function(Build *b, const Function *f, const Arguments *args, Span at, 
 	b->frame = &frame;
 	b->call_depth++;
 	Item out = bad();
-	if (bind_parameters(b, def, in, callee)) {
+	KernelCall kernel;
+	bool by_hand = kernel_of(b, def) != NULL, bound = bind_parameters(b, def, in, callee);
+	if (bound && (!by_hand || kernel_begin(b, &kernel, def, f->file, in, at))) {
 		Precision *around = b->precision, *own = precision_of(b, def);
-		if (!own && f->place) own = f->place->instance->precision;
+		if (!own && f->place && !by_hand) own = f->place->instance->precision;
 		if (own) b->precision = own;
 		run_block(b, &def->list2);
 		b->precision = around;
 		bool of_layer = f->place && own == f->place->instance->precision;
 		if (!of_layer || (own && own->products)) precision_end(b, own, frame.errors);
 		out = check_results(b, def);
+		if (by_hand) out = kernel_end(b, &kernel, &out);
 	}
 	b->call_depth--;
 	b->frame = frame.up;

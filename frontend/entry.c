@@ -472,9 +472,13 @@ static void add_outputs(Build *b, const Ast *def, const Item *r)
 	}
 }
 
-static void build_entry(Build *b, const Place *place, const char *name, const Ast *def,
+/* decl: where the entry is declared, with its attributes. */
+static void build_entry(Build *b, const Place *place, const Ast *decl, const Ast *def,
                         const AstList *where, Span at)
 {
+	const char *name = decl->name;
+	Span target_at = span_none();
+	const char *target = target_of(b, decl, &target_at);
 	Function f = {def, place, place->instance->scope, place->instance->file};
 	Arguments inputs = {0};
 	for (size_t i = 0; i < b->m->entries.n; i++)
@@ -484,6 +488,8 @@ static void build_entry(Build *b, const Place *place, const char *name, const As
 			return;
 		}
 	entry_begin(b, name, at);
+	b->entry->target = target;
+	b->entry->target_span = target_at;
 	uint32_t errors = b->errors;
 	if (make_inputs(b, &f, where, &inputs)) {
 		Item r = call_function(b, &f, &inputs, def->op_span, def->op_span);
@@ -500,13 +506,13 @@ static void entry_of(Build *b, const Place *place, const Ast *a)
 {
 	static const AstList nothing = {0};
 	if (a->kind == AST_DEF && a->flag) {
-		build_entry(b, place, a->name, a, &nothing, a->op_span);
+		build_entry(b, place, a, a, &nothing, a->op_span);
 		return;
 	}
 	if (a->kind != AST_ENTRY_OF) return;
 	Binding *k = scope_own(place->instance->scope, a->text);
 	if (k && k->item.kind == ITEM_MEMBER && k->item.member->kind == MEMBER_DEF) {
-		build_entry(b, place, a->name, k->item.member->decl, &a->list, a->span);
+		build_entry(b, place, a, k->item.member->decl, &a->list, a->span);
 		return;
 	}
 	Diag *m = complain(b, a->op_span, "the model has no def `%s`", a->text);

@@ -27,7 +27,8 @@ typedef struct FrontendOptions {
 typedef struct FrontendTest {
 	const char *name;
 	Span span;
-	Module *module; /* NULL when the test did not build (reported) */
+	Module *module;     /* NULL when the test did not build (reported) */
+	const char *target; /* the only one that it runs on, a row of ir/targets.def; NULL: all */
 	VEC(Span) assert_span;
 	VEC(const char *) assert_text; /* message of the assert, or its source text */
 } FrontendTest;

@@ -80,7 +80,13 @@ static void declare_all(Build *b, File *f)
 		if (!a) continue;
 		if (a->kind == AST_LAYER)
 			declare(b, f, a, a->name, (Item){.kind = ITEM_LAYER, .layer = a, .of = f}, a->op_span);
+		if (a->kind == AST_TEST) {
+			static const char *const known[] = {"target"};
+			check_attributes(b, a, known, COUNT(known));
+		}
 		if (a->kind == AST_DEF) {
+			static const char *const known[] = {"precision", "kernel"};
+			check_attributes(b, a, known, COUNT(known));
 			Function *g = NEW(b->arena, Function);
 			*g = (Function){a, NULL, f->scope, f};
 			declare(b, f, a, a->name, (Item){.kind = ITEM_FUNCTION, .function = g}, a->op_span);

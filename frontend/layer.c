@@ -93,24 +93,6 @@ static Origin *declared(Build *b, const Ast *decl, const Ast *type)
 	return o;
 }
 
-static bool has_attribute(const Ast *n, const char *name)
-{
-	for (size_t i = 0; i < n->attributes.n; i++)
-		if (strcmp(n->attributes.at[i]->name, name) == 0) return true;
-	return false;
-}
-
-static void check_attributes(Build *b, const Ast *n, const char *const *known, size_t count)
-{
-	for (size_t i = 0; i < n->attributes.n; i++) {
-		const Ast *a = n->attributes.at[i];
-		bool found = false;
-		for (size_t k = 0; k < count; k++) found |= strcmp(a->name, known[k]) == 0;
-		if (found) continue;
-		refuse_attribute(b, a, known, count);
-	}
-}
-
 /* `= normal(std=0.02)` is what training would begin with: checked here, read by nothing yet. */
 static void check_initial(Build *b, const Ast *e)
 {
@@ -476,12 +458,19 @@ static void make_member(Build *b, Instance *in, const Ast *a)
 		break;
 	case AST_USE: make_use(b, in, a); break;
 	case AST_DEF: {
-		static const char *const known[] = {"precision"};
-		check_attributes(b, a, known, COUNT(known));
+		static const char *const entry[] = {"precision", "target"}, *const def[] = {"precision",
+		                                                                            "kernel"};
+		check_attributes(b, a, a->flag ? entry : def, 2);
+		if (a->flag) target_of(b, a, NULL);
 		member_new(b, in, MEMBER_DEF, a);
 		break;
 	}
-	case AST_ENTRY_OF: break;
+	case AST_ENTRY_OF: {
+		static const char *const known[] = {"target"};
+		check_attributes(b, a, known, COUNT(known));
+		target_of(b, a, NULL);
+		break;
+	}
 	case AST_MEMBER_IF:
 		if (!a->a)
 			make_members(b, in, &a->list);
@@ -623,7 +612,7 @@ static void register_weight(Build *b, const Group *g, size_t k, const char *path
 	Member *first = g->at[0]->members.at[k];
 	Weight w = {.name = path_join(b, path, first->name),
 	            .span = first->decl->op_span,
-	            .buffer = has_attribute(first->decl, "buffer")};
+	            .buffer = find_attribute(first->decl, "buffer") != NULL};
 	if (!stack_type(b, g, first, &w.type)) return;
 	w.n_keys = g->n * first->n_keys;
 	const char **keys = NEW_ARRAY(b->arena, const char *, w.n_keys ? w.n_keys : 1);

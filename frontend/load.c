@@ -85,7 +85,7 @@ static void build_tests(const Unit *u, FrontendUnit *out)
 			return;
 		}
 		Build *b = build_new(u, a->name);
-		FrontendTest t = {.name = a->name, .span = a->span};
+		FrontendTest t = {.name = a->name, .span = a->span, .target = target_of(b, a, NULL)};
 		File *f = file_load(b, "", u->source, u->ast, span_none());
 		if (f && !b->errors && build_test(b, a) && module_verify(u->d, b->m)) t.module = b->m;
 		for (size_t k = 0; k < b->assert_span.n; k++) {

@@ -516,9 +516,7 @@ static void unroll(Build *b, const Ast *s, const ItemList *list, int64_t from, i
 
 static bool marked(const Ast *s, const char *name)
 {
-	for (size_t i = 0; i < s->attributes.n; i++)
-		if (strcmp(s->attributes.at[i]->name, name) == 0) return true;
-	return false;
+	return find_attribute(s, name) != NULL;
 }
 
 /* --- turns that are known ------------------------------------------------------------------------------- */

@@ -78,7 +78,7 @@ top: IMPORT string { $$ = ast_with(p, AST_IMPORT, NULL, NULL, NULL, @$); $$->nam
     | LET lets { $$ = $2.at[0]; $$->span = @$; }
     | attrs unit { $$ = attributed(p, $1, $2); }
     | attrs def { $$ = attributed(p, $1, $2); }
-    | TEST string block { $$ = with_lists(p, AST_TEST, $2->name, $3, NOTHING, @$); }
+    | attrs TEST string block { $$ = attributed(p, $1, with_lists(p, AST_TEST, $3->name, $4, NOTHING, span_join(@2, @4))); }
     | error { $$ = NULL; } ;
 lets: names '=' exprs { Ast *n = ast_new(p, AST_LET, @$); n->list = $1; n->list2 = $3; $$ = LIST(ast_seal(p, n)); } ;
 attrs: %empty { $$ = NOTHING; }

@@ -105,18 +105,18 @@ bool spend(Build *b, size_t steps, Span at)
 void refuse_attribute(Build *b, const Ast *a, const char *const *known, size_t n)
 {
 	if (strcmp(a->name, "target") == 0) {
-		Diag *m =
-			complain(b, a->span, "@target is not supported: all of a model runs on one target");
-		diag_help(b->d, m,
-		          "the target is chosen where it is compiled:  nacre compile --target cpu");
+		Diag *m = complain(b, a->span,
+		                   "@target stands before an entry or a test: a call runs on one target, "
+		                   "and nothing in it falls back to another");
+		diag_help(b->d, m, "make what shall run elsewhere an entry of its own:  @target(cpu)");
 		return;
 	}
 	if (strcmp(a->name, "kernel") == 0) {
-		Diag *m = complain(
-			b, a->span, "@kernel is not supported: kernels of a model are built by the compiler");
+		Diag *m = complain(b, a->span,
+		                   "@kernel stands before a def that computes tensors from its parameters");
 		diag_help(b->d, m,
-		          "a tile program or one of Pearl's instructions runs by itself:  "
-		          "nacre tile FILE,  nacre asm FILE");
+		          "the body says what is computed, the file how Pearl does it:  "
+		          "@kernel(\"softcap.pasm\")");
 		return;
 	}
 	Diag *m = complain(b, a->span, "the attribute `@%s` has no meaning here", a->name);

@@ -393,18 +393,13 @@ static void run_yield(Build *b, const Ast *s)
 	vec_push(b->arena, b->frame->yields, l);
 }
 
-static void check_attributes(Build *b, const Ast *s)
+static void check_known(Build *b, const Ast *s)
 {
 	static const char *const loops[] = {"precision", "roll", "unroll"}, *const others[] = {
 																			"precision", "keep"};
 	bool loop = s->kind == AST_FOR;
-	const char *const *known = loop ? loops : others;
 	size_t n = loop ? COUNT(loops) : s->kind == AST_ASSIGN || s->kind == AST_DECLARE ? 2 : 1;
-	for (size_t i = 0; i < s->attributes.n; i++) {
-		bool found = false;
-		for (size_t k = 0; k < n; k++) found |= strcmp(s->attributes.at[i]->name, known[k]) == 0;
-		if (!found) refuse_attribute(b, s->attributes.at[i], known, n);
-	}
+	check_attributes(b, s, loop ? loops : others, n);
 }
 
 static void run_plain(Build *b, const Ast *s);
@@ -416,7 +411,7 @@ void run_statement(Build *b, const Ast *s)
 		run_plain(b, s);
 		return;
 	}
-	check_attributes(b, s);
+	check_known(b, s);
 	Precision *around = b->precision, *own = precision_of(b, s);
 	uint32_t errors = b->errors;
 	if (own || keeps(s)) b->precision = own;

@@ -57,6 +57,29 @@ uint32_t module_state(Module *m, State s)
 	return (uint32_t)m->states.n - 1;
 }
 
+bool module_for_target(Module *m, Diags *d, const char *target)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < NUM_TARGETS; i++)
+		if (strcmp(target_info[i].name, target) == 0 && !target_info[i].compiled) return true;
+	for (size_t i = 0; i < m->entries.n; i++) {
+		Entry *e = m->entries.at[i];
+		if (!e->target || strcmp(e->target, target) == 0) {
+			m->entries.at[kept++] = e;
+			continue;
+		}
+		vec_push(m->arena, &m->left_out, e);
+		diag_remark(d, e->target_span, "entry `%s` is for %s only: it is left out for %s", e->name,
+		            e->target, target);
+	}
+	m->entries.n = kept;
+	if (kept || !m->left_out.n) return true;
+	const Entry *e = m->left_out.at[0];
+	diag_error(d, e->target_span, "no entry is for %s: `%s`%s for %s only", target, e->name,
+	           m->left_out.n > 1 ? " and the others are" : " is", e->target);
+	return false;
+}
+
 static uint32_t attr_count(Op op)
 {
 	uint32_t n = 0;

@@ -376,6 +376,7 @@ static bool run_structure(Run *r, Node *n)
 static bool run_node(Run *r, Node *n)
 {
 	OpKind kind = op_info[n->op].kind;
+	if (n->op == OP_HAND) return run_kernel(r, n);
 	if (kind == KIND_STRUCTURE) return run_structure(r, n);
 	if (op_info[n->op].traits & T_TUPLE) return run_compute_tuple(r, n);
 	Value *out = value_new(r, n, &n->type);

@@ -13,6 +13,7 @@
 
 enum {
 	MAX_RANK = 8,
+	KERNEL_RESULTS = 6,
 	ROUTE_LIMIT = 65536 /* experts of a routed product, indices sorted at once */
 };
 
@@ -21,6 +22,11 @@ typedef enum Op {
 #include "ir/ops.def"
 	NUM_OPS
 } Op;
+typedef enum TargetId {
+#define TARGET(id, ...) TARGET_##id,
+#include "ir/targets.def"
+	NUM_TARGETS
+} TargetId;
 typedef enum OpKind {
 	KIND_STRUCTURE,
 	KIND_ELEMENTWISE,
@@ -100,7 +106,7 @@ struct Node {
 	uint32_t n_in;
 	Node **in;
 	Attr *attr;    /* one for each row of op_info[op].attr */
-	Graph *region; /* loop, kernel */
+	Graph *region; /* loop, kernel, hand */
 	Graph *owner;
 	const char *name;  /* what the user called it, for messages and --dump; may be NULL */
 	const char *scope; /* the layer that made it, as a path ("h.attn"); "" or NULL: the model */
@@ -148,7 +154,9 @@ typedef struct Entry {
 	VEC(DimSym *)
 	fixed; /* dims fixed by `where S = 1` are already substituted; kept for messages */
 	Span span;
-	Span returned; /* where the results are named, for messages */
+	Span returned;      /* where the results are named, for messages */
+	const char *target; /* the only one that it is compiled for, a row of targets.def; NULL: all */
+	Span target_span;
 } Entry;
 
 struct Module {
@@ -164,11 +172,21 @@ struct Module {
 	VEC(const char *) ignore; /* keys of a weight file that may go unused; * stands for any text */
 	VEC(State) states;
 	VEC(Entry *) entries;
+	VEC(Entry *) left_out; /* by module_for_target */
 	uint32_t next_id;
 };
 
 /* --- op.c, type.c --- */
+typedef struct TargetInfo {
+	const char *name;
+	bool compiled; /* programs are made for it */
+} TargetInfo;
+extern const TargetInfo target_info[NUM_TARGETS];
 bool op_from_name(const char *mnemonic, Op *out);
+static inline bool op_has_region(Op op)
+{
+	return op == OP_LOOP || op == OP_KERNEL || op == OP_HAND;
+}
 Type type_scalar(DType t);
 Type type_tensor(DType t, uint32_t rank, const Dim *dims);
 bool type_equal(const Type *a, const Type *b);
@@ -188,6 +206,9 @@ Entry *module_entry(Module *m, const char *name);
 bool entry_takes(const Entry *e, const DimSym *s);
 uint32_t module_weight(Module *m, Weight w); /* the number */
 uint32_t module_state(Module *m, State s);
+/* Moves the entries that are for other targets to left_out, with a remark each; an error when none is
+ * left. The interpreter keeps all. */
+bool module_for_target(Module *m, Diags *d, const char *target);
 /* A node without attributes or type, not in any graph yet. */
 Node *node_new(Module *m, Op op, uint32_t n_in, Node *const *in, Span span);
 Attr *node_attr(Node *n, const char *name); /* never NULL for a name of its row */

@@ -17,6 +17,11 @@ const OpInfo op_info[NUM_OPS] = {
 #undef REQUIRED
 #undef OPTIONAL
 
+const TargetInfo target_info[NUM_TARGETS] = {
+#define TARGET(id, name, compiled) [TARGET_##id] = {name, compiled},
+#include "ir/targets.def"
+};
+
 bool op_from_name(const char *mnemonic, Op *out)
 {
 	for (uint32_t i = 0; i < NUM_OPS; i++) {

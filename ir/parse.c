@@ -383,7 +383,7 @@ static bool node(Reader *r, Graph *g)
 	bool typed = take(r, ":") || !known_type(r, g, n);
 	if (r->failed) return false;
 	Type declared = typed ? type(r) : n->type;
-	if (op == OP_LOOP || op == OP_KERNEL) {
+	if (op_has_region(op)) {
 		Scope *outer = r->syms;
 		if (op == OP_LOOP) {
 			DimSym *s = node_attr(n, "var")->sym;
@@ -451,6 +451,15 @@ static void require(Reader *r, Dim *out, const char **text)
 	if (!r->failed) vec_push(r->m->arena, &r->m->facts.nonneg, *out);
 }
 
+static const char *target_word(Reader *r)
+{
+	const char *name = string(r);
+	for (size_t i = 0; i < NUM_TARGETS && !r->failed; i++)
+		if (target_info[i].compiled && strcmp(target_info[i].name, name) == 0) return name;
+	fail(r, "programs are made for no such target");
+	return NULL;
+}
+
 static bool entry(Reader *r)
 {
 	Entry *e = module_entry(r->m, string(r));
@@ -459,7 +468,11 @@ static bool entry(Reader *r)
 	expect(r, "->");
 	names(r, &e->out_names);
 	while (!r->failed && !take(r, "do")) {
-		if (take(r, "require")) {
+		if (take(r, "target")) {
+			const char *from = r->at;
+			e->target = target_word(r);
+			e->target_span = span_at(r, from, r->at);
+		} else if (take(r, "require")) {
 			Dim q;
 			const char *text;
 			require(r, &q, &text);
@@ -479,7 +492,7 @@ static bool entry(Reader *r)
 			vec_push(r->m->arena, &e->set_sym, s);
 			vec_push(r->m->arena, &e->set_value, v);
 		} else {
-			return fail(r, "expected `require`, `writes`, `set` or `do`");
+			return fail(r, "expected `target`, `require`, `writes`, `set` or `do`");
 		}
 	}
 	if (r->failed || !graph(r, e->graph) || !expect(r, "end")) return false;

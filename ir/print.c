@@ -126,6 +126,11 @@ static void print_entry(Text *t, const Entry *e)
 	text_puts(t, " -> ");
 	print_names(t, e->out_names.at, e->out_names.n);
 	text_puts(t, "\n");
+	if (e->target) {
+		text_puts(t, "  target ");
+		text_quoted(t, e->target);
+		text_puts(t, "\n");
+	}
 	for (size_t i = 0; i < e->require.n; i++)
 		print_require(t, 1, e->require.at[i], e->require_text.at[i]);
 	for (size_t i = 0; i < e->writes.n; i++) text_printf(t, "  writes %u\n", e->writes.at[i]);

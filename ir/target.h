@@ -28,6 +28,7 @@ typedef struct TileTraits {
 typedef struct Target {
 	const char *name, *summary;
 	const char *const *pipeline; /* names of passes in order, NULL-terminated */
+	bool runs_hand_written;      /* the programs of `hand` nodes; else their regions are compiled */
 	TileTraits traits;
 } Target;
 /* Targets depend on the machine (vector width, accelerator profile), so each backend fills one in:

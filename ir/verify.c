@@ -65,14 +65,14 @@ static void verify_node(Verifier *v, Graph *g, Node *n, bool closed)
 			complain(v, n,
 			         arena_printf(v->m->arena, "attribute `%s` is missing", info->attr[i].name));
 	if (!v->ok) return;
-	if ((n->op == OP_LOOP || n->op == OP_KERNEL) != (n->region != NULL))
+	if (op_has_region(n->op) != (n->region != NULL))
 		complain(v, n, "a region is missing or too many");
 	if (n->op == OP_PARAM && (g->parent || (size_t)node_attr(n, "number")->i >= g->args.n))
 		complain(v, n, "a param outside an entry, or of no input");
 	if (n->op == OP_ARG && !g->parent) complain(v, n, "an arg outside a region");
 	if (n->region) {
 		if (n->region->parent != n) complain(v, n, "its region belongs to another node");
-		verify_graph(v, n->region, n->op == OP_KERNEL);
+		verify_graph(v, n->region, n->op != OP_LOOP);
 	}
 	if (v->ok) verify_type(v, n);
 }

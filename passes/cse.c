@@ -31,7 +31,7 @@ static void run_graph(PassContext *c, Graph *g)
 	for (Node *n = g->first, *next; n; n = next) {
 		next = n->next;
 		if (n->region) {
-			run_graph(c, n->region);
+			if (is_entered(n)) run_graph(c, n->region);
 			continue;
 		}
 		if (!(op_info[n->op].traits & T_PURE)) continue;

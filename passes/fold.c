@@ -7,7 +7,7 @@ enum { FOLD_LIMIT = 1 << 20 }; /* elements: beyond, the file of the constants ma
 static bool foldable(const Node *n, DimPool *dims)
 {
 	int64_t count;
-	if (op_info[n->op].kind == KIND_STRUCTURE || n->type.is_tuple ||
+	if (op_info[n->op].kind == KIND_STRUCTURE || n->type.is_tuple || n->region ||
 	    !(op_info[n->op].traits & T_PURE))
 		return false;
 	if (!dim_is_const(type_count(dims, &n->type), &count) || count > FOLD_LIMIT || count < 1)
@@ -64,7 +64,7 @@ static void run_graph(PassContext *c, Graph *g)
 {
 	for (Node *n = g->first, *next; n; n = next) {
 		next = n->next;
-		if (n->region && n->op != OP_KERNEL) run_graph(c, n->region);
+		if (is_entered(n) && n->op != OP_KERNEL) run_graph(c, n->region);
 		if (!foldable(n, c->m->dims)) continue;
 		Node *k = fold_node(c, g, n);
 		if (!k) continue;

@@ -10,9 +10,9 @@ const Pass passes[NUM_PASSES] = {
 };
 
 const char *const passes_default[] = {
-	"canonicalize", "fold",         "cse",   "dce",    "raise",        "fold_norm",
-	"decompose",    "canonicalize", "turns", "layout", "flatten",      "canonicalize",
-	"fold",         "route",        "cse",   "dce",    "form_kernels", NULL};
+	"inline",    "canonicalize", "fold",  "cse",          "dce",     "raise",        "fold_norm",
+	"decompose", "canonicalize", "turns", "layout",       "flatten", "canonicalize", "fold",
+	"route",     "cse",          "dce",   "form_kernels", NULL};
 
 const Pass *pass_named(const char *name)
 {

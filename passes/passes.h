@@ -76,6 +76,12 @@ bool node_const_scalar(const Node *n, double *v); /* a constant of one element (
 uint32_t node_use_count(const Node *n);           /* walks the entry: fine for rules */
 bool is_elementwise(const Node *n);
 
+/* What is written by hand is not looked into. */
+static inline bool is_entered(const Node *n)
+{
+	return n->region && n->op != OP_HAND;
+}
+
 /* --- unfused.c: remarks on what a user expects to be fused and is not --- */
 /* Is the value wanted by more than `by`: returned, kept, or used by another operation that leads to a
  * result? */

@@ -82,7 +82,7 @@ static bool run_graph(PassContext *c, Graph *g, const Rule *rules, size_t n_rule
 	bool any = false;
 	for (Node *n = g->first, *next; n; n = next) {
 		next = n->next;
-		if (n->region) any |= run_graph(c, n->region, rules, n_rules);
+		if (is_entered(n)) any |= run_graph(c, n->region, rules, n_rules);
 		for (size_t i = 0; i < n_rules; i++) {
 			if (rules[i].op != n->op) continue;
 			Rewrite w = {c, g, n};

@@ -97,9 +97,12 @@ static bool compile_cpu(Tool *t, Module *m, const char *out)
 }
 #endif
 
-static void print_done(Tool *t, const char *out, double seconds)
+static void print_done(Tool *t, const Module *m, const char *out, double seconds)
 {
 	struct stat st;
+	for (size_t i = 0; i < m->left_out.n; i++)
+		printf("entry %s is for %s only: left out\n", m->left_out.at[i]->name,
+		       m->left_out.at[i]->target);
 	if (stat(out, &st) != 0) return;
 	printf("%s: %.1f KB, compiled in %s\n", out, (double)st.st_size * 1e-3,
 	       seconds_text(t->arena, seconds));
@@ -117,12 +120,12 @@ bool command_compile(Tool *t)
 		                 "the interpreter runs model files as they are: compile for cpu or pearl");
 	if (!path_writable(t, t->a.out)) return false;
 	Module *m = module_load(t, t->a.files.at[0]);
-	if (!m) return false;
+	if (!m || !module_for_target(m, &t->d, target_name(target))) return false;
 	progress_begin(t, arena_printf(t->arena, "compiling for %s", target_name(target)));
 	bool done =
 		target == TARGET_PEARL ? compile_pearl(t, m, t->a.out) : compile_cpu(t, m, t->a.out);
 	progress_end(t);
 	if (!done) return false;
-	print_done(t, t->a.out, seconds_now() - began);
+	print_done(t, m, t->a.out, seconds_now() - began);
 	return true;
 }

@@ -83,6 +83,7 @@ bool runner_open_module(Tool *t, Module *m, TargetId target, Runner *out)
 {
 	double began = seconds_now();
 	*out = (Runner){.t = t, .target = target, .module = m};
+	if (!module_for_target(m, &t->d, target_name(target))) return false;
 	limits_find(out);
 	Weights w;
 	Lowered l = {0};
@@ -154,7 +155,7 @@ bool runner_open(Tool *t, const char *path, TargetId target, const Names *expose
 		return open_artefact(t, path, kind, target, out);
 	}
 	Module *m = module_load(t, path);
-	if (!m) return false;
+	if (!m || !module_for_target(m, &t->d, target_name(target))) return false;
 	uint32_t *plain = NEW_ARRAY(t->arena, uint32_t, m->entries.n + 1);
 	for (size_t i = 0; i < m->entries.n; i++) plain[i] = (uint32_t)m->entries.at[i]->out_names.n;
 	if (expose && expose->n && !module_expose(t, m, expose)) return false;
@@ -178,6 +179,13 @@ bool runner_entry(Runner *r, const char *name, uint32_t *out)
 	for (uint32_t i = 0; i < n; i++) names[i] = r->face->entry[i].name;
 	for (*out = 0; *out < n; ++*out)
 		if (!name || strcmp(names[*out], name) == 0) return true;
+	for (size_t i = 0; r->module && i < r->module->left_out.n; i++) {
+		const Entry *e = r->module->left_out.at[i];
+		if (strcmp(e->name, name) != 0) continue;
+		diag_error(&t->d, e->target_span, "entry `%s` is for %s only: it does not run on %s", name,
+		           e->target, target_name(r->target));
+		return false;
+	}
 	Diag *d = diag_error(&t->d, span_none(), "the model has no entry `%s`", name);
 	const char *near = nearest_name(name, names, n);
 	Text all = text_new(t->arena);

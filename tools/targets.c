@@ -1,4 +1,4 @@
-/* The list of targets. */
+/* What each target of ir/targets.def is to the tools. */
 #include "tools/tool.h"
 
 #include "codegen/pearl/pearl.h"
@@ -34,37 +34,30 @@ static bool traits_interp(Tool *t, Target *out)
 	return true;
 }
 
-typedef struct ToolTarget {
-	const char *name;
-	bool (*traits)(Tool *t, Target *out); /* NULL: left out of this build */
-} ToolTarget;
-
-static const ToolTarget targets[NUM_TARGETS] = {
-	[TARGET_INTERP] = {"interp", traits_interp},
+static bool (*const traits[NUM_TARGETS])(Tool *t, Target *out) = {
+	[TARGET_INTERP] = traits_interp,
 #ifdef NACRE_HAVE_LLVM
-	[TARGET_CPU] = {"cpu", traits_cpu},
-#else
-	[TARGET_CPU] = {"cpu", NULL},
+	[TARGET_CPU] = traits_cpu, /* else NULL: left out of this build */
 #endif
-	[TARGET_PEARL] = {"pearl", traits_pearl},
+	[TARGET_PEARL] = traits_pearl,
 };
 
 const char *target_name(TargetId id)
 {
-	return targets[id].name;
+	return target_info[id].name;
 }
 
 bool target_built(TargetId id)
 {
-	return targets[id].traits != NULL;
+	return traits[id] != NULL;
 }
 
 bool target_named(Tool *t, const char *name, TargetId *out)
 {
 	const char *names[NUM_TARGETS];
 	for (size_t i = 0; i < NUM_TARGETS; i++) {
-		names[i] = targets[i].name;
-		if (strcmp(targets[i].name, name) != 0) continue;
+		names[i] = target_info[i].name;
+		if (strcmp(target_info[i].name, name) != 0) continue;
 		*out = (TargetId)i;
 		if (target_built(*out)) return true;
 		return tool_fail(t, "this nacre was built without LLVM, so it has no target `%s`", name);
@@ -94,5 +87,5 @@ bool machine_chosen(Tool *t, PearlMachine *out)
 
 bool target_traits(Tool *t, TargetId id, Target *out)
 {
-	return targets[id].traits(t, out);
+	return traits[id](t, out);
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 
 typedef struct Tally {
-	uint32_t passed, failed;
+	uint32_t passed, failed, left_out;
 	json_t *list;
 } Tally;
 
@@ -55,6 +55,13 @@ static bool test_file(Tool *t, const char *path, TargetId target, Tally *tally)
 	if (!frontend_load(t->arena, t->names, &t->d, s, &o, &unit)) return false;
 	for (size_t i = 0; i < unit.tests.n; i++) {
 		const FrontendTest *test = &unit.tests.at[i];
+		if (test->target && target_info[target].compiled &&
+		    strcmp(test->target, target_name(target)) != 0) {
+			if (!t->a.json)
+				printf("left out %s: %s: for %s only\n", path, test->name, test->target);
+			tally->left_out++;
+			continue;
+		}
 		bool ok = test_run(t, test, target);
 		if (ok)
 			tally->passed++;
@@ -79,7 +86,9 @@ bool command_test(Tool *t)
 		report_json(t, tally.list);
 	} else {
 		json_decref(tally.list);
-		printf("%u passed, %u failed on %s\n", tally.passed, tally.failed, target_name(target));
+		printf("%u passed, %u failed", tally.passed, tally.failed);
+		if (tally.left_out) printf(", %u left out", tally.left_out);
+		printf(" on %s\n", target_name(target));
 	}
 	return ok && tally.failed == 0;
 }

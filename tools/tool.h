@@ -166,7 +166,6 @@ int64_t value_default(bool call, int64_t lo, int64_t hi);
 bool settings_check(Tool *t, const char *const *names, size_t n, const char *what);
 
 /* --- targets.c ---------------------------------------------------------------------------------------- */
-typedef enum TargetId { TARGET_INTERP, TARGET_CPU, TARGET_PEARL, NUM_TARGETS } TargetId;
 /* An unknown target, or one that this build lacks, is an error with the nearest name. */
 bool target_named(Tool *t, const char *name, TargetId *out);
 /* That of --target, or `otherwise`. */

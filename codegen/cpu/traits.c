@@ -5,9 +5,9 @@
 
 /* The order is explained in passes/passes.def. */
 static const char *const pipeline[] = {
-	"canonicalize", "fold",         "cse",   "dce",    "raise",        "fold_norm",
-	"decompose",    "canonicalize", "turns", "layout", "flatten",      "canonicalize",
-	"fold",         "route",        "cse",   "dce",    "form_kernels", NULL};
+	"inline",    "canonicalize", "fold",  "cse",          "dce",     "raise",        "fold_norm",
+	"decompose", "canonicalize", "turns", "layout",       "flatten", "canonicalize", "fold",
+	"route",     "cse",          "dce",   "form_kernels", NULL};
 
 static TileTraits traits_of(const Machine *m)
 {

@@ -8,9 +8,10 @@
 #include "passes/passes.h"
 #include "support/support.h"
 
-/* Operations that have no result of their own: the other rows are made of them. */
-static const Op structure[] = {OP_PARAM, OP_ARG,   OP_WEIGHT, OP_STATE, OP_CONST,
-                               OP_DIM,   OP_TUPLE, OP_GET,    OP_LOOP,  OP_KERNEL};
+/* Operations that have no result of their own: the other rows are made of them. OP_HAND computes what its
+ * region says: tests/build/hand.ir. */
+static const Op structure[] = {OP_PARAM, OP_ARG, OP_WEIGHT, OP_STATE,  OP_CONST, OP_DIM,
+                               OP_TUPLE, OP_GET, OP_LOOP,   OP_KERNEL, OP_HAND};
 
 /* One test a kind, so that they run side by side. */
 Test(ops, movement)
