@@ -87,8 +87,8 @@ static json_t *entry_json(Tool *t, const Module *m, const Entry *e)
 	for (size_t i = 0; i < e->out_names.n; i++)
 		json_array_append_new(out,
 		                      value_json(t, e->out_names.at[i], &e->graph->results.at[i]->type));
-	return json_pack("{s:s, s:s?, s:o, s:o, s:o}", "name", e->name, "target", e->target, "inputs", in,
-	                 "dims", dims, "outputs", out);
+	return json_pack("{s:s, s:s?, s:o, s:o, s:o}", "name", e->name, "target", e->target, "inputs",
+	                 in, "dims", dims, "outputs", out);
 }
 
 static json_t *module_json(Tool *t, const Module *m)
