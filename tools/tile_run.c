@@ -4,6 +4,7 @@
 #include "tools/tool.h"
 
 #include "codegen/pearl/pearl.h"
+#include "codegen/tile/build.h"
 #ifdef NACRE_HAVE_LLVM
 #include "codegen/cpu/cpu.h"
 #endif
@@ -252,7 +253,8 @@ static bool run_pearl(Tool *t, TileProgram *p, uint32_t entry, TileData *data, T
 	PearlMachine m;
 	if (!machine_chosen(t, &m)) return false;
 	double began = seconds_now();
-	PearlProgram *q = pearl_compile(&t->d, p, &m, NULL, t->arena);
+	const Interface *face = interface_build(NULL, p, "pearl", &t->d);
+	PearlProgram *q = face ? pearl_compile(&t->d, p, &m, face, t->arena) : NULL;
 	out->compile_seconds = seconds_now() - began;
 	if (!q || !pearl_verify(&t->d, q)) return false;
 	if (t->a.out) {

@@ -9,8 +9,8 @@
 /* --- target.c: compilation, the HBM map ----------------------------------------------------------- */
 /* The target of passes and kernel builders for machine m. */
 void pearl_target(const PearlMachine *m, Target *out);
-/* Compiles every entry of p for machine m. `interface` may be NULL: one is made from p (a tensor a
- * buffer, a parameter a dim). The result's interface holds the HBM address and byte strides of each
+/* Compiles every entry of p for machine m. `interface` says what p asks of its
+ * caller (interface_build); the result's adds the HBM address and byte strides of each
  * tensor: memory is laid out by bounds (every dim at the upper end of its range), row-major.
  * NULL after errors. Remarks tell what was placed in another form than the program says. */
 PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,

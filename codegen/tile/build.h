@@ -15,7 +15,8 @@
 TileProgram *tile_build(Module *m, Diags *d, const TileTraits *traits);
 
 /* --- interface.c --- */
-/* What the program asks of its caller; tensor numbers are buffer numbers. */
+/* What the program asks of its caller; tensor numbers are buffer numbers. m gives inputs, outputs and
+ * weights their names and shapes; NULL: those of the buffers stand. NULL after errors. */
 Interface *interface_build(const Module *m, const TileProgram *p, const char *target, Diags *d);
 /* The literals of the program, each at the offset that its tensor has in the interface. */
 const uint8_t *interface_constants(const TileProgram *p, size_t *n);

@@ -192,9 +192,10 @@ static void make_tensors(Maker *k, Interface *f)
 		                       .offset = ~(uint64_t)0};
 		/* the shape of the model, where it has one: memory merges dims of symbolic size */
 		const Type *type = NULL;
-		if (t->kind == IT_WEIGHT && weight < k->m->weights.n)
+		if (k->m && t->kind == IT_WEIGHT && weight < k->m->weights.n)
 			type = &k->m->weights.at[weight++].type;
-		if (t->kind == IT_STATE && state < k->m->states.n) type = &k->m->states.at[state++].type;
+		if (k->m && t->kind == IT_STATE && state < k->m->states.n)
+			type = &k->m->states.at[state++].type;
 		set_shape(k, t, type ? type->rank : o->rank, type ? type->dim : o->dims);
 		t->bytes = expr_of(k, encoding_bytes_dim(p->dims, &o->enc, o->dtype, o->rank, o->dims));
 		if (o->literal) t->offset = end, end = literal_end(o, end);
@@ -278,16 +279,18 @@ Interface *interface_build(const Module *m, const TileProgram *p, const char *ta
 {
 	Maker k = {.m = m, .p = p, .arena = p->arena, .d = d};
 	Interface *f = NEW(k.arena, Interface);
-	*f = (Interface){
-		.model = m->name ? m->name : "", .target = target, .version = NACRE_VERSION, .prepack = -1};
+	*f = (Interface){.model = m && m->name ? m->name : "",
+	                 .target = target,
+	                 .version = NACRE_VERSION,
+	                 .prepack = -1};
 	make_params(&k, f);
 	make_tensors(&k, f);
 	uint32_t entries = (uint32_t)p->entries.n + (p->prepack ? 1 : 0);
 	InterfaceEntry *entry = NEW_ARRAY(k.arena, InterfaceEntry, entries + 1);
 	for (uint32_t i = 0; i < entries; i++) {
-		k.span = i < m->entries.n ? m->entries.at[i]->span : span_none();
+		k.span = m && i < m->entries.n ? m->entries.at[i]->span : span_none();
 		entry[i] = make_entry(&k, i < p->entries.n ? p->entries.at[i] : p->prepack);
-		if (i < p->entries.n) set_signature(&k, f, i);
+		if (m && i < p->entries.n) set_signature(&k, f, i);
 	}
 	if (p->prepack) f->prepack = (int32_t)p->entries.n;
 	f->entry = entry;

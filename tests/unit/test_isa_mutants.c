@@ -2,6 +2,7 @@
  * must give the same bytes in program order and with random latencies and queue depths, and must not
  * leave its regions or come to a stop; only an index that data choose may trap. */
 #include "codegen/pearl/pearl.h"
+#include "codegen/tile/build.h"
 #include "ir/tile/tile.h"
 #include "isa/isa.h"
 #include "runtime/sim/sim.h"
@@ -240,7 +241,8 @@ static void try_mutants(const char *name, uint32_t count, uint32_t *refused, uin
 		source_from_file(a, arena_printf(a, NACRE_TESTS_DIR "/tile/programs/%s.tile", name), &why);
 	cr_assert_not_null(s, "%s: %s", name, why);
 	TileProgram *t = tile_parse(a, &d, s);
-	Case c = {.name = name, .p = t ? pearl_compile(&d, t, &m, NULL, a) : NULL};
+	const Interface *face = t ? interface_build(NULL, t, "pearl", &d) : NULL;
+	Case c = {.name = name, .p = face ? pearl_compile(&d, t, &m, face, a) : NULL};
 	cr_assert_not_null(c.p, "%s", name);
 	c.bytes = pearl_hbm_bytes(c.p);
 	c.start = NEW_ARRAY(a, uint8_t, c.bytes + 8);

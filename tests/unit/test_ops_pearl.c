@@ -22,7 +22,8 @@ static bool start_on(Agree *r, const char *machine)
 	Diags d = {.arena = r->arena};
 	Own *o = NEW(r->arena, Own);
 	cr_assert(pearl_machine_named(machine, &o->m));
-	o->q = pearl_compile(&d, r->p, &o->m, NULL, r->arena);
+	const Interface *face = interface_build(NULL, r->p, "pearl", &d);
+	o->q = face ? pearl_compile(&d, r->p, &o->m, face, r->arena) : NULL;
 	if (!o->q || !pearl_verify(&d, o->q)) {
 		agree_show(r, &d, o->q ? "pearl verifier" : "pearl");
 		return false;

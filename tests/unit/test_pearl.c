@@ -2,6 +2,7 @@
  * nano, is compiled, verified, run in order and with random latencies (which must give the same
  * bits), and agrees with the interpreter. */
 #include "codegen/pearl/pearl.h"
+#include "codegen/tile/build.h"
 #include "ir/tile/tile.h"
 #include "isa/isa.h"
 #include "runtime/sim/sim.h"
@@ -109,7 +110,9 @@ static void open_path(Run *r, const char *folder, const char *file, const char *
 	tile_liveness(r->p);
 	cr_assert(tile_verify(&r->d, r->p), "%s", rendered(r));
 	cr_assert(pearl_machine_read(&r->d, r->a, machine, &r->m), "%s", rendered(r));
-	r->q = pearl_compile(&r->d, r->p, &r->m, NULL, r->a);
+	const Interface *face = interface_build(NULL, r->p, "pearl", &r->d);
+	cr_assert(face, "%s", rendered(r));
+	r->q = pearl_compile(&r->d, r->p, &r->m, face, r->a);
 	cr_assert(r->q, "%s on %s: %s", file, machine, rendered(r));
 	cr_assert(pearl_verify(&r->d, r->q), "%s on %s: %s", file, machine, rendered(r));
 	for (size_t i = 0; i < r->p->params.n; i++) r->params[i] = params[i];
