@@ -1,13 +1,16 @@
 /* einsum(x[b, s, d] * w[f, d] -> [b, s, f]): sums of products by index names. Indices that are absent
  * on the right are summed; products of more than two factors contract from the left, keeping the
  * indices that are still needed. An index may be looked up, w[idx[b, k], f, d]: then what is left of
- * w for each (b, k) is a matrix, and the product a routed one, or a vector, which is gathered. */
+ * w for each (b, k) is a matrix, and the product a routed one, or a vector, which is gathered. What is
+ * looked up may be arithmetic, k[b, pos[b] + path[b, a], d], and share indices with its factor, as b
+ * here: then it is gathered from the axes that both have, seen as one. */
 #include "frontend/build.h"
 
 #include <string.h>
 
 enum { FACTORS = 6, LETTERS = 26 };
 typedef struct Factor {
+	const Ast *ast;
 	Node *node;
 	Node *lookup; /* i32 tensor that gives the index along dim 0 of node, or NULL */
 	uint32_t n_lookup;
@@ -23,6 +26,12 @@ typedef struct Sum {
 	Factor factor[FACTORS];
 	uint32_t n_factor;
 } Sum;
+
+/* What stands for an index: a size, or an i32 tensor with indices of its own. */
+typedef struct Looked {
+	Item item;
+	char index[LETTERS + 1]; /* "" of a size */
+} Looked;
 
 static bool letter(Sum *s, const Ast *e, char *out)
 {
@@ -78,27 +87,35 @@ static bool check_rank(Sum *s, const Ast *e, const Item *x, const Node *n)
 	return false;
 }
 
-/* w[.., idx[b, k], ..]: the looked-up dim comes first. */
-static bool add_lookup(Sum *s, Factor *f, const Ast *e, uint32_t at)
+/* --- reading the factors --- */
+
+/* The names of all indices: whatever stands alone in brackets, also in those of a lookup. */
+static bool collect(Sum *s, const Ast *e)
+{
+	char c;
+	if (!e) return true;
+	if (e->kind == AST_BINARY || e->kind == AST_UNARY) return collect(s, e->a) && collect(s, e->b);
+	for (size_t i = 0; e->kind == AST_INDEX && i < e->list.n; i++) {
+		const Ast *own = e->list.at[i];
+		if (own->kind == AST_NAME ? !letter(s, own, &c) : !collect(s, own)) return false;
+	}
+	return true;
+}
+
+/* x[i, j]: what stands before the brackets, and the dims of its plain indices. */
+static bool open_factor(Sum *s, Factor *f, const Ast *e)
 {
 	Build *b = s->b;
-	const Ast *of = e->list.at[at];
-	Item idx = eval(b, of->a);
-	f->lookup = need_tensor(b, &idx, of->a->span, "an index that is looked up");
-	if (!f->lookup || !check_rank(s, of, &idx, f->lookup)) return false;
-	if (f->lookup->type.dtype != DT_I32) {
-		Diag *m = complain(b, of->a->span, "%s as an index: looked-up indices are i32",
-		                   type_text(b->arena, &f->lookup->type));
-		note_origin(b, m, &idx, NULL);
-		return false;
-	}
-	for (uint32_t i = 0; i < of->list.n; i++)
-		if (!add_index(s, f, &idx, of->list.at[i], f->lookup->type.dim[i])) return false;
-	f->n_lookup = (uint32_t)strlen(f->index);
-	int64_t perm[MAX_RANK] = {at};
-	for (uint32_t i = 0, n = 1; i < f->node->type.rank; i++)
-		if (i != at) perm[n++] = i;
-	return (f->node = emit_transpose(b, f->node, perm, e->span)) != NULL;
+	Item x = eval(b, e->a);
+	if (x.kind == ITEM_DIM && ragged_find(b, x.dim)) x = item_node(ragged_find(b, x.dim)->rows);
+	*f = (Factor){.ast = e, .span = e->span};
+	f->node = need_tensor(b, &x, e->a->span, "a factor of einsum");
+	if (!f->node || !check_rank(s, e, &x, f->node)) return false;
+	for (uint32_t i = 0; i < e->list.n; i++)
+		if (e->list.at[i]->kind == AST_NAME &&
+		    !add_index(s, f, &x, e->list.at[i], f->node->type.dim[i]))
+			return false;
+	return true;
 }
 
 static bool add_factor(Sum *s, const Ast *e)
@@ -113,24 +130,7 @@ static bool add_factor(Sum *s, const Ast *e)
 		complain(b, e->span, "einsum has at most %d factors", FACTORS);
 		return false;
 	}
-	Factor *f = &s->factor[s->n_factor++];
-	Item x = eval(b, e->a);
-	f->span = e->span;
-	f->node = need_tensor(b, &x, e->a->span, "a factor of einsum");
-	if (!f->node || !check_rank(s, e, &x, f->node)) return false;
-	const Type type = f->node->type;
-	for (uint32_t i = 0; i < e->list.n; i++) {
-		if (e->list.at[i]->kind != AST_INDEX) continue;
-		if (f->lookup) {
-			complain(b, e->list.at[i]->span, "a factor looks up one index at most");
-			return false;
-		}
-		if (!add_lookup(s, f, e, i)) return false;
-	}
-	for (uint32_t i = 0; i < e->list.n; i++)
-		if (e->list.at[i]->kind != AST_INDEX && !add_index(s, f, &x, e->list.at[i], type.dim[i]))
-			return false;
-	return true;
+	return open_factor(s, &s->factor[s->n_factor++], e);
 }
 
 /* Sums away the indices of a factor that `keep` lacks, then puts the rest in the order of keep. */
@@ -153,47 +153,11 @@ static Node *reduce_to(Build *b, Factor *f, const char *keep, Span at)
 
 /* --- looked-up factors --- */
 
-/* What is looked up, as a tensor: rows of the table, one for each index. */
-static bool gather(Sum *s, Factor *f)
-{
-	if (!f->lookup) return true;
-	if (strlen(f->index) > MAX_RANK) {
-		complain(s->b, f->span, "this factor has more than %d dims once it is looked up", MAX_RANK);
-		return false;
-	}
-	Node *n = node_new(s->b->m, OP_GATHER, 2, (Node *[]){f->node, f->lookup}, f->span);
-	attr_int(n, "axis", 0);
-	f->node = emit(s->b, n);
-	f->lookup = NULL;
-	return f->node != NULL;
-}
-
-/* How the letters of x times a looked-up w fall: rows of x, further indices of the lookup, what is
- * summed, columns. */
-typedef struct Roles {
-	char row[2 * MAX_RANK + 1], more[2 * MAX_RANK + 1], k[2 * MAX_RANK + 1], n[2 * MAX_RANK + 1];
-} Roles;
-
 static void append(char *to, char c)
 {
 	size_t n = strlen(to);
 	to[n] = c;
 	to[n + 1] = 0;
-}
-
-/* Is x[..] * w[idx[..], ..] a row of x times a matrix that its index chooses? */
-static bool is_routed(const Factor *x, const Factor *w, const char *keep, Roles *r)
-{
-	*r = (Roles){"", "", "", ""};
-	if (!w->lookup) return false;
-	const char *rest = w->index + w->n_lookup;
-	for (const char *c = w->index; c < rest; c++)
-		if (!strchr(x->index, *c)) append(r->more, *c);
-	for (const char *c = x->index; *c; c++)
-		append(strchr(rest, *c) && !strchr(keep, *c) ? r->k : r->row, *c);
-	for (const char *c = rest; *c; c++)
-		if (!strchr(r->k, *c)) append(r->n, *c);
-	return *r->k && *r->n;
 }
 
 static Dim sizes(const Sum *s, const char *letters)
@@ -219,6 +183,227 @@ static Node *spread(Sum *s, Node *x, const char *have, const char *want, Span at
 	x = emit_transpose(b, x, perm, at);
 	if (x && n < rank) x = emit_reshape(b, x, rank, ones, at);
 	return n < rank ? emit_broadcast(b, x, rank, full, at) : x;
+}
+
+/* What is looked up, as a tensor: rows of the table, one for each index. */
+static bool gather(Sum *s, Factor *f)
+{
+	if (!f->lookup) return true;
+	if (strlen(f->index) > MAX_RANK) {
+		complain(s->b, f->span, "this factor has more than %d dims once it is looked up", MAX_RANK);
+		return false;
+	}
+	Node *n = node_new(s->b->m, OP_GATHER, 2, (Node *[]){f->node, f->lookup}, f->span);
+	attr_int(n, "axis", 0);
+	f->node = emit(s->b, n);
+	f->lookup = NULL;
+	return f->node != NULL;
+}
+
+static Node *counter(Sum *s, char c, Span at)
+{
+	Node *n = node_new(s->b->m, OP_IOTA, 0, NULL, at);
+	attr_dims(s->b->m, n, "dims", 1, &s->size[c - 'a']);
+	attr_int(n, "axis", 0);
+	return emit(s->b, n);
+}
+
+static bool look_up(Sum *s, Factor *f);
+static Looked looked(Sum *s, const Ast *e);
+
+/* An index by its name in arithmetic: 0, 1, 2, .. False: the name is none. */
+static bool looked_index(Sum *s, const Ast *e, Looked *out)
+{
+	const AstList *result = &s->call->list.at[0]->b->list;
+	bool named = false;
+	for (uint32_t i = 0; i < s->n; i++) {
+		if (s->name[i] != e->name) continue;
+		named = true;
+		if (!s->size[i]) break;
+		out->index[0] = (char)('a' + i);
+		out->item = item_node(counter(s, out->index[0], e->span));
+		return true;
+	}
+	for (size_t i = 0; i < result->n; i++) named |= result->at[i]->name == e->name;
+	if (!named) return false;
+	Diag *m = complain(s->b, e->span, "the size of index %s is not known here", e->name);
+	diag_help(s->b->d, m, "it is that of the dim which some factor has it for, alone:  w[%s]",
+	          e->name);
+	return true;
+}
+
+static Looked looked_tensor(Sum *s, const Ast *e)
+{
+	Looked out = {.item = bad()};
+	Factor f;
+	if (!open_factor(s, &f, e)) return out;
+	if (f.node->type.dtype != DT_I32) {
+		Item x = eval(s->b, e->a);
+		Diag *m = complain(s->b, e->a->span, "%s as an index: looked-up indices are i32",
+		                   type_text(s->b->arena, &f.node->type));
+		note_origin(s->b, m, &x, NULL);
+		return out;
+	}
+	if (!look_up(s, &f) || !gather(s, &f)) return out;
+	out.item = item_node(f.node);
+	snprintf(out.index, sizeof out.index, "%s", f.index);
+	return out;
+}
+
+static Looked looked_arithmetic(Sum *s, const Ast *e)
+{
+	Build *b = s->b;
+	Looked x = looked(s, e->a), y = x.item.kind == ITEM_BAD ? x : looked(s, e->b), out = x;
+	for (const char *c = y.index; *c; c++)
+		if (!strchr(out.index, *c)) append(out.index, *c);
+	out.item = bad();
+	if (x.item.kind == ITEM_BAD || y.item.kind == ITEM_BAD) return out;
+	if (strlen(out.index) > MAX_RANK) {
+		complain(b, e->span, "this index has more than %d indices of its own", MAX_RANK);
+		return out;
+	}
+	if (*x.index) x.item = item_node(spread(s, x.item.node, x.index, out.index, e->span));
+	if (*y.index) y.item = item_node(spread(s, y.item.node, y.index, out.index, e->span));
+	out.item = operate(b, e, e->op, x.item, y.item, e->op_span);
+	return out;
+}
+
+static Looked looked(Sum *s, const Ast *e)
+{
+	static const uint16_t known[] = {'+', '-', '*', '%', AST_OP('/', '/')};
+	Looked out = {.item = bad()};
+	if (e->kind == AST_NAME && looked_index(s, e, &out)) return out;
+	for (size_t i = 0; e->kind == AST_BINARY && i < COUNT(known); i++)
+		if (e->op == known[i]) return looked_arithmetic(s, e);
+	if (e->kind == AST_INDEX) return looked_tensor(s, e);
+	if (e->kind == AST_NAME || e->kind == AST_INT || e->kind == AST_UNARY) out.item = eval(s->b, e);
+	if (out.item.kind == ITEM_INT ||
+	    (out.item.kind == ITEM_DIM && !ragged_find(s->b, out.item.dim)))
+		return out;
+	if (out.item.kind == ITEM_BAD && e->kind == AST_NAME) return out;
+	Diag *m =
+		complain(s->b, e->span, "an index of einsum is a name, or a tensor with its own indices");
+	diag_help(s->b->d, m,
+	          "sums, differences and products of those, of numbers and of dims are one too");
+	out.item = bad();
+	return out;
+}
+
+/* The parts of a factor that are looked up. */
+typedef struct Lookups {
+	Looked by[MAX_RANK];
+	uint32_t axis[MAX_RANK], n;
+	char shared[LETTERS + 1], all[LETTERS + 1]; /* indices; shared ones come first */
+} Lookups;
+
+static bool find_lookups(Sum *s, const Factor *f, Lookups *l)
+{
+	const AstList *list = &f->ast->list;
+	*l = (Lookups){.n = 0};
+	for (uint32_t i = 0; i < list->n; i++) {
+		if (list->at[i]->kind == AST_NAME) continue;
+		Looked *one = &l->by[l->n];
+		*one = looked(s, list->at[i]);
+		if (one->item.kind == ITEM_BAD) return false;
+		if (!*one->index) {
+			Diag *m = complain(s->b, list->at[i]->span, "this index is one number");
+			diag_help(s->b->d, m, "take that part first:  x[0][i, j]");
+			return false;
+		}
+		l->axis[l->n++] = i;
+	}
+	for (const char *c = f->index; *c; c++)
+		for (uint32_t k = 0; k < l->n; k++)
+			if (strchr(l->by[k].index, *c) && !strchr(l->shared, *c)) append(l->shared, *c);
+	snprintf(l->all, sizeof l->all, "%s", l->shared);
+	for (uint32_t k = 0; k < l->n; k++)
+		for (const char *c = l->by[k].index; *c; c++)
+			if (!strchr(l->all, *c)) append(l->all, *c);
+	return true;
+}
+
+/* Axes that are looked up, behind those of shared indices, seen as one axis, and the place on it. Each
+ * index must lie on its own axis. */
+static Node *joined_index(Sum *s, const Factor *f, const Lookups *l)
+{
+	Build *b = s->b;
+	DimPool *p = b->m->dims;
+	Node *sum = NULL;
+	for (const char *c = l->shared; *c; c++) {
+		Node *own = spread(s, counter(s, *c, f->span), (char[]){*c, 0}, l->all, f->span);
+		if (sum)
+			sum = emit_binary(b, OP_MUL, sum, emit_dim(b, s->size[*c - 'a'], f->span), f->span);
+		sum = sum ? emit_binary(b, OP_ADD, sum, own, f->span) : own;
+	}
+	for (uint32_t k = 0; k < l->n; k++) {
+		Dim size = f->node->type.dim[l->axis[k]];
+		Node *own = ragged_fill_all(b, l->by[k].item.node, f->span);
+		own = ragged_checked(b, own, dim_const(p, 0), dim_addc(p, size, -1), f->span);
+		own = spread(s, own, l->by[k].index, l->all, f->span);
+		if (sum) sum = emit_binary(b, OP_MUL, sum, emit_dim(b, size, f->span), f->span);
+		sum = sum ? emit_binary(b, OP_ADD, sum, own, f->span) : own;
+	}
+	return sum;
+}
+
+/* What is looked up along an axis of f comes first; along several, or with shared indices, it is
+ * gathered at once. */
+static bool look_up(Sum *s, Factor *f)
+{
+	Build *b = s->b;
+	Lookups l;
+	char index[2 * LETTERS + 1], rest[MAX_RANK + 1] = "";
+	int64_t perm[MAX_RANK];
+	Dim dims[MAX_RANK], first = dim_const(b->m->dims, 1);
+	uint32_t n = 0, rank = 1;
+	if (!find_lookups(s, f, &l)) return false;
+	if (!l.n) return true;
+	const Type t = f->node->type;
+	for (int part = 0; part < 3; part++)
+		for (uint32_t i = 0, plain = 0; i < t.rank; i++) {
+			bool is_plain = f->ast->list.at[i]->kind == AST_NAME;
+			char c = is_plain ? f->index[plain++] : 0;
+			int of = !is_plain ? 1 : strchr(l.shared, c) ? 0 : 2;
+			if (of != part) continue;
+			perm[n++] = i;
+			if (of == 2) append(rest, c), dims[rank++] = t.dim[i];
+			if (of < 2) first = dim_mul(b->m->dims, first, t.dim[i]);
+		}
+	snprintf(index, sizeof index, "%s%s", l.all, rest);
+	bool joined = *l.shared || l.n > 1;
+	if (strlen(index) >= sizeof f->index || (joined && strlen(index) > MAX_RANK)) {
+		complain(b, f->span, "this factor has more than %d dims once it is looked up", MAX_RANK);
+		return false;
+	}
+	snprintf(f->index, sizeof f->index, "%s", index);
+	f->n_lookup = (uint32_t)strlen(l.all);
+	f->lookup = joined ? joined_index(s, f, &l) : l.by[0].item.node;
+	f->node = emit_transpose(b, f->node, perm, f->span);
+	if (!joined || !f->node || !f->lookup) return f->node && f->lookup;
+	dims[0] = first;
+	f->node = emit_reshape(b, f->node, rank, dims, f->span);
+	return f->node && gather(s, f);
+}
+
+/* How the letters of x times a looked-up w fall: rows of x, further indices of the lookup, what is
+ * summed, columns. */
+typedef struct Roles {
+	char row[2 * MAX_RANK + 1], more[2 * MAX_RANK + 1], k[2 * MAX_RANK + 1], n[2 * MAX_RANK + 1];
+} Roles;
+
+/* Is x[..] * w[idx[..], ..] a row of x times a matrix that its index chooses? */
+static bool is_routed(const Factor *x, const Factor *w, const char *keep, Roles *r)
+{
+	*r = (Roles){"", "", "", ""};
+	if (!w->lookup) return false;
+	const char *rest = w->index + w->n_lookup;
+	for (const char *c = w->index; c < rest; c++)
+		if (!strchr(x->index, *c)) append(r->more, *c);
+	for (const char *c = x->index; *c; c++)
+		append(strchr(rest, *c) && !strchr(keep, *c) ? r->k : r->row, *c);
+	for (const char *c = rest; *c; c++)
+		if (!strchr(r->k, *c)) append(r->n, *c);
+	return *r->k && *r->n;
 }
 
 static bool refuse_routed(Sum *s, const Factor *w, char c, const char *why)
@@ -349,7 +534,9 @@ Item eval_einsum(Build *b, const Ast *call)
 	char result[MAX_RANK + 1] = "";
 	s->b = b;
 	s->call = call;
-	if (!add_factor(s, arg->a)) return bad();
+	if (!collect(s, arg->a) || !add_factor(s, arg->a)) return bad();
+	for (uint32_t i = 0; i < s->n_factor; i++)
+		if (!look_up(s, &s->factor[i])) return bad();
 	if (arg->b->list.n > MAX_RANK) {
 		complain(b, arg->b->span, "a tensor has at most %d dims", MAX_RANK);
 		return bad();

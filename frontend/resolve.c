@@ -215,15 +215,9 @@ static void walk_arguments(Walk *w, const AstList *list, const Symbol *callee)
 }
 
 /* Indices of rearrange and einsum: names of the call alone, unless rearrange finds them around it. */
-static void walk_factors(Walk *w, const Ast *e);
-
 static void walk_indices(Walk *w, const Ast *e, bool known)
 {
 	if (!e) return;
-	if (e->kind == AST_INDEX && !known) { /* an index that is itself looked up */
-		walk_factors(w, e);
-		return;
-	}
 	if (e->kind == AST_NAME) {
 		Symbol *s = known ? names_find(w->scope, e->name) : names_own(w->scope, e->name);
 		if (s)
@@ -239,17 +233,43 @@ static void walk_indices(Walk *w, const Ast *e, bool known)
 	}
 }
 
+static bool is_arithmetic(const Ast *e)
+{
+	return e->kind == AST_BINARY || e->kind == AST_UNARY;
+}
+
+/* Of the factors of einsum first the indices, wherever a name stands alone in brackets: also in those of an
+ * index that is itself looked up, and in arithmetic of such. */
+static void walk_plain(Walk *w, const Ast *e)
+{
+	if (!e) return;
+	if (is_arithmetic(e)) {
+		walk_plain(w, e->a);
+		walk_plain(w, e->b);
+	}
+	for (size_t i = 0; e->kind == AST_INDEX && i < e->list.n; i++) {
+		const Ast *one = e->list.at[i];
+		if (one && one->kind == AST_NAME)
+			walk_indices(w, one, false);
+		else
+			walk_plain(w, one);
+	}
+}
+
+/* Then what is indexed, which is no index, and names in arithmetic, which may be. */
 static void walk_factors(Walk *w, const Ast *e)
 {
-	if (e->kind == AST_BINARY) {
+	NameScope *inner = w->scope;
+	if (!e) return;
+	if (is_arithmetic(e)) {
 		walk_factors(w, e->a);
 		walk_factors(w, e->b);
 	} else if (e->kind == AST_INDEX) {
-		NameScope *inner = w->scope;
-		w->scope = inner->up; /* the factor itself is no index */
+		w->scope = inner->up;
 		walk(w, e->a);
 		w->scope = inner;
-		for (size_t i = 0; i < e->list.n; i++) walk_indices(w, e->list.at[i], false);
+		for (size_t i = 0; i < e->list.n; i++)
+			if (e->list.at[i] && e->list.at[i]->kind != AST_NAME) walk_factors(w, e->list.at[i]);
 	} else {
 		walk(w, e);
 	}
@@ -267,10 +287,12 @@ static bool walk_pattern(Walk *w, const Ast *e)
 	for (size_t i = 0; i < e->list.n; i++) {
 		const Ast *a = e->list.at[i];
 		if (!a || a->kind != AST_ARG || !a->b) continue;
-		if (einsum)
+		if (einsum) {
+			walk_plain(w, a->a);
 			walk_factors(w, a->a);
-		else
+		} else {
 			walk_indices(w, a->a, true);
+		}
 		walk_indices(w, a->b, !einsum);
 	}
 	w->scope = was;

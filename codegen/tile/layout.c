@@ -6,10 +6,20 @@
 
 #include <string.h>
 
-/* The region argument that r reads beyond its edges, or along an inner axis by an index from data. */
+/* Is the axis that a gather reads along one of a run that symbolic dims would make? */
+static bool gathers_inside(const Node *r)
+{
+	if (r->op != OP_GATHER) return false;
+	bool inside = node_attr_const(r, "axis")->i > 0;
+	for (uint32_t i = 1; i < r->in[0]->type.rank; i++)
+		inside |= !dim_is_const(r->in[0]->type.dim[i], NULL);
+	return inside;
+}
+
+/* The region argument that r reads beyond its edges, or along an axis of a run by an index from data. */
 static const Node *read_beyond(const Node *r)
 {
-	bool beyond = r->op == OP_PAD || (r->op == OP_GATHER && node_attr_const(r, "axis")->i > 0);
+	bool beyond = r->op == OP_PAD || gathers_inside(r);
 	if (r->op == OP_CONV || r->op == OP_POOL) {
 		const Attr *lo = node_attr_const(r, "lo"), *hi = node_attr_const(r, "hi");
 		for (uint32_t i = 0; i < lo->n; i++) beyond |= lo->ints[i] || hi->ints[i];
