@@ -339,6 +339,14 @@ Step *step_add(Compiler *c, StepForm kind)
 	return n;
 }
 
+uint32_t float_bits(double v)
+{
+	float f = (float)v;
+	uint32_t u;
+	memcpy(&u, &f, sizeof u);
+	return u;
+}
+
 Insn *insn_add(Compiler *c, PearlOpcode op)
 {
 	Step *n = step_add(c, FORM_INSN);

@@ -336,7 +336,7 @@ static void put_result(Product *p)
 {
 	Compiler *c = p->c;
 	const Store *out = access_store(c, &p->w.out[0]);
-	uint32_t order[TILE_SPACE], n = result_order(p, order), one;
+	uint32_t order[TILE_SPACE], n = result_order(p, order);
 	Operand to = operand_of(c, &p->w, &p->w.out[0], order, n, p->whole, true),
 			from = operand_of(c, &p->w, &p->acc, order, n, true, false);
 	if (n == 0) to.rank = from.rank = 1, to.dim[0] = from.dim[0] = dim_const(c->p->dims, 1);
@@ -352,9 +352,8 @@ static void put_result(Product *p)
 		i->field[F_VEC_func] = p->whole ? VF_ADD : VF_COPY;
 		return;
 	}
-	memcpy(&one, &(float){1}, sizeof one);
 	i->field[F_DRAIN_act] = VF_COPY;
-	i->field[F_DRAIN_scale] = one;
+	i->field[F_DRAIN_scale] = float_bits(1);
 }
 
 void pearl_lower_contract(Compiler *c, const TileStmt *s)

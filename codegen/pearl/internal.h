@@ -165,6 +165,7 @@ Operand operand_of(Compiler *c, const Work *w, const TileAccess *x, const uint32
 Operand operand_store(Compiler *c, Store *s, const Work *w, const uint32_t *order, uint32_t n,
                       bool reads, bool writes);
 Operand operand_flat(Compiler *c, Store *s, Dim count, bool reads, bool writes);
+uint32_t float_bits(double v); /* v as an f32 immediate */
 Insn *insn_add(Compiler *c, PearlOpcode op);
 Step *step_add(Compiler *c, StepForm kind);
 Step *loop_open(Compiler *c, DimSym *var, DimSym *len, Dim lo, Dim n, int64_t tile, bool par);
@@ -197,7 +198,6 @@ bool pearl_fail(Compiler *c, Span at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 /* --- memory.c: where buffers lie in HBM --- */
 void pearl_map_hbm(Compiler *c);
 bool pearl_in_panels(const TileObj *b); /* columns lie by panels */
-bool pearl_steps_use(const TileStep *s, const TileObj *b);
 static inline int64_t round_up(int64_t v, int64_t to)
 {
 	return (v + to - 1) / to * to;

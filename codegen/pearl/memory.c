@@ -18,10 +18,10 @@ static bool overlap(const TileObj *a, const TileObj *b)
 }
 
 /* Which entry uses the buffer: arena buffers of different entries may share. */
-bool pearl_steps_use(const TileStep *s, const TileObj *b)
+static bool steps_use(const TileStep *s, const TileObj *b)
 {
 	for (; s; s = s->next) {
-		if (s->kind == STEP_LOOP && pearl_steps_use(s->body, b)) return true;
+		if (s->kind == STEP_LOOP && steps_use(s->body, b)) return true;
 		if (s->kind == STEP_LAUNCH)
 			for (uint32_t k = 0; k < s->kernel->bufs.n; k++)
 				if (s->args[k].buf == b) return true;
@@ -34,8 +34,7 @@ static bool may_share(const TileProgram *p, const TileObj *a, const TileObj *b)
 	if (a->kind != TB_ARENA || b->kind != TB_ARENA) return false;
 	for (uint32_t i = 0; i <= p->entries.n; i++) {
 		const TileEntry *e = i < p->entries.n ? p->entries.at[i] : p->prepack;
-		if (e && pearl_steps_use(e->steps, a) && pearl_steps_use(e->steps, b) && overlap(a, b))
-			return false;
+		if (e && steps_use(e->steps, a) && steps_use(e->steps, b) && overlap(a, b)) return false;
 	}
 	return true;
 }

@@ -3,14 +3,6 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-static uint32_t float_bits(double v)
-{
-	float f = (float)v;
-	uint32_t u;
-	memcpy(&u, &f, sizeof u);
-	return u;
-}
-
 static bool may_leave(Compiler *c, const Work *w, const TileAccess *x, uint32_t d)
 {
 	int64_t lo, hi;

@@ -5,14 +5,6 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
-static uint32_t float_bits(double v)
-{
-	float f = (float)v;
-	uint32_t u;
-	memcpy(&u, &f, sizeof u);
-	return u;
-}
-
 bool region_is_identity(const Region *r)
 {
 	if (r->n_out == 0) return true;

@@ -63,11 +63,93 @@ static void reduced_operands(Compiler *c, const Work *w, const TileAccess *a, co
 	oo->rank = 1;
 }
 
-static DType region_type(Compiler *c, const Work *w, const Region *r)
+static DType region_type(const Work *w, const Region *r)
 {
 	if (region_is_identity(r)) return dtype_widened(w->in[0].obj->dtype);
-	(void)c;
 	return dtype_widened(r->node[r->out[0]].type);
+}
+
+/* Cuts the kept variables, which are the first *lead, until rank and bytes fit. */
+static void cut_kept(Compiler *c, Work *w, uint32_t *lead, Chunk *open, uint32_t *n)
+{
+	for (uint32_t v = 0; v < *lead;) {
+		int64_t bytes = space_bytes(c, w), extent = greatest(c, w->space[v].extent);
+		bool wide = w->n_space > (*lead ? PEARL_RANK : PEARL_RANK - 1);
+		if (!wide && bytes <= c->spm_budget) break;
+		int64_t size = wide ? 1 : extent * c->spm_budget / bytes;
+		if (size < 1) size = 1;
+		if (extent == 1 && wide) {
+			work_drop(c, w, v);
+			--*lead;
+			continue;
+		}
+		open[(*n)++] = chunk_open(c, w, v, size);
+		if (size == 1 && extent > 1)
+			--*lead;
+		else
+			v++;
+	}
+}
+
+/* What a reduction of nothing gives, into its result: it is then accumulated into. */
+static void fill_identity(Compiler *c, const Work *w, uint32_t lead, uint8_t reduce, DType t)
+{
+	double identity = reduce == RED_MAX ? -INFINITY : reduce == RED_MIN ? INFINITY : 0;
+	uint32_t order[TILE_SPACE];
+	for (uint32_t k = 0; k < lead; k++) order[k] = k;
+	Insn *i = insn_add(c, I_V_FILL);
+	i->arg[0] = operand_of(c, w, &w->out[0], order, lead, false, true);
+	if (!lead) i->arg[0].rank = 1, i->arg[0].dim[0] = dim_const(c->p->dims, 1);
+	if (!dtype_is_integer(t)) {
+		i->field[F_VEC_imm] = float_bits(identity);
+		return;
+	}
+	i->field[F_VEC_use_reg] = 1;
+	i->reg[i->n_reg].field = F_VEC_reg;
+	i->reg[i->n_reg++].value = dim_const(c->p->dims, identity == 0  ? 0
+	                                                 : identity < 0 ? INT32_MIN
+	                                                                : INT32_MAX);
+}
+
+/* Cuts the reduced variables until the bytes fit: each part is accumulated into the result. */
+static void cut_reduced(Compiler *c, Work *w, uint32_t lead, uint8_t reduce, DType t,
+                        bool *accumulate, Chunk *open, uint32_t *n)
+{
+	for (uint32_t v = lead; v < w->n_space && *n < 20; v++) {
+		int64_t bytes = space_bytes(c, w), extent = greatest(c, w->space[v].extent);
+		if (bytes <= c->spm_budget || reduce == RED_ARGMAX) break;
+		int64_t size = extent * c->spm_budget / bytes;
+		if (!*accumulate) fill_identity(c, w, lead, reduce, t);
+		*accumulate = true;
+		if (size <= 1) size = extent > 2 ? 2 : 1;
+		open[(*n)++] = chunk_open(c, w, v, size);
+	}
+}
+
+/* A place in the scratchpad for a value over the first n variables. */
+static TileAccess temp_over(Compiler *c, const Work *w, uint32_t n, DType t)
+{
+	TileAccess y = {0};
+	int64_t cap[TILE_RANK];
+	for (uint32_t v = 0; v < n; v++) {
+		cap[v] = greatest(c, w->space[v].extent);
+		y.index[v] = dim_sym(c->p->dims, w->space[v].sym);
+	}
+	if (!n) cap[0] = 1, y.index[0] = dim_const(c->p->dims, 0);
+	y.obj = temp_obj(c, SPACE_SPM, t, n ? n : 1, cap);
+	return y;
+}
+
+static TileAccess magnitude(Compiler *c, const Work *w, const TileAccess *a, DType t)
+{
+	uint32_t order[TILE_SPACE];
+	for (uint32_t v = 0; v < w->n_space; v++) order[v] = v;
+	TileAccess y = temp_over(c, w, w->n_space, t);
+	Insn *i = insn_add(c, I_V_UN);
+	i->field[F_VEC_func] = VF_ABS;
+	i->arg[0] = operand_of(c, w, &y, order, w->n_space, false, true);
+	i->arg[1] = operand_of(c, w, a, order, w->n_space, true, false);
+	return y;
 }
 
 void pearl_lower_reduce(Compiler *c, const TileStmt *s)
@@ -78,92 +160,25 @@ void pearl_lower_reduce(Compiler *c, const TileStmt *s)
 	                                              [RED_AMAX] = VF_MAX,
 	                                              [RED_ARGMAX] = VF_MAX};
 	Work w;
-	work_of(&w, s);
 	Chunk open[40];
 	uint32_t n = 0;
+	work_of(&w, s);
 	work_linear(c, &w, s->reduce != RED_ARGMAX, open, &n);
 	uint32_t lead = order_first(&w, access_mask(&w, &w.out[0]));
-	for (uint32_t v = 0; v < lead;) { /* cut the kept variables */
-		int64_t bytes = space_bytes(c, &w), extent = greatest(c, w.space[v].extent);
-		bool wide = w.n_space > (lead ? PEARL_RANK : PEARL_RANK - 1);
-		if (!wide && bytes <= c->spm_budget) break;
-		int64_t size = wide ? 1 : extent * c->spm_budget / bytes;
-		if (size < 1) size = 1;
-		if (extent == 1 && wide)
-			work_drop(c, &w, v), lead--;
-		else {
-			open[n++] = chunk_open(c, &w, v, size);
-			if (size == 1 && extent > 1)
-				lead--;
-			else
-				v++;
-		}
-	}
+	cut_kept(c, &w, &lead, open, &n);
 	bool accumulate = w.accumulate;
-	DType t = region_type(c, &w, &s->region);
-	for (uint32_t v = lead; v < w.n_space && n < 20;
-	     v++) { /* then the reduced ones, accumulating */
-		int64_t bytes = space_bytes(c, &w), extent = greatest(c, w.space[v].extent);
-		if (bytes <= c->spm_budget || s->reduce == RED_ARGMAX) break;
-		int64_t size = extent * c->spm_budget / bytes;
-		if (size < 1) size = 1;
-		if (!accumulate) {
-			uint32_t order[TILE_SPACE];
-			for (uint32_t k = 0; k < lead; k++) order[k] = k;
-			Insn *i = insn_add(c, I_V_FILL);
-			i->arg[0] = operand_of(c, &w, &w.out[0], order, lead, false, true);
-			if (!lead) i->arg[0].rank = 1, i->arg[0].dim[0] = dim_const(c->p->dims, 1);
-			double init = s->reduce == RED_MAX ? -INFINITY : s->reduce == RED_MIN ? INFINITY : 0;
-			float f = (float)init;
-			uint32_t bits;
-			memcpy(&bits, &f, 4);
-			if (dtype_is_integer(t)) {
-				i->field[F_VEC_use_reg] = 1;
-				i->reg[i->n_reg].field = F_VEC_reg;
-				i->reg[i->n_reg++].value = dim_const(c->p->dims, init == 0  ? 0
-				                                                 : init < 0 ? INT32_MIN
-				                                                            : INT32_MAX);
-			} else
-				i->field[F_VEC_imm] = bits;
-			accumulate = true;
-		}
-		if (size == 1) size = 2 < extent ? 2 : 1;
-		open[n++] = chunk_open(c, &w, v, size);
-	}
+	DType t = region_type(&w, &s->region);
+	cut_reduced(c, &w, lead, s->reduce, t, &accumulate, open, &n);
 	TileAccess a = region_value(c, &w, &s->region, t);
-	if (s->reduce == RED_AMAX) {
-		Work inner = w;
-		TileAccess y = {0};
-		int64_t cap[TILE_RANK];
-		uint32_t order[TILE_SPACE];
-		for (uint32_t v = 0; v < w.n_space; v++) {
-			cap[v] = greatest(c, w.space[v].extent);
-			order[v] = v;
-			y.index[v] = dim_sym(c->p->dims, w.space[v].sym);
-		}
-		y.obj = temp_obj(c, SPACE_SPM, t, w.n_space, cap);
-		Insn *i = insn_add(c, I_V_UN);
-		i->field[F_VEC_func] = VF_ABS;
-		i->arg[0] = operand_of(c, &inner, &y, order, w.n_space, false, true);
-		i->arg[1] = operand_of(c, &inner, &a, order, w.n_space, true, false);
-		a = y;
-	}
-	Insn *i;
-	if (s->reduce == RED_ARGMAX) {
-		TileAccess value = w.out[0];
-		int64_t cap[TILE_RANK];
-		memset(value.index, 0, sizeof value.index);
-		for (uint32_t v = 0; v < lead; v++)
-			cap[v] = greatest(c, w.space[v].extent),
-			value.index[v] = dim_sym(c->p->dims, w.space[v].sym);
-		if (!lead) cap[0] = 1, value.index[0] = dim_const(c->p->dims, 0);
-		value.obj = temp_obj(c, SPACE_SPM, t, lead ? lead : 1, cap);
-		i = insn_add(c, I_V_RED);
-		reduced_operands(c, &w, &a, &value, lead, &i->arg[1], &i->arg[0], false);
+	if (s->reduce == RED_AMAX) a = magnitude(c, &w, &a, t);
+	TileAccess greatest_one;
+	if (s->reduce == RED_ARGMAX) greatest_one = temp_over(c, &w, lead, t);
+	Insn *i = insn_add(c, I_V_RED);
+	if (s->reduce == RED_ARGMAX) { /* the value, which nobody wants, and its position */
 		Operand unused;
+		reduced_operands(c, &w, &a, &greatest_one, lead, &i->arg[1], &i->arg[0], false);
 		reduced_operands(c, &w, &a, &w.out[0], lead, &unused, &i->arg[2], false);
 	} else {
-		i = insn_add(c, I_V_RED);
 		reduced_operands(c, &w, &a, &w.out[0], lead, &i->arg[1], &i->arg[0], accumulate);
 	}
 	i->field[F_VEC_func] = func[s->reduce];
@@ -204,7 +219,7 @@ void pearl_lower_ordered(Compiler *c, const TileStmt *s)
 	if (k) over[lead] = lead + 1;
 	Work inner = w;
 	if (k) inner.n_space = lead + 1;
-	TileAccess a = region_value(c, &inner, &s->region, region_type(c, &w, &s->region));
+	TileAccess a = region_value(c, &inner, &s->region, region_type(&w, &s->region));
 	if (s->op == TILE_SCAN && (s->reduce == RED_AMAX || s->reduce == RED_ARGMAX)) {
 		pearl_fail(c, s->span, "a running amax or argmax is not supported on Pearl");
 		return;
@@ -340,10 +355,7 @@ void pearl_lower_softmax(Compiler *c, const TileStmt *s, const TileCond *unused,
 	state.dim[0] = dim_const(c->p->dims, 3);
 	state.stride[0] = l->group_at;
 	i->arg[2] = state;
-	float scale = (float)s->scale;
-	uint32_t bits;
-	memcpy(&bits, &scale, sizeof bits);
-	i->field[F_SMX_scale] = bits;
+	i->field[F_SMX_scale] = float_bits(s->scale);
 	i->field[F_SMX_per] = 1;
 	Dim limit, first;
 	int64_t per;
