@@ -175,6 +175,14 @@ static bool settled(const Compiler *c, const LoopInfo *loop, const Touch *s, con
 	return false;
 }
 
+/* Whether a loop inside keeps its own touches of s's memory in order: its next run is to it but one
+ * more iteration, because its tokens live on. Not so the memory that all cores share, whose order a
+ * par loop leaves to what is around it. */
+static bool kept_inside(const Item *i, const Touch *s)
+{
+	return i->node->kind == FORM_LOOP && s->space != SPACE_HBM && s->space != SPACE_GSM;
+}
+
 /* What iteration i + 1 (or i + ring) must wait for: for each pair of queues and distance, the
  * earliest item that must wait and the latest that it waits for. */
 static void carried(Compiler *c, const LoopInfo *loop, Item *item, uint32_t n, uint32_t depth)
@@ -195,6 +203,7 @@ static void carried(Compiler *c, const LoopInfo *loop, Item *item, uint32_t n, u
 					if (s->region != t->region || s->end <= t->begin || t->end <= s->begin)
 						continue;
 					if (settled(c, loop, s, t)) continue;
+					if (a == b && kept_inside(&item[b], s)) continue;
 					uint32_t d = distance(loop, s, t);
 					struct Edge *e = &edge[s->queue][t->queue][d > 8 ? 8 : d];
 					if (!e->on) *e = (struct Edge){true, a, b};
