@@ -184,3 +184,42 @@ void advise_divisible(Build *b, Diag *of, Dim whole, Dim by)
 		"in ..,  and the axis as  %s*P",
 		dim_text(b->arena, by));
 }
+
+/* Where a statement inside of a loop or a branch first assigns the name, before `end`. */
+static const Ast *assigned_inside(const AstList *body, const char *name, uint32_t end,
+                                  const Ast *inside, const Ast **around)
+{
+	for (size_t i = 0; i < body->n; i++) {
+		const Ast *s = body->at[i], *found = NULL;
+		if (!s || s->span.begin >= end) continue;
+		for (size_t k = 0; inside && s->kind == AST_ASSIGN && k < s->list.n; k++)
+			if (s->list.at[k]->kind == AST_NAME && s->list.at[k]->name == name)
+				found = s->list.at[k];
+		if (found) *around = inside;
+		if (!found && s->kind == AST_IF)
+			found = assigned_inside(&s->list, name, end, inside ? inside : s, around);
+		if (!found && (s->kind == AST_IF || s->kind == AST_FOR))
+			found = assigned_inside(&s->list2, name, end,
+			                        s->kind == AST_FOR || !inside ? s : inside, around);
+		if (found) return found;
+	}
+	return NULL;
+}
+
+bool advise_scope(Build *b, Diag *of, const char *name, Span at)
+{
+	const Ast *def = b->frame->def, *around = NULL;
+	if (!def || def->span.source != at.source) return false;
+	const Ast *found = assigned_inside(&def->list2, name, at.begin, NULL, &around);
+	if (!found) return false;
+	if (around->kind == AST_FOR) {
+		diag_note(b->d, of, found->span, "%s belongs to one turn of this loop", name);
+		diag_help(
+			b->d, of,
+			"what has a value before the loop is known behind it;  ys = for .. { yield %s }  collects",
+			name);
+	} else {
+		diag_note(b->d, of, found->span, "it is assigned in this branch, which was not taken");
+	}
+	return true;
+}

@@ -92,6 +92,7 @@ typedef struct Function {
 } Function;
 
 typedef struct FileDim {
+	const Ast *range; /* its own, or that of the names behind it: dim Y, X in 1..64 */
 	const Ast *decl;
 	File *file;
 	DimSym *sym; /* once used by the module */
@@ -319,6 +320,7 @@ struct Build {
 	VEC(Ragged) ragged; /* of the entry */
 	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
+	VEC(const Ast *) wrong; /* defs of entries, with errors */
 	VEC(Member *) weights, states;
 	VEC(Stored) stored; /* parts of states that the entry has written */
 	VEC(Node *) asserts;
@@ -367,6 +369,8 @@ void advise_divisible(Build *b, Diag *of, Dim whole, Dim by);
 /* Where a named dim and its range are declared. */
 void note_range(Build *b, Diag *of, Dim d);
 void advise_return(Build *b, Diag *of, const Ast *def);
+/* The unknown name is one that a loop or a branch before `at` assigns. */
+bool advise_scope(Build *b, Diag *of, const char *name, Span at);
 /* A reshape that looks as if it moved an axis. */
 void warn_mixed(Build *b, const Type *from, uint32_t rank, const Dim *to, Span at);
 
@@ -430,6 +434,9 @@ Node *emit_reshape(Build *b, Node *x, uint32_t rank, const Dim *dims, Span s);
 Node *emit_transpose(Build *b, Node *x, const int64_t *perm, Span s);
 Node *emit_broadcast(Build *b, Node *x, uint32_t rank, const Dim *dims, Span s);
 Node *emit_slice(Build *b, Node *x, const Dim *start, const Dim *size, Span s);
+/* Element i of an axis is start + i*step. */
+Node *emit_strided_slice(Build *b, Node *x, const Dim *start, const Dim *size, const int64_t *step,
+                         Span s);
 Node *emit_reduce(Build *b, Op op, const char *how, Node *x, uint32_t n, const int64_t *axes,
                   bool keep, Span s);
 Node *emit_concat(Build *b, uint32_t n, Node *const *x, int64_t axis, Span s);
@@ -568,7 +575,8 @@ uint32_t builtin_names(const char **out, uint32_t room);
 void run_block(Build *b, const AstList *l);
 void run_statement(Build *b, const Ast *s);
 void run_for(Build *b, const Ast *s);
-void assign_to(Build *b, const AstList *targets, Item value, Span span);
+/* from: the expressions that gave the value, or NULL. */
+void assign_to(Build *b, const AstList *targets, Item value, Span span, const AstList *from);
 
 /* --- ragged.c --- */
 /* By the extent or the key; NULL: not ragged. Valid until the next is added. */

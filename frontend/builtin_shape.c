@@ -246,6 +246,15 @@ Item builtin_stack(Call *c)
 	return item_node(emit_concat(c->b, n, x, axis, c->at));
 }
 
+/* PyTorch's split is given the size of a part, this one their number. */
+static void tell_parts(Build *b, Diag *of, Dim whole, int64_t size, int64_t axis)
+{
+	int64_t all;
+	if (size > 0 && dim_is_const(whole, &all) && all % size == 0)
+		diag_help(b->d, of, "parts of %lld elements each:  split(x, %lld, axis=%lld)",
+		          (long long)size, (long long)(all / size), (long long)axis);
+}
+
 Item builtin_split(Call *c)
 {
 	Build *b = c->b;
@@ -261,8 +270,9 @@ Item builtin_split(Call *c)
 		return bad();
 	}
 	if (n < 1 || n > (int64_t)COUNT(part)) {
-		complain(b, c->in[1].span, "split into %lld parts: from 1 to %zu are possible",
-		         (long long)n, COUNT(part));
+		Diag *m = complain(b, c->in[1].span, "split into %lld parts: from 1 to %zu are possible",
+		                   (long long)n, COUNT(part));
+		tell_parts(b, m, whole, n, axis);
 		return bad();
 	}
 	for (int64_t i = 0; i < n; i++) {

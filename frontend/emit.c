@@ -142,17 +142,26 @@ Node *emit_broadcast(Build *b, Node *x, uint32_t rank, const Dim *dims, Span s)
 	return emit(b, n);
 }
 
-Node *emit_slice(Build *b, Node *x, const Dim *start, const Dim *size, Span s)
+Node *emit_strided_slice(Build *b, Node *x, const Dim *start, const Dim *size, const int64_t *step,
+                         Span s)
 {
 	if (!x) return NULL;
-	bool whole = true;
-	for (uint32_t i = 0; i < x->type.rank; i++)
+	bool whole = true, strided = false;
+	for (uint32_t i = 0; i < x->type.rank; i++) {
 		whole &= dim_is(start[i], 0) && size[i] == x->type.dim[i];
+		strided |= step && step[i] != 1;
+	}
 	if (whole) return x;
 	Node *n = node_new(b->m, OP_SLICE, 1, &x, s);
 	attr_dims(b->m, n, "start", x->type.rank, start);
 	attr_dims(b->m, n, "size", x->type.rank, size);
+	if (strided) attr_ints(b->m, n, "step", x->type.rank, step);
 	return emit(b, n);
+}
+
+Node *emit_slice(Build *b, Node *x, const Dim *start, const Dim *size, Span s)
+{
+	return emit_strided_slice(b, x, start, size, NULL, s);
 }
 
 Node *emit_reduce(Build *b, Op op, const char *how, Node *x, uint32_t n_axes, const int64_t *axes,

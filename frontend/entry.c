@@ -487,6 +487,9 @@ static void build_entry(Build *b, const Place *place, const Ast *decl, const Ast
 			diag_note(b->d, m, b->m->entries.at[i]->span, "it is declared here too");
 			return;
 		}
+	/* what is wrong in a def is told for its first entry */
+	for (size_t i = 0; i < b->wrong.n; i++)
+		if (b->wrong.at[i] == def) return;
 	entry_begin(b, name, at);
 	b->entry->target = target;
 	b->entry->target_span = target_at;
@@ -494,6 +497,7 @@ static void build_entry(Build *b, const Place *place, const Ast *decl, const Ast
 	if (make_inputs(b, &f, where, &inputs)) {
 		Item r = call_function(b, &f, &inputs, def->op_span, def->op_span);
 		add_outputs(b, def, &r);
+		if (b->errors != errors) vec_push(b->arena, &b->wrong, def);
 	}
 	Entry *e = b->entry;
 	entry_end(b);

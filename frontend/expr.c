@@ -8,6 +8,7 @@
 static Item unknown_name(Build *b, const char *name, Span at)
 {
 	Diag *m = complain(b, at, "`%s` is not defined", name);
+	if (advise_scope(b, m, name, at)) return bad();
 	const char *near = scope_nearest(b, b->frame->scope, name);
 	bool module = strcmp(name, "F") == 0 || strcmp(name, "nn") == 0 || strcmp(name, "np") == 0;
 	const char *hint = strlen(name) > 2 || module ? hint_for(name) : NULL;
@@ -266,6 +267,12 @@ static Item eval_attribute(Build *b, const Ast *e)
 	default: break;
 	}
 	Diag *m = complain(b, e->op_span, "%s has no `%s`", item_kind(b, &x), e->name);
+	if (x.kind == ITEM_LIST && strcmp(e->name, "append") == 0) {
+		diag_help(b->d, m,
+		          "%s += [..]  makes a longer one;  ys = for .. { yield .. }  collects tensors",
+		          text_of(b, e->a->span));
+		if (e->a->kind == AST_NAME) assign_name(b, e->a->name, bad(), e->a->span);
+	}
 	if (x.kind == ITEM_ARRAY)
 		diag_help(b->d, m, "name one of its elements:  %s[i].%s", x.member->name, e->name);
 	return bad();

@@ -73,6 +73,13 @@ static void declare(Build *b, File *f, const Ast *a, const char *name, Item item
 	scope_set(b, f->scope, name, item, at);
 }
 
+/* dim Y, X in 1..64: names without a range have that of the next name. */
+static const Ast *shared_range(const Ast *dims, size_t k)
+{
+	while (k + 1 < dims->list.n && !dims->list.at[k]->a && !dims->list.at[k]->b) k++;
+	return dims->list.at[k]->d ? NULL : dims->list.at[k]->a;
+}
+
 static void declare_all(Build *b, File *f)
 {
 	for (size_t i = 0; i < f->ast->list.n; i++) {
@@ -97,6 +104,7 @@ static void declare_all(Build *b, File *f)
 			FileDim *fd = NEW(b->arena, FileDim);
 			fd->decl = d;
 			fd->file = f;
+			fd->range = d->a ? d->a : shared_range(a, k);
 			if (d->b)
 				complain(b, d->span,
 				         "a dim has a range:  dim %s in 1..64; a constant is written  let",

@@ -156,6 +156,7 @@ typedef enum SubKind { SUB_SLICE, SUB_ONE, SUB_NEW, SUB_GATHER, SUB_CUT, SUB_PIC
 typedef struct Sub {
 	SubKind kind;
 	Dim start, size;
+	int64_t step; /* SLICE: from one element to the next; 0: 1 */
 	Node *index;  /* GATHER; CUT and PICK: an i32 a row */
 	Node *length; /* CUT: elements a row */
 	Dim limit;    /* CUT: no row ends behind it */
@@ -213,7 +214,7 @@ static bool ragged_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 	                    : last ? last
 	                           : whole;
 	if (dim_is(lo, 0) && hi == size) {
-		*out = (Sub){SUB_SLICE, lo, size, NULL, NULL, NULL, e->span};
+		*out = (Sub){SUB_SLICE, lo, size, 0, NULL, NULL, NULL, e->span};
 		return true;
 	}
 	if (last && !whole && !(hi = ragged_limit(b, hi, size, e->span))) return false;
@@ -232,7 +233,7 @@ static bool ragged_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 	}
 	Node *start = each_row(b, lo, any, e->span),
 		 *rows = ragged_find(b, n) ? ragged_find(b, n)->rows : each_row(b, n, any, e->span);
-	*out = (Sub){SUB_CUT, first ? NULL : lo, n, start, rows, hi, e->span};
+	*out = (Sub){SUB_CUT, first ? NULL : lo, n, 0, start, rows, hi, e->span};
 	return start && rows;
 }
 
@@ -247,7 +248,7 @@ static bool ragged_one(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 	bool here = false;
 	for (uint32_t i = 0; i < t->rank; i++) here |= i != axis && t->dim[i] == any->batch;
 	if (!whole && !here) { /* one row of the table for each row of the batch */
-		*out = (Sub){SUB_GATHER, NULL, NULL, rows, NULL, NULL, e->span};
+		*out = (Sub){SUB_GATHER, NULL, NULL, 0, rows, NULL, NULL, e->span};
 		return rows != NULL;
 	}
 	if (whole && which &&
@@ -260,14 +261,30 @@ static bool ragged_one(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 	} else {
 		rows = ragged_checked(b, rows, dim_const(p, 0), dim_addc(p, size, -1), e->span);
 	}
-	*out = (Sub){SUB_PICK, NULL, NULL, rows, NULL, NULL, e->span};
+	*out = (Sub){SUB_PICK, NULL, NULL, 0, rows, NULL, NULL, e->span};
 	return rows != NULL;
+}
+
+/* c of a:b:c; 1 when it is left out. */
+static bool slice_step(Build *b, const Ast *e, int64_t *step)
+{
+	*step = 1;
+	if (!e->c) return true;
+	Item i = eval(b, e->c);
+	if (!need_int(b, &i, e->c->span, "the step of a slice", step)) return false;
+	if (*step >= 1) return true;
+	Diag *m = complain(b, e->c->span, "the step of a slice is at least 1, this is %lld",
+	                   (long long)*step);
+	if (*step == -1) diag_help(b->d, m, "the opposite order is  flip(x, axis=..)");
+	return false;
 }
 
 static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *out)
 {
 	DimPool *p = b->m->dims;
 	Dim size = t->dim[axis], lo = dim_const(p, 0), hi = size;
+	int64_t step;
+	if (!slice_step(b, e, &step)) return false;
 	if (e->a) {
 		Item i = eval(b, e->a);
 		if (!need_dim(b, &i, e->a->span, "the start of a slice", &lo)) return false;
@@ -278,8 +295,11 @@ static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub 
 		if (!need_dim(b, &i, e->b->span, "the end of a slice", &hi)) return false;
 		if (!from_end(b, &hi, size, e->b->span)) return false;
 	}
-	if (ragged_find(b, lo) || ragged_find(b, hi) || ragged_find(b, size))
-		return ragged_sub(b, e, t, axis, lo, hi, out);
+	if (ragged_find(b, lo) || ragged_find(b, hi) || ragged_find(b, size)) {
+		if (step == 1) return ragged_sub(b, e, t, axis, lo, hi, out);
+		complain(b, e->c->span, "a slice of rows of different lengths has no step");
+		return false;
+	}
 	if (!assume_le(b, dim_const(p, 0), lo) || !assume_le(b, hi, size)) {
 		outside(b, e, axis, t);
 		return false;
@@ -289,7 +309,9 @@ static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub 
 		         dim_text(b->arena, lo), dim_text(b->arena, hi));
 		return false;
 	}
-	*out = (Sub){SUB_SLICE, lo, dim_sub(p, hi, lo), NULL, NULL, NULL, e->span};
+	Dim n = dim_sub(p, hi, lo);
+	if (step > 1) n = dim_floordiv(p, dim_addc(p, n, step - 1), dim_const(p, step));
+	*out = (Sub){SUB_SLICE, lo, n, step, NULL, NULL, NULL, e->span};
 	return true;
 }
 
@@ -313,7 +335,7 @@ static bool tensor_sub(Build *b, const Ast *e, const Item *i, Sub *out)
 		return false;
 	}
 	n = ragged_fill_all(b, n, e->span);
-	*out = (Sub){SUB_GATHER, NULL, NULL, n, NULL, NULL, e->span};
+	*out = (Sub){SUB_GATHER, NULL, NULL, 0, n, NULL, NULL, e->span};
 	return true;
 }
 
@@ -331,7 +353,7 @@ static bool one_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *o
 		outside(b, e, axis, t);
 		return false;
 	}
-	*out = (Sub){SUB_ONE, d, dim_const(p, 1), NULL, NULL, NULL, e->span};
+	*out = (Sub){SUB_ONE, d, dim_const(p, 1), 0, NULL, NULL, NULL, e->span};
 	return true;
 }
 
@@ -368,12 +390,12 @@ static bool parse_subs(Build *b, const Ast *e, const Type *t, Subs *out)
 		else if (sub->kind == AST_ELLIPSIS)
 			whole = t->rank - named;
 		for (uint32_t k = 0; k < whole; k++, axis++)
-			out->at[out->n++] =
-				(Sub){SUB_SLICE, dim_const(b->m->dims, 0), t->dim[axis], NULL, NULL, NULL, e->span};
+			out->at[out->n++] = (Sub){
+				SUB_SLICE, dim_const(b->m->dims, 0), t->dim[axis], 0, NULL, NULL, NULL, e->span};
 		if (!sub || sub->kind == AST_ELLIPSIS) continue;
 		if (is_none(sub)) {
 			out->at[out->n++] =
-				(Sub){SUB_NEW, NULL, dim_const(b->m->dims, 1), NULL, NULL, NULL, sub->span};
+				(Sub){SUB_NEW, NULL, dim_const(b->m->dims, 1), 0, NULL, NULL, NULL, sub->span};
 			continue;
 		}
 		if (!one_sub(b, sub, t, axis, &out->at[out->n])) return false;
@@ -385,7 +407,8 @@ static bool parse_subs(Build *b, const Ast *e, const Type *t, Subs *out)
 
 /* x[:, t] in a loop over t: the axis is moved to the front before the loop, once, so that each turn
  * reads one piece. True when it was: *x, start and size are those of the moved tensor. */
-static bool turn_axis_first(Build *b, Node **x, const Subs *subs, Dim *start, Dim *size, Span at)
+static bool turn_axis_first(Build *b, Node **x, const Subs *subs, Dim *start, Dim *size,
+                            int64_t *step, Span at)
 {
 	Loop *l = b->loop;
 	uint32_t axis = 0, found = 0, rank = (*x)->type.rank;
@@ -412,6 +435,8 @@ static bool turn_axis_first(Build *b, Node **x, const Subs *subs, Dim *start, Di
 	Dim first = start[found];
 	memmove(start + 1, start, found * sizeof *start);
 	memmove(size + 1, size, found * sizeof *size);
+	memmove(step + 1, step, found * sizeof *step);
+	step[0] = 1;
 	start[0] = first;
 	size[0] = dim_const(b->m->dims, 1);
 	*x = moved;
@@ -462,6 +487,7 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 {
 	Subs subs;
 	Dim start[MAX_RANK], size[MAX_RANK], dims[2 * MAX_RANK];
+	int64_t step[MAX_RANK];
 	uint32_t axis = 0, rank = 0, gather = UINT32_MAX;
 	Node *index[2 * MAX_RANK];
 	uint32_t n_index = 0;
@@ -473,6 +499,7 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 		lead(b, place, &whole->type, start, size);
 		axis = place->n;
 	}
+	for (uint32_t i = 0; i < axis; i++) step[i] = 1;
 	for (uint32_t i = 0; i < subs.n; i++) {
 		const Sub *s = &subs.at[i];
 		bool all =
@@ -480,6 +507,7 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 		if (s->kind != SUB_NEW) {
 			start[axis] = all ? dim_const(b->m->dims, 0) : s->start;
 			size[axis] = all ? whole->type.dim[axis] : s->size;
+			step[axis] = s->step > 1 ? s->step : 1;
 			axis++;
 		}
 		if (s->kind == SUB_PICK || (s->kind == SUB_CUT && !s->start)) {
@@ -504,9 +532,10 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 		complain(b, e->span, "a tensor has at most %d dims", MAX_RANK);
 		return bad();
 	}
-	if (!place) turn_axis_first(b, &whole, &subs, start, size, e->span);
+	if (!place) turn_axis_first(b, &whole, &subs, start, size, step, e->span);
 	for (uint32_t i = 0; i < subs.n; i++) b->ragged_inside |= subs.at[i].kind == SUB_CUT;
-	Node *n = emit_reshape(b, emit_slice(b, whole, start, size, e->span), rank, dims, e->span);
+	Node *n = emit_strided_slice(b, whole, start, size, step, e->span);
+	n = emit_reshape(b, n, rank, dims, e->span);
 	b->ragged_inside = inside;
 	if (cut && n) n = by_rows(b, n, cut, cut_axis);
 	if (cut && n_index && n) {
@@ -575,6 +604,10 @@ bool store_index(Build *b, const Ast *target, Member *m, Item value)
 			complain(b, s->span, "a part that is stored to is named by integers and slices");
 			return false;
 		}
+		if (s->step > 1) {
+			complain(b, s->span, "a part that is stored to has no step");
+			return false;
+		}
 		start[axis] = s->start;
 		size[axis++] = s->size;
 		if (s->kind == SUB_SLICE) dims[rank++] = s->size;
@@ -621,8 +654,10 @@ static Item index_list(Build *b, const Ast *e, const Item *x)
 		return bad();
 	}
 	ItemList l = {0};
-	if (!spend(b, (size_t)(hi - lo), e->span)) return bad();
-	for (int64_t i = lo; i < hi; i++) vec_push(b->arena, &l, x->list->at[i]);
+	int64_t step;
+	if (!slice_step(b, sub, &step) || !spend(b, (size_t)(hi - lo), e->span)) return bad();
+	for (int64_t i = lo; i < hi; i += step <= hi - i ? step : hi - i)
+		vec_push(b->arena, &l, x->list->at[i]);
 	return item_list(b, &l);
 }
 

@@ -352,10 +352,12 @@ static bool collected(Build *b, Roll *r)
 static void take_collected(Build *b, const Ast *s, const ItemList *values)
 {
 	if (s->c) {
-		assign_to(b, &s->c->list, values->n == 1 ? values->at[0] : item_list(b, values),
-		          s->c->span);
+		assign_to(b, &s->c->list, values->n == 1 ? values->at[0] : item_list(b, values), s->c->span,
+		          NULL);
 	} else if (values->n) {
-		complain(b, s->span, "what this loop yields is not used");
+		Diag *m = complain(b, s->span, "what this loop yields is not used");
+		diag_help(b->d, m, "it is collected on a new first axis:  ys = for %s in .. { .. }",
+		          s->list.at[0]->name);
 	}
 }
 
@@ -440,6 +442,21 @@ static bool roll(Build *b, Roll *r, Dim from, Dim count, const Saved *saved, Ite
 
 /* --- unrolling -------------------------------------------------------------------------------------------- */
 
+/* Types of what two stretches of turns yield, the turns first: all but those agree. */
+static bool same_turns(Build *b, const Ast *s, const Type *x, const Type *y)
+{
+	bool same = x->rank == y->rank && x->dtype == y->dtype;
+	for (uint32_t i = 1; same && i < x->rank; i++) same = dims_equal(b, x->dim[i], y->dim[i]);
+	if (same || !x->rank || !y->rank) return same;
+	Type one = type_tensor(x->dtype, x->rank - 1, x->dim + 1),
+		 other = type_tensor(y->dtype, y->rank - 1, y->dim + 1);
+	Diag *m = complain(b, s->span,
+	                   "the turns of this loop yield %s and %s, what is collected has one type",
+	                   type_text(b->arena, &one), type_text(b->arena, &other));
+	diag_help(b->d, m, "tensors of different shapes are put into a list:  ys = [],  ys += [y]");
+	return false;
+}
+
 /* What is collected from all stretches, one list of values each, joined along the first axis. */
 static void join_yields(Build *b, const Ast *s, const Yields *y)
 {
@@ -457,6 +474,7 @@ static void join_yields(Build *b, const Ast *s, const Yields *y)
 			}
 			if (y->at[i].at[k].kind != ITEM_TENSOR) return;
 			parts[i] = y->at[i].at[k].node;
+			if (!same_turns(b, s, &parts[0]->type, &parts[i]->type)) return;
 		}
 		vec_push(b->arena, &out, item_node(emit_concat(b, (uint32_t)y->n, parts, 0, s->span)));
 	}
@@ -686,12 +704,15 @@ static void run_for_length(Build *b, const Ast *s, Dim from, Dim to)
 	}
 }
 
-void run_for(Build *b, const Ast *s)
+static void run_loop(Build *b, const Ast *s)
 {
 	Item lo = eval(b, s->a->a), hi = s->a->b ? eval(b, s->a->b) : lo;
 	Dim from, to;
 	int64_t i, n;
-	if (lo.kind == ITEM_BAD || hi.kind == ITEM_BAD) return;
+	if (lo.kind == ITEM_BAD || hi.kind == ITEM_BAD) {
+		if (s->c) assign_to(b, &s->c->list, bad(), s->span, NULL);
+		return;
+	}
 	if (!s->a->b) {
 		run_for_list(b, s, &lo);
 		return;
@@ -713,4 +734,12 @@ void run_for(Build *b, const Ast *s)
 		run_turns(b, s, i, n);
 	else
 		run_for_length(b, s, from, to);
+}
+
+/* What a loop with a mistake would have given is not missed later on. */
+void run_for(Build *b, const Ast *s)
+{
+	uint32_t errors = b->errors;
+	run_loop(b, s);
+	if (s->c && b->errors != errors) assign_to(b, &s->c->list, bad(), s->span, NULL);
 }

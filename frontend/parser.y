@@ -49,7 +49,7 @@ static void refuse(Parse *p, Span at, const char *what, const char *help);
 %token <text> NAME "a name"
 %token <integer> INT "a number"
 %token <number> FLOAT "a float"
-%type <ast> top bind unit param type sdim member decl def entry_ret stmt action expr simple post atom item arg sub
+%type <ast> top bind unit param type sdim member decl def entry_ret stmt action expr simple post atom item arg sub some
 %type <ast> range string clause key keys cond start init if_tail member_else
 %type <list> tops attrs callargs binds names exprs params plist dims dimlist body members index generics ret block stmts given
 %type <list> items args arglist subs clauses where lets
@@ -225,10 +225,9 @@ arg: expr { $$ = ast_with(p, AST_ARG, $1, NULL, NULL, @$); }
     | '*' expr { $$ = ast_with(p, AST_ARG, $2, NULL, NULL, @$); $$->op = '*'; } ;
 subs: sub { $$ = LIST($1); } | subs ',' sub { $$ = $1; ast_list_add(p, &$$, $3); } ;
 sub: expr | ELLIPSIS { $$ = ast_new(p, AST_ELLIPSIS, @$); }
-    | ':' { $$ = ast_new(p, AST_SLICE, @$); }
-    | expr ':' { $$ = ast_with(p, AST_SLICE, $1, NULL, NULL, @$); }
-    | ':' expr { $$ = ast_with(p, AST_SLICE, NULL, $2, NULL, @$); }
-    | expr ':' expr { $$ = ast_with(p, AST_SLICE, $1, $3, NULL, @$); } ;
+    | some ':' some { $$ = ast_with(p, AST_SLICE, $1, $3, NULL, @$); }
+    | some ':' some ':' some { $$ = ast_with(p, AST_SLICE, $1, $3, $5, @$); } ;
+some: %empty { $$ = NULL; } | expr ;
 string: STRING { $$ = string_make(p, @$); } ;
 %%
 static Ast *type_make(Parse *p, const char *name, const AstList *dims, bool optional, Span at)
@@ -362,7 +361,6 @@ static const char *syntax_hint(Parse *p, yysymbol_kind_t got, Span at, const yys
 	if (strcmp(before, "import") == 0) return "only model files are imported:  import \"std/nn\"  brings the layers; nothing of Python is needed";
 	if (got == YYSYMBOL_FROM && top) return "only model files are imported:  import \"std/nn\"  brings the layers; nothing of Python is needed";
 	if (span_is(at, ":") && block) return "a block stands in braces:  if c { .. }   for i in 0..n { .. }   def f(x: f32[B]) -> f32[B] { .. }";
-	if (span_is(at, ":") && close) return "slices have no step; every second element is  rearrange(x, [(n, 2)] -> [n, 2])[:, 0]";
 	if ((span_is(at, ")") || span_is(at, ",") || span_is(at, "=")) && colon && !member)
 		return "a parameter has a type:  x: f32[B, S, D]   n: int = 1";
 	if (got == YYSYMBOL_NL && strcmp(before, "weight") != 0 && colon && !block) return "a weight has a type:  weight w: f32[D, F]";

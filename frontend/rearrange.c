@@ -44,7 +44,11 @@ static bool add_atom(Pattern *p, const Ast *e, Dim size)
 	}
 	for (uint32_t i = 0; e && e->kind == AST_NAME && i < p->n; i++)
 		if (p->atom[i].e && ast_same(p->atom[i].e, e)) {
-			complain(p->b, e->span, "the left side names %s twice", text_of(p->b, e->span));
+			const char *name = text_of(p->b, e->span);
+			Diag *m = complain(p->b, e->span, "the left side names %s twice", name);
+			diag_help(p->b->d, m,
+			          "each dim has a name of its own; a second one of that size:  %s2 = %s", name,
+			          name);
 			return false;
 		}
 	p->atom[p->n++] = (Atom){e, size, false};
@@ -89,8 +93,10 @@ static bool read_group(Pattern *p, const Ast *group, Dim whole)
 		}
 		if (!known_size(b, e, &size)) return false;
 		if (!size && free_one) {
-			complain(b, e->span, "two sizes of a group are unknown: %s and %s",
-			         text_of(b, free_one->span), text_of(b, e->span));
+			const char *name = text_of(b, e->span);
+			Diag *m = complain(b, e->span, "two sizes of a group are unknown: %s and %s",
+			                   text_of(b, free_one->span), name);
+			diag_help(b->d, m, "give one of them its size before:  %s = 2", name);
 			return false;
 		}
 		if (!size) {

@@ -46,6 +46,8 @@ Diag *complain(Build *b, Span at, const char *fmt, ...)
 void remark(Build *b, Span at, const char *fmt, ...)
 {
 	va_list ap;
+	/* of a library's loops only to those who write the library */
+	if (at.source != b->main->source && strncmp(at.source->name, "std/", 4) == 0) return;
 	va_start(ap, fmt);
 	const char *text = arena_vprintf(b->arena, fmt, ap);
 	va_end(ap);
@@ -130,4 +132,10 @@ void refuse_attribute(Build *b, const Ast *a, const char *const *known, size_t n
 		diag_help(b->d, m, "@keep stands before an assignment to a name in a def");
 	else if (strcmp(a->name, "precision") == 0)
 		diag_help(b->d, m, "@precision stands before a statement, a loop, a def or a `use`");
+	else if (strcmp(a->name, "ignore") == 0)
+		diag_help(b->d, m, "@ignore stands before a layer or a model");
+	else if (strcmp(a->name, "buffer") == 0)
+		diag_help(b->d, m, "@buffer stands before a weight");
+	else if (strcmp(a->name, "roll") == 0 || strcmp(a->name, "unroll") == 0)
+		diag_help(b->d, m, "@%s stands before a loop", a->name);
 }

@@ -132,22 +132,34 @@ static bool assign_one(Build *b, const Ast *target, Item value)
 		return false;
 	}
 	if (target->kind == AST_TUPLE || target->kind == AST_LIST) {
-		assign_to(b, &target->list, value, target->span);
+		assign_to(b, &target->list, value, target->span, NULL);
 		return true;
 	}
 	complain(b, target->span, "this cannot be assigned: a name or a part of a state can");
 	return false;
 }
 
-void assign_to(Build *b, const AstList *targets, Item value, Span span)
+/* PyTorch's split is given the size of a part, this one their number. */
+static void advise_split(Build *b, Diag *of, const AstList *from, size_t targets)
+{
+	const Ast *e = from && from->n == 1 ? from->at[0] : NULL;
+	if (!e || e->kind != AST_CALL || e->a->kind != AST_NAME || e->list.n < 2) return;
+	if (strcmp(e->a->name, "split") == 0 || strcmp(e->a->name, "chunk") == 0)
+		diag_help(b->d, of, "%s takes the number of parts:  %s(%s, %zu, axis=..)", e->a->name,
+		          e->a->name, text_of(b, e->list.at[0]->span), targets);
+}
+
+void assign_to(Build *b, const AstList *targets, Item value, Span span, const AstList *from)
 {
 	if (targets->n == 1) {
 		assign_one(b, targets->at[0], value);
 		return;
 	}
 	bool fits = value.kind == ITEM_LIST && value.list->n == targets->n;
-	if (!fits && value.kind != ITEM_BAD)
-		complain(b, span, "%zu names cannot take %s", targets->n, item_kind(b, &value));
+	if (!fits && value.kind != ITEM_BAD) {
+		Diag *m = complain(b, span, "%zu names cannot take %s", targets->n, item_kind(b, &value));
+		advise_split(b, m, from, targets->n);
+	}
 	for (size_t i = 0; i < targets->n; i++)
 		assign_one(b, targets->at[i], fits ? value.list->at[i] : bad());
 }
@@ -179,7 +191,7 @@ static void run_assign(Build *b, const Ast *s)
 	}
 	Item v = eval_values(b, &s->list2);
 	if (!s->op) {
-		assign_to(b, &s->list, keep_value(b, s, v), list_span(&s->list2));
+		assign_to(b, &s->list, keep_value(b, s, v), list_span(&s->list2), &s->list2);
 		return;
 	}
 	if (s->list.n != 1) {
@@ -379,7 +391,7 @@ static void run_let(Build *b, const Ast *s)
 			return;
 		}
 	}
-	assign_to(b, &s->list, v, list_span(&s->list2));
+	assign_to(b, &s->list, v, list_span(&s->list2), &s->list2);
 }
 
 static void run_yield(Build *b, const Ast *s)

@@ -156,7 +156,7 @@ const char *type_with(Build *b, const Ast *type)
 
 bool file_dim_range(Build *b, FileDim *f, Dim *lo, Dim *hi)
 {
-	const Ast *range = f->decl->a;
+	const Ast *range = f->range;
 	Frame frame = {.up = b->frame, .scope = f->file->scope, .file = f->file};
 	if (!range || f->busy) {
 		if (f->busy)
@@ -189,7 +189,7 @@ DimSym *file_dim_sym(Build *b, FileDim *f, Span at)
 {
 	Dim lo, hi;
 	if (f->sym) return f->sym;
-	if (f->decl->kind == AST_NAME || !f->decl->a) {
+	if (f->decl->kind == AST_NAME || !f->range) {
 		Diag *m = complain(b, f->decl->kind == AST_NAME ? f->decl->span : at,
 		                   "dim %s has no range, so no entry can take it", f->decl->name);
 		diag_help(b->d, m, "declare it in the file:  dim %s in 1..1024", f->decl->name);
@@ -250,7 +250,7 @@ static bool bind_dim(Build *b, const Ast *name, const FileDim *f, Dim have)
 {
 	Dim lo, hi;
 	scope_set(b, function_scope(b->frame->scope), name->name, item_dim(have), name->span);
-	if (f->decl->kind == AST_NAME || !f->decl->a) return true;
+	if (f->decl->kind == AST_NAME || !f->range) return true;
 	if (!file_dim_range(b, (FileDim *)(uintptr_t)f, &lo, &hi)) return false;
 	if (assume_le(b, lo, have) && assume_le(b, have, hi)) return true;
 	Diag *m = complain(b, b->frame->call, "dim %s of `%s` would be %s, outside its range %s..%s",

@@ -6,8 +6,10 @@
 #include <sys/resource.h>
 #include <time.h>
 
+/* Beside errors, what became of loops is of no interest, and may hang on them. */
 void report_messages(Tool *t, bool remarks)
 {
+	remarks &= !t->d.errors;
 	Diags some = {.arena = t->arena, .errors = t->d.errors, .limit = t->d.limit};
 	for (size_t i = t->printed; i < t->d.list.n; i++)
 		if (remarks || t->d.list.at[i]->severity != DIAG_NOTE)
