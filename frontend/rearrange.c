@@ -291,7 +291,12 @@ Item eval_rearrange(Build *b, const Ast *call)
 	if (args->n != 2 || !args->at[1]->b || args->at[1]->name || args->at[1]->a->kind != AST_LIST ||
 	    args->at[1]->b->kind != AST_LIST) {
 		Diag *m = complain(b, call->span, "rearrange takes a tensor and a pattern");
-		diag_help(b->d, m, "rearrange(x, [B, S, (H, D)] -> [B, H, S, D])");
+		const Ast *third = args->n > 2 ? args->at[2] : NULL;
+		if (third && third->name && third->a)
+			diag_help(b->d, m, "a size is a name bound before:  %s = %s", third->name,
+			          text_of(b, third->a->span));
+		else
+			diag_help(b->d, m, "rearrange(x, [B, S, (H, D)] -> [B, H, S, D])");
 		return bad();
 	}
 	Item x = eval(b, args->at[0]->a);
