@@ -78,14 +78,34 @@ static bool spatial_input(Call *c, const Node *x, uint32_t *spatial)
 	return false;
 }
 
+/* The operands of a convolution: two floats, or two integers whose sums are exact. */
+static bool conv_operands(Call *c, Node **x, Node **w)
+{
+	Build *b = c->b;
+	*x = call_tensor(c, 0);
+	*w = call_tensor(c, 1);
+	if (!*x || !*w) return false;
+	DType t = (*x)->type.dtype, u = (*w)->type.dtype;
+	if (t == DT_BOOL || u == DT_BOOL || (dtype_is_float(t) && dtype_is_float(u)))
+		return (*x = float_input(c, 0)) && (*w = float_input(c, 1));
+	if (!dtype_is_float(t) && !dtype_is_float(u)) return true;
+	Diag *m = complain(b, c->at, "conv of %s and %s: integers and floats do not mix without a cast",
+	                   type_text(b->arena, &(*x)->type), type_text(b->arena, &(*w)->type));
+	note_origin(b, m, &c->in[0].item, NULL);
+	note_origin(b, m, &c->in[1].item, NULL);
+	uint32_t at = dtype_is_float(t) ? 1 : 0;
+	diag_help(b->d, m, "a cast is written  f32(%s)", text_of(b, c->in[at].span));
+	return false;
+}
+
 Item builtin_conv(Call *c)
 {
 	Build *b = c->b;
-	Node *x = float_input(c, 0), *w = float_input(c, 1);
+	Node *x, *w;
 	int64_t stride[MAX_RANK], dilation[MAX_RANK], lo[MAX_RANK], hi[MAX_RANK], reach[MAX_RANK] = {0},
 																			  groups, k, rows;
 	uint32_t n = 0;
-	if (!x || !w || !spatial_input(c, x, &n)) return bad();
+	if (!conv_operands(c, &x, &w) || !spatial_input(c, x, &n)) return bad();
 	if (w->type.rank != x->type.rank) {
 		Diag *m = complain(b, c->at, "conv of %s and %s: the numbers of dims differ",
 		                   type_text(b->arena, &x->type), type_text(b->arena, &w->type));

@@ -485,8 +485,27 @@ static bool kept_letters(const Sum *s, const Factor *now, uint32_t i, const char
 	return n <= MAX_RANK;
 }
 
+/* Sums away the indices that no other factor and not the result has: a product would carry them along. */
+static bool sum_alone(Sum *s, uint32_t i, const char *result)
+{
+	Factor *f = &s->factor[i];
+	char keep[2 * MAX_RANK + 1] = "";
+	for (const char *c = f->index; *c; c++) {
+		bool needed = strchr(result, *c) != NULL;
+		for (uint32_t k = 0; k < s->n_factor; k++)
+			needed |= k != i && strchr(s->factor[k].index, *c);
+		if (needed) append(keep, *c);
+	}
+	if (strlen(keep) == strlen(f->index)) return true;
+	f->node = reduce_to(s->b, f, keep, f->span);
+	snprintf(f->index, sizeof f->index, "%s", keep);
+	return f->node != NULL;
+}
+
 static Node *multiply(Sum *s, const char *result, Span at)
 {
+	for (uint32_t i = 0; i < s->n_factor && s->n_factor > 1; i++)
+		if (!s->factor[i].lookup && !sum_alone(s, i, result)) return NULL;
 	if (s->n_factor > 1 && s->factor[0].lookup && !s->factor[1].lookup) {
 		Factor first = s->factor[0];
 		s->factor[0] = s->factor[1];

@@ -193,7 +193,10 @@ bool infer_conv(Module *m, Diags *d, Node *n)
 	int64_t k;
 	if (!dim_is_const(out_channels, &k) || k % groups)
 		return infer_fail(m, d, n, "groups must divide the output channels");
-	Type t = {.dtype = DT_F32, .rank = x->rank};
+	bool ints = dtype_is_integer(x->dtype);
+	if (ints != dtype_is_integer(w->dtype) || x->dtype == DT_BOOL || w->dtype == DT_BOOL)
+		return infer_fail(m, d, n, "needs two floats or two integers");
+	Type t = {.dtype = ints ? DT_I32 : DT_F32, .rank = x->rank};
 	t.dim[0] = x->dim[0];
 	t.dim[last ? t.rank - 1 : 1] = out_channels;
 	for (uint32_t i = 0; i < spatial; i++) {

@@ -21,6 +21,7 @@ typedef struct TileTraits {
 	bool row_pairs; /* a contraction takes two row indices at once: rows and columns of an image */
 	uint32_t row_block; /* rows a task takes in row-wise kernels */
 	uint32_t row_pad;   /* bytes added to rows of activations that alias in a cache; 0: none */
+	bool signed_bytes;  /* integers are multiplied as i8 by i8 alone */
 	bool apart;         /* memory is laid out by bounds: dims of symbolic size need not be merged
 	                            to be dense, and strides should be constants */
 } TileTraits;

@@ -264,7 +264,53 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 	return rewrite_reshape(w, concat(w, y[0], y[1], rank), rank, x->type.dim);
 }
 
+/* The same product of other operands. */
+static Node *product_of(Rewrite *w, const Node *n, uint32_t which, Node *operand)
+{
+	Node *in[3] = {n->in[0], n->in[1], n->n_in > 2 ? n->in[2] : NULL};
+	uint32_t attrs = 0;
+	in[which] = operand;
+	Node *y = node_new(w->c->m, n->op, n->n_in, in, n->span);
+	while (op_info[n->op].attr[attrs].name) attrs++;
+	memcpy(y->attr, n->attr, attrs * sizeof *y->attr);
+	return rewrite_finish(w, y);
+}
+
+static Node *as_byte(Rewrite *w, Node *x)
+{
+	Node *n = node_new(w->c->m, OP_CAST, 1, &x, w->at->span);
+	attr_int(n, "dtype", DT_I8);
+	return rewrite_finish(w, n);
+}
+
+/* Where integers are multiplied as i8 by i8, a u8 is twice its half and a rest of 0 or 1, both i8; what
+ * pads a convolution with 0 is 0 in both. An i4 is an i8 as it is. */
+static Node *decompose_bytes(Rewrite *w, Node *n)
+{
+	if (!w->c->target || !w->c->target->traits.signed_bytes || n->type.dtype != DT_I32) return NULL;
+	for (uint32_t i = 0; i < 2; i++) {
+		DType t = n->in[i]->type.dtype;
+		if (t == DT_I4) return product_of(w, n, i, as_byte(w, n->in[i]));
+		if (t != DT_U8) continue;
+		Node *two = rewrite_const(w, DT_I32, 2),
+			 *x = node_new(w->c->m, OP_CAST, 1, &n->in[i], n->span);
+		attr_int(x, "dtype", DT_I32);
+		x = rewrite_finish(w, x);
+		Node *half = rewrite_node(w, OP_FLOORDIV, 2, (Node *[]){x, two});
+		Node *twice = rewrite_node(w, OP_MUL, 2, (Node *[]){half, two});
+		Node *rest = rewrite_node(w, OP_SUB, 2, (Node *[]){x, twice});
+		Node *high = product_of(w, n, i, as_byte(w, half)),
+			 *low = product_of(w, n, i, as_byte(w, rest));
+		return rewrite_node(w, OP_ADD, 2,
+		                    (Node *[]){rewrite_node(w, OP_MUL, 2, (Node *[]){high, two}), low});
+	}
+	return NULL;
+}
+
 static const Rule rules[] = {
+	{OP_EINSUM, "bytes-einsum", decompose_bytes},
+	{OP_ROUTED, "bytes-routed", decompose_bytes},
+	{OP_CONV, "bytes-conv", decompose_bytes},
 	{OP_MEAN, "mean", decompose_mean},
 	{OP_CLAMP, "clamp", decompose_clamp},
 	{OP_BATCH_NORM, "batch-norm", decompose_batch_norm},

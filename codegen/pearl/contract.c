@@ -217,7 +217,7 @@ static bool choose_types(Product *p)
 	if (p->w.out[0].obj->dtype != DT_I32 || p->sum == DT_I32) return true;
 	pearl_fail(
 		p->c, p->c->kernel->span,
-		"Pearl multiplies integers as i8 by i8, not %s by %s: cast both to i8 (subtract 128 from a u8 first, and add 128 times the sums of the other operand after)",
+		"Pearl multiplies integers of 8 bits at most, not %s by %s: cast both to i8 or u8, or to a float",
 		dtype_name(a), dtype_name(b));
 	return false;
 }

@@ -255,6 +255,9 @@ static RegionValue node_emit(RegionCtx *x, uint32_t n, const TileAccess *target,
 	Compiler *c = x->c;
 	const RegionNode *node = &x->r->node[n];
 	RegionValue arg[3] = {0};
+	if (node->kind == RN_CAST && node->type == DT_I4)
+		pearl_fail(c, c->at,
+		           "Pearl makes no values of i4, it only reads weights of it: cast to i8");
 	uint32_t arity = node->kind == RN_CALL ? scalar_info[node->f].arity : 1;
 	for (uint32_t k = 0; k < arity; k++) arg[k] = x->value[node->arg[k]];
 	PearlFunc f = node->kind == RN_CALL ? functions[node->f].f : VF_COPY;

@@ -29,6 +29,7 @@ void pearl_target(const PearlMachine *m, Target *out)
 	                           .stages = 2,
 	                           .row_pairs = true,
 	                           .row_block = 8,
+	                           .signed_bytes = true,
 	                           .apart = true};
 	for (uint32_t t = 0; t < NUM_DTYPES; t++) out->traits.kg[t] = 1;
 }

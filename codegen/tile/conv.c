@@ -314,8 +314,9 @@ static bool build_dense(Conv *v, Strip *s)
 	XTile t =
 		pairs ? (XTile){&ns->body, dim_c(b, 0), dim_c(b, 0), s->xn} : x_tile(v, s, &ns->body, mr);
 	TileObj *acc =
-		pairs ? place(k, t.body, "acc", DT_F32, LEVEL_ACC, 3, (int64_t[]){s->yn_most, ow, nr})
-			  : place(k, t.body, "acc", DT_F32, LEVEL_ACC, 2, (int64_t[]){mr, nr});
+		pairs ? place(k, t.body, "acc", v->n->type.dtype, LEVEL_ACC, 3,
+	                  (int64_t[]){s->yn_most, ow, nr})
+			  : place(k, t.body, "acc", v->n->type.dtype, LEVEL_ACC, 2, (int64_t[]){mr, nr});
 	TileStmt *c = tile_stmt(b->p, t.body, TILE_CONTRACT);
 	Dim row = pairs ? space(k, c, "y", s->yn) : t.y;
 	Dim i = space(k, c, "i", t.h), j = space(k, c, "j", loop_len(b, ns));
@@ -367,7 +368,7 @@ static bool build_depthwise(Conv *v, Strip *s)
 	int64_t mr = 8, cb = b->t->nr < v->c ? b->t->nr : v->c;
 	TileStmt *cs = loop(k, s->body, TILE_PAR, "c", dim_c(b, 0), dim_c(b, v->c), cb, true);
 	XTile t = x_tile(v, s, &cs->body, mr);
-	TileObj *acc = place(k, t.body, "acc", DT_F32, LEVEL_NEAR, 2, (int64_t[]){mr, cb});
+	TileObj *acc = place(k, t.body, "acc", v->n->type.dtype, LEVEL_NEAR, 2, (int64_t[]){mr, cb});
 	TileStmt *c = tile_stmt(b->p, t.body, TILE_CONTRACT);
 	Dim i = space(k, c, "i", t.h), j = space(k, c, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z,
 		y = z, index[MAX_RANK];
