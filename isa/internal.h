@@ -104,7 +104,7 @@ PearlQueue asm_queue(Assembler *s);
 void asm_insn(Assembler *s);
 
 /* --- symbolic.c: integer expressions over parameters and loops, and proofs that they are >= 0 -------- */
-enum { SYM_DEGREE = 3 };
+enum { SYM_DEGREE = 5 };
 typedef struct SymTerm {
 	int64_t coef;
 	uint32_t n, atom[SYM_DEGREE]; /* ascending */
@@ -122,6 +122,7 @@ typedef struct SymAtom {
 	const char *name; /* for messages */
 	int64_t lo, hi;   /* INT64_MIN, INT64_MAX: no bound */
 	bool varies;
+	bool dynamic; /* changes within a call: depends on loops or data */
 	/* scale * atom >= low, scale * atom <= high. INDEX: n iterations in tiles of scale, high = n - 1.
 	 * FREE: anything between all lows and all highs (scale 1). */
 	int64_t scale;
@@ -136,6 +137,7 @@ typedef struct SymSpace {
 	uint32_t *bucket;       /* of minima, maxima and quotients: the newest atom + 1 */
 	VEC(const Sym *) facts; /* each >= 0 where we are */
 	uint32_t fuel;
+	bool by_gain; /* proofs try first what leaves the fewest dynamic terms */
 } SymSpace;
 const Sym *sym_const(SymSpace *s, int64_t v);
 const Sym *sym_atom(SymSpace *s, uint32_t atom);
@@ -245,18 +247,26 @@ typedef struct Credit {
 	Clock *ring; /* of signals not waited for yet, oldest first */
 	uint32_t first, n;
 } Credit;
+/* Accesses of a queue to a space since the last barrier, one for each box that an operand touched. */
+typedef struct Recent {
+	VEC(Access) access;
+	uint32_t *older; /* of each: the one before it of the same operand + 1 */
+	uint32_t older_cap;
+	uint32_t prune_at; /* how many call for pruning */
+} Recent;
 typedef struct Order {
 	Arena *arena;
 	const PearlProgram *p;
+	const uint8_t *queues; /* order_queues */
 	Clock known[NUM_QUEUES];
-	Credit *credit;     /* of each token */
-	VEC(Access) recent; /* since the last barrier, one for each box that an operand touched */
-	uint32_t *newest;   /* of each instruction: its latest entry in recent + 1 */
-	uint32_t *older;    /* of each entry: the one before it of the same instruction + 1 */
-	uint32_t older_cap;
-	uint64_t tests; /* work done, about a nanosecond each */
+	Credit *credit; /* of each token */
+	Recent recent[NUM_SPACES][NUM_QUEUES];
+	uint32_t *newest; /* of each operand: its latest entry in `recent` of its space + 1 */
+	uint64_t tests;   /* work done, about a nanosecond each */
 } Order;
-void order_begin(Order *o, Arena *a, const PearlProgram *p);
+/* Of each instruction: bits of the queues that may work between the barriers around it. */
+const uint8_t *order_queues(Arena *a, const PearlProgram *p);
+void order_begin(Order *o, Arena *a, const PearlProgram *p, const uint8_t *queues);
 void order_step(Order *o, const PearlInsn *i, uint32_t step); /* waits, before the accesses */
 void order_done(Order *o, const PearlInsn *i, uint32_t step); /* signals, after them */
 void order_barrier(Order *o, uint32_t step);

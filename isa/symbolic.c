@@ -181,8 +181,18 @@ void sym_forget(SymSpace *s, size_t atoms)
 	}
 }
 
+static bool is_dynamic(const SymSpace *s, const Sym *a)
+{
+	for (uint32_t k = 0; a && k < a->n; k++)
+		for (uint32_t i = 0; i < a->term[k].n; i++)
+			if (s->atoms.at[a->term[k].atom[i]].dynamic) return true;
+	return false;
+}
+
 uint32_t sym_new(SymSpace *s, SymAtom atom)
 {
+	atom.dynamic = atom.kind == ATOM_INDEX || atom.kind == ATOM_FREE || is_dynamic(s, atom.a) ||
+	               is_dynamic(s, atom.b);
 	vec_push(s->arena, &s->atoms, atom);
 	return (uint32_t)(s->atoms.n - 1);
 }
@@ -381,26 +391,112 @@ static bool with_facts(SymSpace *s, uint32_t atom, const Sym *coef, const Sym *r
 	return false;
 }
 
+/* Ways to replace an atom by a bound: what is then to be proved. */
+typedef struct Ways {
+	const Sym *goal[5];
+	uint32_t dynamic[5], n; /* terms of a goal that depend on loops */
+} Ways;
+
+static uint32_t dynamic_terms(const SymSpace *s, const Sym *a)
+{
+	uint32_t n = 0;
+	for (uint32_t k = 0; k < a->n; k++) {
+		bool any = false;
+		for (uint32_t i = 0; i < a->term[k].n; i++) any |= s->atoms.at[a->term[k].atom[i]].dynamic;
+		n += any;
+	}
+	return n;
+}
+
+/* Whether the newest atoms of a are older than those of b: fewer loops are left to get rid of. */
+static bool is_older(const Sym *a, const Sym *b)
+{
+	for (uint32_t i = a->n, k = b->n; k > 0; i--, k--) {
+		int order = i ? compare(&a->term[i - 1], &b->term[k - 1]) : -1;
+		if (order) return order < 0;
+	}
+	return false;
+}
+
+static void add_way(SymSpace *s, Ways *w, const Sym *coef, const Sym *rest, const Sym *bound,
+                    int64_t scale)
+{
+	const Sym *goal = bound ? sym_add(s, sym_mul(s, coef, bound), rest, scale) : NULL;
+	if (!goal) return;
+	uint32_t dynamic = s->by_gain ? dynamic_terms(s, goal) : 0, at = w->n++;
+	for (; at && s->by_gain; at--) {
+		uint32_t other = w->dynamic[at - 1];
+		if (other < dynamic || (other == dynamic && !is_older(goal, w->goal[at - 1]))) break;
+		w->goal[at] = w->goal[at - 1];
+		w->dynamic[at] = other;
+	}
+	w->goal[at] = goal;
+	w->dynamic[at] = dynamic;
+}
+
 static bool eliminate(SymSpace *s, uint32_t atom, const Sym *coef, const Sym *rest, bool lower,
                       uint32_t depth)
 {
 	const SymAtom x = s->atoms.at[atom];
 	const Sym *const *bounds = lower ? x.low : x.high;
-	for (uint32_t k = 0; k < 2; k++)
-		if (with_bound(s, coef, rest, bounds[k], x.scale, depth)) return true;
+	Ways w = {.n = 0};
+	for (uint32_t k = 0; k < 2; k++) add_way(s, &w, coef, rest, bounds[k], x.scale);
 	if (x.kind == ATOM_MIN || x.kind == ATOM_MAX) {
 		/* the least of two: above a bound when both are, below it when one is */
-		bool both = (x.kind == ATOM_MIN) == lower;
-		bool a = with_bound(s, coef, rest, x.a, 1, depth);
-		if (a != both) {
-			if (a) return true;
-		} else if (a && with_bound(s, coef, rest, x.b, 1, depth))
+		if ((x.kind == ATOM_MIN) != lower) {
+			add_way(s, &w, coef, rest, x.a, 1);
+			add_way(s, &w, coef, rest, x.b, 1);
+		} else if (with_bound(s, coef, rest, x.a, 1, depth) &&
+		           with_bound(s, coef, rest, x.b, 1, depth))
 			return true;
-		if (!both && with_bound(s, coef, rest, x.b, 1, depth)) return true;
 	}
 	int64_t end = lower ? x.lo : x.hi;
-	if (!is_open(end) && with_bound(s, coef, rest, sym_const(s, end), 1, depth)) return true;
+	if (!is_open(end)) add_way(s, &w, coef, rest, sym_const(s, end), 1);
+	for (uint32_t k = 0; k < w.n; k++)
+		if (prove(s, w.goal[k], depth)) return true;
 	return with_facts(s, atom, coef, rest, lower, depth);
+}
+
+/* a = rest + (atom - end) * quotient, where the atom appears squared. */
+static bool divide(SymSpace *s, const Sym *a, uint32_t atom, const Sym *end, const Sym **quotient,
+                   const Sym **rest)
+{
+	const Sym *of[SYM_DEGREE + 1], *x = sym_atom(s, atom);
+	for (uint32_t power = 0; power <= SYM_DEGREE; power++) {
+		Sum c = {.constant = power ? 0 : a->constant};
+		for (uint32_t k = 0; k < a->n; k++) {
+			SymTerm t = a->term[k], without = {.coef = t.coef};
+			for (uint32_t i = 0; i < t.n; i++)
+				if (t.atom[i] != atom) without.atom[without.n++] = t.atom[i];
+			if (t.n - without.n == power) sum_add(&c, &without, 1);
+		}
+		of[power] = sum_done(s, &c);
+	}
+	const Sym *b = of[SYM_DEGREE], *q = sym_const(s, 0);
+	for (uint32_t power = SYM_DEGREE; power-- > 0;) {
+		q = sym_add(s, sym_mul(s, q, x), b, 1);
+		b = sym_add(s, sym_mul(s, b, end), of[power], 1);
+	}
+	*quotient = q;
+	*rest = b;
+	return q && b;
+}
+
+/* Where the atom appears squared: a is at least what it is at an end of the atom's range, when the
+ * quotient by the distance from there has the right sign. */
+static bool by_an_end(SymSpace *s, const Sym *a, uint32_t atom, uint32_t depth)
+{
+	const SymAtom x = s->atoms.at[atom];
+	for (uint32_t k = 0; k < 6; k++) {
+		bool lower = k < 3;
+		const Sym *end = k % 3 < 2 && x.scale == 1 ? (lower ? x.low : x.high)[k % 3] : NULL;
+		if (k % 3 == 2 && !is_open(lower ? x.lo : x.hi)) end = sym_const(s, lower ? x.lo : x.hi);
+		const Sym *q, *rest;
+		if (!end || !divide(s, a, atom, end, &q, &rest)) continue;
+		if (!lower) q = sym_add(s, sym_const(s, 0), q, -1);
+		if (prove(s, q, depth) && prove(s, rest, depth)) return true;
+	}
+	return false;
 }
 
 static bool prove(SymSpace *s, const Sym *a, uint32_t depth)
@@ -415,7 +511,7 @@ static bool prove(SymSpace *s, const Sym *a, uint32_t depth)
 	const SymTerm *last = &a->term[a->n - 1];
 	uint32_t atom = last->atom[last->n - 1];
 	const Sym *coef, *rest;
-	if (!split(s, a, atom, &coef, &rest)) return false;
+	if (!split(s, a, atom, &coef, &rest)) return by_an_end(s, a, atom, depth - 1);
 	sym_range(s, coef, &lo, &hi);
 	if (lo >= 0) return eliminate(s, atom, coef, rest, true, depth - 1);
 	if (hi <= 0) return eliminate(s, atom, coef, rest, false, depth - 1);
@@ -430,11 +526,16 @@ bool sym_prove(SymSpace *s, const Sym *a)
 	int64_t lo, hi;
 	sym_range(s, a, &lo, &hi);
 	if (lo >= 0) return true;
-	s->fuel = FUEL;
 	Arena *kept = s->arena;
 	ArenaMark mark = arena_mark(kept);
-	bool proved = prove(s, a, 40); /* makes no atoms: everything may go again */
-	arena_reset(kept, mark);
+	bool proved = false;
+	/* of the ways to go on, those first that rid an expression of loops: else as bounds come */
+	for (uint32_t k = 0; k < 2 && !proved; k++) {
+		s->fuel = FUEL;
+		s->by_gain = k == 0;
+		proved = prove(s, a, 40); /* makes no atoms: everything may go again */
+		arena_reset(kept, mark);
+	}
 	return proved;
 }
 

@@ -119,9 +119,35 @@ bool box_overlap(Arena *scratch, const Box *a, const Box *b)
 
 /* --- clocks ---------------------------------------------------------------------------------------------- */
 
-void order_begin(Order *o, Arena *a, const PearlProgram *p)
+const uint8_t *order_queues(Arena *a, const PearlProgram *p)
 {
-	*o = (Order){.arena = a, .p = p};
+	uint32_t n = (uint32_t)p->code.n, *part = NEW_ARRAY(a, uint32_t, n + 1), open[64], depth = 0,
+			 barriers = 0;
+	bool *joined = NEW_ARRAY(a, bool, n + 2); /* with the part after it */
+	for (uint32_t k = 0; k < n; k++) {
+		PearlOpcode op = p->code.at[k].op;
+		part[k] = barriers;
+		if (op == I_BAR) barriers++;
+		if (op == I_LOOP || op == I_IF) open[depth++] = k;
+		if (op == I_ENDL || op == I_ENDIF)
+			for (uint32_t m = part[open[--depth]]; m < barriers; m++) joined[m] = true;
+	}
+	uint8_t *of = NEW_ARRAY(a, uint8_t, barriers + 1), *queues = NEW_ARRAY(a, uint8_t, n + 1);
+	for (uint32_t k = 0; k < n; k++) {
+		PearlQueue q = pearl_insn[p->code.at[k].op].queue;
+		if (q != Q_S || p->code.at[k].op == I_LDI) of[part[k]] |= (uint8_t)(1u << q);
+	}
+	for (uint32_t m = 0; m < barriers; m++)
+		if (joined[m]) of[m + 1] |= of[m];
+	for (uint32_t m = barriers; m-- > 0;)
+		if (joined[m]) of[m] |= of[m + 1];
+	for (uint32_t k = 0; k < n; k++) queues[k] = of[part[k]];
+	return queues;
+}
+
+void order_begin(Order *o, Arena *a, const PearlProgram *p, const uint8_t *queues)
+{
+	*o = (Order){.arena = a, .p = p, .queues = queues};
 	o->credit = NEW_ARRAY(a, Credit, p->tokens.n + 1);
 	o->newest = NEW_ARRAY(a, uint32_t, p->code.n * 4 + 1);
 	for (uint32_t k = 0; k < p->tokens.n; k++) {
@@ -169,21 +195,40 @@ void order_done(Order *o, const PearlInsn *i, uint32_t step)
 	}
 }
 
+/* What each operand's newest access is, for all accesses of a space, and those before it. */
+static void unlist(Order *o, const Recent *r)
+{
+	for (uint32_t k = 0; k < r->access.n; k++)
+		o->newest[r->access.at[k].insn * 4 + r->access.at[k].operand] = 0;
+}
+
+static void enlist(Order *o, Recent *r, uint32_t k)
+{
+	const Access *a = &r->access.at[k];
+	uint32_t *newest = &o->newest[a->insn * 4 + a->operand];
+	r->older[k] = *newest;
+	*newest = k + 1;
+}
+
 void order_barrier(Order *o, uint32_t step)
 {
 	for (uint32_t q = 0; q < NUM_QUEUES; q++)
 		for (uint32_t p = 0; p < NUM_QUEUES; p++) o->known[q].at[p] = step;
-	for (uint32_t k = 0; k < o->recent.n; k++)
-		o->newest[o->recent.at[k].insn * 4 + o->recent.at[k].operand] = 0;
-	o->recent.n = 0;
+	for (uint32_t k = 0; k < NUM_SPACES; k++)
+		for (uint32_t q = 0; q < NUM_QUEUES; q++) {
+			unlist(o, &o->recent[k][q]);
+			o->recent[k][q].access.n = 0;
+		}
 }
 
 /* An older access of the same operand to the same bytes is implied by this one. */
-static bool replaces(Order *o, const Access *a)
+static bool replaces(Order *o, Recent *r, const Access *a)
 {
 	uint32_t at = o->newest[a->insn * 4 + a->operand];
-	for (uint32_t n = 0; at && n < 16; n++, at = o->older[at - 1]) {
-		Access *old = &o->recent.at[at - 1];
+	for (uint32_t n = 0; at && n < 16; n++, at = r->older[at - 1]) {
+		if (at > r->access.n) return false; /* of another space */
+		Access *old = &r->access.at[at - 1];
+		if (old->insn != a->insn || old->operand != a->operand) return false;
 		if (memcmp(&old->box, &a->box, sizeof a->box) != 0) continue;
 		old->step = a->step;
 		return true;
@@ -191,29 +236,58 @@ static bool replaces(Order *o, const Access *a)
 	return false;
 }
 
-const Access *order_access(Order *o, Arena *scratch, const Access *a)
+/* Forgets what every other queue that works before the next barrier knows of queue p to be complete:
+ * clocks only advance, so nothing that comes can be out of order with it. */
+static void prune(Order *o, Recent *r, PearlQueue p, uint32_t queues)
 {
-	const Clock *known = &o->known[a->queue];
-	o->tests += o->recent.n;
-	for (uint32_t k = 0; k < o->recent.n; k++) {
-		const Access *b = &o->recent.at[k];
-		if (b->queue == a->queue || (!a->writes && !b->writes) || b->box.space != a->box.space)
-			continue;
-		if (b->box.end <= a->box.low || a->box.end <= b->box.low || b->step <= known->at[b->queue])
+	uint32_t all = UINT32_MAX;
+	for (uint32_t q = 0; q < NUM_QUEUES; q++)
+		if (q != p && queues >> q & 1 && o->known[q].at[p] < all) all = o->known[q].at[p];
+	unlist(o, r);
+	size_t kept = 0;
+	for (uint32_t k = 0; k < r->access.n; k++) {
+		if (r->access.at[k].step <= all) continue;
+		r->access.at[kept] = r->access.at[k];
+		enlist(o, r, (uint32_t)kept++);
+	}
+	o->tests += r->access.n;
+	r->access.n = kept;
+	r->prune_at = 2 * (uint32_t)kept + 64;
+}
+
+/* One of the accesses of r that overlaps a and may still be under way. */
+static const Access *race(Order *o, const Recent *r, uint32_t known, Arena *scratch,
+                          const Access *a)
+{
+	o->tests += r->access.n;
+	for (uint32_t k = 0; k < r->access.n; k++) {
+		const Access *b = &r->access.at[k];
+		if ((!a->writes && !b->writes) || b->box.end <= a->box.low || a->box.end <= b->box.low ||
+		    b->step <= known)
 			continue;
 		o->tests += 20;
 		if (box_overlap(scratch, &a->box, &b->box)) return b;
 	}
-	if (replaces(o, a)) return NULL;
-	vec_push(o->arena, &o->recent, *a);
-	if (o->recent.n > o->older_cap) {
-		uint32_t cap = o->older_cap ? o->older_cap * 2 : 256;
-		o->older =
-			arena_grow(o->arena, o->older, o->older_cap * sizeof *o->older, cap * sizeof *o->older);
-		o->older_cap = cap;
+	return NULL;
+}
+
+const Access *order_access(Order *o, Arena *scratch, const Access *a)
+{
+	Recent *of_space = o->recent[a->box.space], *r = &of_space[a->queue];
+	for (uint32_t q = 0; q < NUM_QUEUES; q++) {
+		if (q == a->queue) continue;
+		const Access *b = race(o, &of_space[q], o->known[a->queue].at[q], scratch, a);
+		if (b) return b;
 	}
-	uint32_t *newest = &o->newest[a->insn * 4 + a->operand];
-	o->older[o->recent.n - 1] = *newest;
-	*newest = (uint32_t)o->recent.n;
+	if (replaces(o, r, a)) return NULL;
+	if (r->access.n >= r->prune_at) prune(o, r, a->queue, o->queues[a->insn]);
+	vec_push(o->arena, &r->access, *a);
+	if (r->access.n > r->older_cap) {
+		uint32_t cap = r->older_cap ? r->older_cap * 2 : 256;
+		r->older =
+			arena_grow(o->arena, r->older, r->older_cap * sizeof *r->older, cap * sizeof *r->older);
+		r->older_cap = cap;
+	}
+	enlist(o, r, (uint32_t)r->access.n - 1);
 	return NULL;
 }

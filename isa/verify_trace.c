@@ -52,6 +52,7 @@ typedef struct Trace {
 	int64_t turn;               /* iterations of the par space counted so far */
 	bool counting;              /* only that is wanted: nothing but scalar code runs */
 	int64_t skip_from, skip_to; /* of this core's own iterations, those that are left out */
+	const uint8_t *queues;      /* order_queues */
 	Order order;
 	uint8_t *written[2]; /* SPM, ACC: whether each line was written */
 	Extent *last_write;  /* of each instruction's operand */
@@ -724,7 +725,7 @@ static void run_core(Trace *t, uint32_t number)
 	for (uint32_t k = 0; k < 2; k++) memset(t->written[k], 0, (size_t)(bytes[k] / LINE + 1));
 	memset(t->last_write + e->first * 4, 0, e->count * 4 * sizeof *t->last_write);
 	spend(t, (uint64_t)e->count * 8 + 1000);
-	order_begin(&t->order, t->arena, t->p);
+	order_begin(&t->order, t->arena, t->p, t->queues);
 	run(t, e->first, e->first + e->count);
 }
 
@@ -753,6 +754,7 @@ bool verify_traces(Diags *d, const PearlProgram *p)
 	int64_t *params = NEW_ARRAY(fixed, int64_t, p->interface->n_param + 1);
 	*t = (Trace){.d = d, .p = p, .arena = fixed, .scratch = scratch, .param = params};
 	match_blocks(t);
+	t->queues = order_queues(fixed, p);
 	int64_t lines[2] = {p->machine.spm_bytes / LINE,
 	                    p->machine.acc_rows * p->machine.array_cols * 4 / LINE};
 	for (uint32_t k = 0; k < 2; k++) t->written[k] = NEW_ARRAY(fixed, uint8_t, lines[k] + 1);

@@ -211,6 +211,30 @@ Test(proofs, forms_of_programs)
 	cr_assert(when && strstr(when, "n = 512"), "%s", when ? when : "none");
 }
 
+/* Images of any size: pieces of pieces of a row that two strides have halved, beside loops of other dims;
+ * areas, in which a side appears squared. */
+Test(proofs, forms_of_images)
+{
+	const Sym *two = constant(2), *x = param("X", 32, 640);
+	for (uint32_t k = 0; k < 3; k++) x = sym_fdiv(&space, plus(x, constant(1)), two);
+	const Sym *i1 = iteration(param("N", 1, 32), 1), *i2 = iteration(x, 1), *i3 = iteration(x, 10),
+			  *len3 = length(x, i3, 10), *i4 = iteration(constant(144), 64),
+			  *len4 = length(constant(144), i4, 64), *i5 = iteration(len3, 8),
+			  *len5 = length(len3, i5, 8);
+	const Sym *last = plus(times(i1, 3686400), times(i2, 46080));
+	last = plus(last, plus(times(i3, 5760), plus(times(i5, 4608), times(len5, 576))));
+	last = plus(last, plus(times(i4, 256), times(len4, 4)));
+	cr_assert(sym_prove(&space, minus(constant(117965376), last)));
+	cr_assert(!sym_prove(&space, minus(constant(117965375), last)));
+
+	const Sym *s = param("s", 8, 44), *side = plus(times(s, 16), constant(-124));
+	const Sym *area = sym_mul(&space, side, side);
+	cr_assert(sym_prove(&space, plus(area, constant(-4 * 4))));
+	cr_assert(!sym_prove(&space, plus(area, constant(-4 * 4 - 1))));
+	cr_assert(sym_prove(&space, minus(constant(580 * 580), area)));
+	cr_assert(!sym_prove(&space, minus(constant(580 * 580 - 1), area)));
+}
+
 /* A quotient or minimum is the same however much came between, and in whatever order its relatives came. */
 Test(proofs, equal_values_are_equal)
 {
