@@ -88,6 +88,32 @@ static int64_t lower_with(Bounder *b, const Goal *g, Dim coef, Dim v)
 	return lower(b, combine(b->p, coef, v, g->rest), g->depth + 1, g->facts_left);
 }
 
+/* By another quotient of the same dividend in what is left: where c = m*d,
+ * m * (x // c) <= x // d <= m * (x // c) + m - 1. */
+static int64_t lower_by_quotient(Bounder *b, const Goal *g, int64_t c)
+{
+	DimPool *p = b->p;
+	int64_t best = INT64_MIN, d;
+	for (uint32_t i = 0; i < g->rest->n && best < 0; i++)
+		for (uint32_t k = 0; k < g->rest->term[i].n && best < 0; k++) {
+			const DimAtom *other = g->rest->term[i].atom[k];
+			if (other->kind != ATOM_FLOORDIV || other->a != g->atom->a ||
+			    !dim_is_const(other->b, &d) || d <= 0 || (c % d && d % c))
+				continue;
+			Dim q = dim_floordiv(p, other->a, other->b), coef = g->coef;
+			if (d > c) { /* the other is the coarser one */
+				q = dim_addc(p, dim_mulc(p, q, d / c), g->positive ? 0 : d / c - 1);
+			} else {
+				Dim m = dim_const(p, c / d);
+				coef = dim_floordiv(p, g->coef, m);
+				if (dim_mul(p, coef, m) != g->coef) continue;
+				if (g->positive) q = dim_addc(p, q, 1 - c / d);
+			}
+			best = most_of(best, lower_with(b, g, coef, q));
+		}
+	return best;
+}
+
 static int64_t lower_floordiv(Bounder *b, const Goal *g)
 {
 	DimPool *p = b->p;
@@ -95,6 +121,8 @@ static int64_t lower_floordiv(Bounder *b, const Goal *g)
 	int64_t c, k;
 	bool is_const = dim_is_const(d, &c);
 	if (is_const && c <= 0) return INT64_MIN;
+	int64_t known = is_const ? lower_by_quotient(b, g, c) : INT64_MIN;
+	if (known >= 0) return known;
 	if (!is_const && lower(b, dim_addc(p, d, -1), g->depth + 1, 0) < 0) return INT64_MIN;
 	Dim edge = g->positive ? dim_addc(p, dim_sub(p, x, d), 1) : x; /* bounds d * (x // d) */
 	if (is_const && dim_is_const(g->coef, &k) && k > INT64_MIN) {

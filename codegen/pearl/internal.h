@@ -203,6 +203,11 @@ static inline int64_t round_up(int64_t v, int64_t to)
 	return (v + to - 1) / to * to;
 }
 
+/* --- single.c --- */
+/* Takes loops that run exactly once out of the kernel in hand, if what it was lowered to is nested too
+ * deep; false: it is not, or there are none. */
+bool pearl_drop_single(Compiler *c, const StepList *lowered);
+
 /* --- lower.c: statements ------------------------------------------------------------------------ */
 void pearl_lower_block(Compiler *c, const TileBlock *b);
 void pearl_lower_entry(Compiler *c, const TileEntry *e, uint32_t number);

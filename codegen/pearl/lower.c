@@ -494,6 +494,11 @@ static void lower_launch(Compiler *c, const TileStep *step)
 	for (int attempt = 0; attempt < 7 && !done && !c->failed; attempt++) {
 		c->no_stages = attempt > 0; /* rings cost memory: they go first */
 		done = try_kernel(c, step, budget, &body);
+		if (!c->failed && pearl_drop_single(c, &body)) {
+			done = false;
+			attempt--;
+			continue;
+		}
 		if (attempt > 0) budget /= 2;
 	}
 	if (c->failed) return;

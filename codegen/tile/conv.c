@@ -191,6 +191,17 @@ static bool is_padded(const Conv *v)
 	return false;
 }
 
+/* Whether an access is known to need nothing in place of what lies outside. */
+static bool stays_inside(const Build *b, const TileAccess *x)
+{
+	const DimFacts *f = &b->m->facts;
+	for (uint32_t d = 0; d < x->obj->rank; d++)
+		if (dim_le(f, dim_c(b, 0), x->index[d]) != PROOF_YES ||
+		    dim_le(f, dim_addc(b->m->dims, x->index[d], 1), x->obj->dims[d]) != PROOF_YES)
+			return false;
+	return true;
+}
+
 /* strip[tap, y, x*C + c] = input, zero (or `outside`) in the padding */
 static bool strip_bring(Conv *v, Strip *s, double outside)
 {
@@ -220,7 +231,7 @@ static bool strip_bring(Conv *v, Strip *s, double outside)
 	index[at++] = cs;
 	st->n_in = st->n_out = 1;
 	if (!access_value(k, v->n->in[0], index, &st->in[0])) return false;
-	st->in[0].has_else = true;
+	st->in[0].has_else = is_padded(v) || !stays_inside(b, &st->in[0]);
 	st->in[0].else_value = outside;
 	st->out[0] = access_of(s->place, 3, (Dim[]){zt, ys, dim_add(p, dim_mulc(p, xs, v->c), cs)});
 	return true;
