@@ -10,5 +10,5 @@ config = [CNBlockConfig(w, w2, n) for w, w2, n in zip(WIDTHS, WIDTHS[1:] + [None
 net = rounded(seeded(ConvNeXt(config, num_classes=5)))
 images = torch.randn(2, 3, 70, 77, dtype=torch.double, generator=torch.Generator().manual_seed(2)).float().double()
 save_case("convnext_tiny", "convnext_tiny.nac", net.state_dict(), {"images": images}, {"logits": net(images)},
-          model="ConvNeXtTiny", entry="classify", set=f"depths={DEPTHS},widths={WIDTHS},classes=5,Y=70,X=77".replace(" ", ""),
+          model="ConvNeXtTiny", entry="classify", set=f"depths={DEPTHS},widths={WIDTHS},classes=5".replace(" ", ""),
           parameters=sum(p.numel() for p in convnext_tiny().parameters()), full="")

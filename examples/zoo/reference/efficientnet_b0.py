@@ -12,5 +12,5 @@ net = rounded(seeded(EfficientNet(config, dropout=0.2, num_classes=5)))
 images = torch.randn(2, 3, 33, 41, dtype=torch.double, generator=torch.Generator().manual_seed(2)).float().double()
 save_case("efficientnet_b0", "efficientnet_b0.nac", net.state_dict(), {"images": images}, {"logits": net(images)},
           model="EfficientNetB0", entry="classify",
-          set="width=0.25,classes=5,Y=33,X=41,stages=" + str([(t, k, s, d, n) for t, k, s, _, d, n in STAGES]).replace(" ", ""),
+          set="width=0.25,classes=5,stages=" + str([(t, k, s, d, n) for t, k, s, _, d, n in STAGES]).replace(" ", ""),
           parameters=sum(p.numel() for p in efficientnet_b0().parameters()), full="")

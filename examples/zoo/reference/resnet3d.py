@@ -18,5 +18,5 @@ net.fc = nn.Linear(WIDTH << 3, 5)
 net = rounded(seeded(net))
 video = torch.randn(1, 3, 5, 33, 37, dtype=torch.double, generator=torch.Generator().manual_seed(2)).float().double()
 save_case("resnet3d", "resnet3d.nac", net.state_dict(), {"video": video}, {"logits": net(video)},
-          model="R3D18", entry="classify", set=f"blocks={BLOCKS},width={WIDTH},classes=5,T=5,Y=33,X=37".replace(" ", ""),
+          model="R3D18", entry="classify", set=f"blocks={BLOCKS},width={WIDTH},classes=5".replace(" ", ""),
           parameters=sum(p.numel() for p in r3d_18().parameters()), full="")

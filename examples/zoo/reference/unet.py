@@ -43,4 +43,4 @@ class UNet(nn.Module):
 net = rounded(seeded(UNet(w=1)))
 images = torch.randn(1, 1, 188, 188, dtype=torch.double, generator=torch.Generator().manual_seed(2)).float().double()
 save_case("unet", "unet.nac", net.state_dict(), {"images": images}, {"logits": net(images)}, model="UNet",
-          entry="segment", set="width=1,S=188", parameters=sum(p.numel() for p in UNet().parameters()), full="")
+          entry="segment", set="width=1", parameters=sum(p.numel() for p in UNet().parameters()), full="")

@@ -41,4 +41,4 @@ class UNet3D(nn.Module):
 net = rounded(seeded(UNet3D(w=1)))
 volumes = torch.randn(1, 3, 8, 16, 24, dtype=torch.double, generator=torch.Generator().manual_seed(2)).float().double()
 save_case("unet3d", "unet3d.nac", net.state_dict(), {"volumes": volumes}, {"logits": net(volumes)}, model="UNet3D",
-          entry="segment", set="width=1,Z=8,Y=16,X=24", parameters=sum(p.numel() for p in UNet3D().parameters()), full="")
+          entry="segment", set="width=1", parameters=sum(p.numel() for p in UNet3D().parameters()), full="")

@@ -1,9 +1,10 @@
-"""run.py NACRE sizes | compile | goldens | table [--no-llvm] [--folder DIR] [NAME...]: the zoo against what is published.
+"""run.py NACRE sizes | compile | goldens | resized | table [--no-llvm] [--folder DIR] [NAME...]: the zoo against what is published.
 
 sizes: each line of examples/zoo/sizes.json has its number of parameters.
 compile: each of its default sizes compiles for every target, without weights; what is too large for one
 chip of Pearl says so.
 goldens: at the size of each examples/zoo/golden/NAME/case.json every target gives PyTorch's output.
+resized: one artefact of a target gives what the interpreter gives at each of the sizes of RESIZED.
 table: all of that as the tables of doc/zoo.md.
 """
 import argparse
@@ -19,6 +20,18 @@ sys.path.insert(0, os.path.join(HERE, "..", ".."))
 import arrays
 
 ZOO = os.path.normpath(os.path.join(HERE, "..", "..", "..", "examples", "zoo"))
+
+
+# Of goldens: sizes of images and volumes that one program must serve.
+RESIZED = {
+    "resnet18": ["N=1,Y=33,X=65", "N=2,Y=40,X=36"],
+    "mobilenet_v2": ["N=1,Y=33,X=65", "N=2,Y=40,X=36"],
+    "efficientnet_b0": ["N=2,Y=64,X=32", "N=1,Y=39,X=98"],
+    "convnext_tiny": ["N=2,Y=33,X=64", "N=1,Y=32,X=101"],
+    "resnet3d": ["N=2,T=1,Y=16,X=17", "N=1,T=7,Y=20,X=24"],
+    "unet": ["N=1,y=9,x=8", "N=1,y=8,x=10"],
+    "unet3d": ["N=2,z=1,y=1,x=1", "N=1,z=2,y=1,x=3"],
+}
 
 
 class Failed(Exception):
@@ -101,6 +114,31 @@ def error(options, name, case, target):
     return worst
 
 
+def resized(options, name, case, target):
+    """The largest difference of one artefact to the interpreter, over sizes."""
+    golden = os.path.join(ZOO, "golden", name)
+    made = ["--weights", os.path.join(golden, "weights.safetensors"), "--set", case["set"]]
+    artefact = os.path.join(options.folder, name + (".so" if target == "cpu" else ".pearl"))
+    nacre(options, "compile", *model_of(case), "--target", target, *made, "-o", artefact)
+    worst = 0.0
+    for dims in RESIZED[name]:
+        where = ["--seed", "5", "--entry", case["entry"], "--dim", dims]
+        got = {key: os.path.join(options.folder, f"{name}.{key}.got.npy") for key in case["outputs"]}
+        want = {key: os.path.join(options.folder, f"{name}.{key}.want.npy") for key in case["outputs"]}
+        nacre(options, "run", artefact, *where, *(["--no-time"] if target == "pearl" else []),
+              *[f"--output={key}={file}" for key, file in got.items()])
+        nacre(options, "run", *model_of(case), "--target", "interp", *made, *where,
+              *[f"--output={key}={file}" for key, file in want.items()])
+        for key in case["outputs"]:
+            a, b = arrays.read_one(got[key]), arrays.read_one(want[key])
+            if a.shape != b.shape:
+                raise Failed(f"{target}, {dims}: {key} has shape {a.shape}, not {b.shape}")
+            worst = max(worst, arrays.difference(a, b))
+        if not worst <= 1e-5:
+            raise Failed(f"{target}, {dims}: differs by {worst:.3g}")
+    return worst
+
+
 def defaults():
     return [size for size in sizes() if not size["set"]]
 
@@ -134,6 +172,12 @@ def run_goldens(options):
     return run_all("goldens", [(name, lambda n=name, c=case: each(n, c)) for name, case in cases(options)])
 
 
+def run_resized(options):
+    def each(name, case):
+        return ", ".join(f"{t} {resized(options, name, case, t):.1e}" for t in targets(options)[1:])
+    return run_all("resized", [(name, lambda n=name, c=case: each(n, c)) for name, case in cases(options) if name in RESIZED])
+
+
 def run_table(options):
     print("| model | file | lines | interpreter | CPU | Pearl | compiled for the CPU | for Pearl |\n" + "|---" * 8 + "|")
     found = {}
@@ -154,7 +198,7 @@ def run_table(options):
     return 0
 
 
-RUNS = {"sizes": run_sizes, "compile": run_compile, "goldens": run_goldens, "table": run_table}
+RUNS = {"sizes": run_sizes, "compile": run_compile, "goldens": run_goldens, "resized": run_resized, "table": run_table}
 
 
 def main():
