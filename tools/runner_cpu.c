@@ -155,10 +155,19 @@ static bool cpu_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, 
 	return told(r->t, s, &error);
 }
 
-static bool cpu_reset(Runner *r)
+static bool session_begin(Runner *r, Cpu *c)
 {
 	NacreError e = {0};
-	return told(r->t, nacre_session_reset(((Cpu *)r->self)->session, &e), &e);
+	return told(r->t, nacre_session_new(c->model, NULL, 0, &c->session, &e), &e);
+}
+
+/* Another session, since this one keeps its session dims. */
+static bool cpu_reset(Runner *r)
+{
+	Cpu *c = r->self;
+	nacre_session_free(c->session);
+	c->session = NULL;
+	return session_begin(r, c);
 }
 
 static void cpu_close(Runner *r)
@@ -179,12 +188,6 @@ static Cpu *cpu_begin(Runner *r)
 	r->self = c;
 	r->ops = &ops;
 	return c;
-}
-
-static bool session_begin(Runner *r, Cpu *c)
-{
-	NacreError e = {0};
-	return told(r->t, nacre_session_new(c->model, NULL, 0, &c->session, &e), &e);
 }
 
 #ifdef NACRE_HAVE_LLVM

@@ -32,13 +32,13 @@ typedef struct Arguments {
 	Names files;
 	Settings set, dim;
 	const char *model, *entry, *weights, *target, *machine, *mcpu, *triple, *dump, *compare, *out;
-	const char *print_after, *tokenizer, *format, *prefix;
+	const char *print_after, *tokenizer, *format, *prefix, *logits;
 	Seed random_weights, seed, jitter;
 	NamedFiles input, output;
 	Names targets, pass;
 	Counts threads, ids;
-	Names stop, prompt, prompt_file;
-	uint32_t max_tokens, top_k, repeat, warm_up, depth;
+	Names stop, start, prompt, prompt_file;
+	uint32_t max_tokens, batch, top_k, repeat, warm_up, depth;
 	double temperature, top_p, min_p, repetition_penalty, tolerance;
 	bool decode, stats, json, timing, tile_out, print, no_time, exact, remarks, check, fused, stdio,
 		html, strict;

@@ -1,8 +1,9 @@
-"""same_text.py GREEDY.json PROMPT < TEXT: the text is that of the file for the prompt."""
+"""same_text.py GREEDY.json PROMPT... < TEXT: the texts are those of the file for the prompts."""
 import json
 import sys
 
-want = json.load(open(sys.argv[1]))[sys.argv[2]]["text"] + "\n"
+texts = json.load(open(sys.argv[1]))
+want = "\n".join(texts[prompt]["text"] + "\n" for prompt in sys.argv[2:])
 got = sys.stdin.buffer.read().decode()
 if want != got:
     sys.exit(f"the text is {got!r}\nit should be {want!r}")
