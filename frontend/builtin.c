@@ -387,9 +387,25 @@ Item builtin_where(Call *c)
 	return item_node(emit(c->b, node_new(c->b->m, OP_SELECT, 3, (Node *[]){cond, x, y}, c->at)));
 }
 
+/* Of integers, or between dims: the lesser of the greater. */
+static Item clamp_between(Call *c)
+{
+	Node *x, *bound;
+	if (!both(c, 0, 1, &x, &bound)) return bad();
+	Node *above = emit_binary(c->b, OP_MAX, x, bound, c->at);
+	if (!above) return bad();
+	c->in[0].item = item_node(above);
+	if (!both(c, 0, 2, &x, &bound)) return bad();
+	return item_node(emit_binary(c->b, OP_MIN, x, bound, c->at));
+}
+
 Item builtin_clamp(Call *c)
 {
 	double lo, hi, number;
+	ItemKind kind = c->in[0].item.kind;
+	const Node *tensor = kind == ITEM_TENSOR || kind == ITEM_CONST ? call_tensor(c, 0) : NULL;
+	bool dims = c->in[1].item.kind == ITEM_DIM || c->in[2].item.kind == ITEM_DIM;
+	if (tensor && (dims || dtype_is_integer(tensor->type.dtype))) return clamp_between(c);
 	if (!call_number(c, 1, 0, &lo) || !call_number(c, 2, 0, &hi)) return bad();
 	if (lo > hi) {
 		complain(c->b, c->at, "clamp from %g to %g: the bounds are swapped", lo, hi);

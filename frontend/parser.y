@@ -339,21 +339,47 @@ static const char *word_of(Parse *p, Span s)
 	return s.source ? arena_strndup(p->arena, s.source->text + s.begin, s.end - s.begin) : "";
 }
 
+/* A declaration that stands in the wrong kind of braces, or in none. */
+static const char *misplaced(yysymbol_kind_t got, bool top, bool member, bool statement)
+{
+	switch (got) {
+	case YYSYMBOL_DIM:
+	case YYSYMBOL_SESSION:
+		return member || statement ? "dims are declared in the file, outside of layers, or by their def:  def f[R](x: f32[R])" : NULL;
+	case YYSYMBOL_LAYER:
+	case YYSYMBOL_MODEL:
+	case YYSYMBOL_IMPORT:
+	case YYSYMBOL_TEST:
+		return member || statement ? "imports, layers, models and tests stand in the file, outside of each other" : NULL;
+	case YYSYMBOL_WEIGHT:
+	case YYSYMBOL_USE:
+	case YYSYMBOL_STATE:
+	case YYSYMBOL_ENTRY:
+		if (top) return "weights, layers in use, states and entries are members:  model Net { .. }";
+		return statement ? "members stand in the layer, outside of its defs" : NULL;
+	case YYSYMBOL_DEF:
+		return statement ? "defs do not nest: it stands in the layer or in the file" : NULL;
+	default: return NULL;
+	}
+}
+
 /* What should have been written, for mistakes that people bring from Python. */
 static const char *syntax_hint(Parse *p, yysymbol_kind_t got, Span at, const yysymbol_kind_t *expected, int n)
 {
-	bool member = false, block = false, colon = false, close = false, list_end = false, top = false;
+	bool member = false, block = false, colon = false, close = false, list_end = false, top = false, statement = false;
 	for (int i = 0; i < n; i++) {
 		const char *name = yysymbol_name(expected[i]);
 		member |= expected[i] == YYSYMBOL_WEIGHT;
 		top |= expected[i] == YYSYMBOL_LAYER;
+		statement |= expected[i] == YYSYMBOL_RETURN;
 		block |= strcmp(name, "'{'") == 0;
 		colon |= strcmp(name, "':'") == 0;
 		close |= strcmp(name, "']'") == 0;
 		list_end |= strcmp(name, "','") == 0;
 	}
 	static const char *const keywords[] = {"lambda", "while", "with", "try", "del", "raise", "global", "async", "class", "is"};
-	const char *word = word_of(p, at), *before = word_of(p, p->previous);
+	const char *word = word_of(p, at), *before = word_of(p, p->previous), *place = misplaced(got, top, member, statement);
+	if (place) return place;
 	for (size_t i = 0; i < COUNT(keywords); i++)
 		if (strcmp(before, keywords[i]) == 0) return hint_for(before);
 	if (strcmp(before, "self") == 0 && colon)

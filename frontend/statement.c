@@ -41,8 +41,9 @@ static bool refuse_assignment(Build *b, const Binding *k, const char *name, Span
 		diag_help(b->d, m, "a value takes another name; what a call changes is a  state %s: ..",
 		          name);
 	if (strcmp(what, "a layer in use") == 0)
-		diag_help(b->d, m, "a layer of another name has its key still:  use %s_layer: .. from \"%s\"",
-		          name, name);
+		diag_help(b->d, m,
+		          "a layer of another name has its key still:  use %s_layer: .. from \"%s\"", name,
+		          name);
 	/* what follows means the value */
 	if (!function_scope_of(b->frame->scope, name)) scope_set(b, b->frame->scope, name, bad(), at);
 	return false;
