@@ -43,6 +43,7 @@ typedef struct ItemList { /* a VEC that knows how deep the lists in it nest */
 } ItemList;
 typedef VEC(ItemList) Yields;
 typedef VEC(File *) FileList;
+typedef VEC(const char *) NameList;
 
 typedef enum ItemKind {
 	ITEM_BAD, /* reported */
@@ -318,6 +319,7 @@ struct Build {
 	Dim *
 		dim_now; /* of the entry, by place in `state_dims`; NULL: a tensor was assigned to its rows */
 	VEC(Ragged) ragged; /* of the entry */
+	const Ast *branch;  /* the side of an `if` that sizes decide when the model runs; NULL: none */
 	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
 	VEC(const Ast *) wrong; /* defs of entries, with errors */
@@ -571,10 +573,19 @@ Item builtin_call(Build *b, const Builtin *f, const Arguments *args, Span at);
 const char *builtin_shown(Build *b, const Builtin *f, const char *first);
 uint32_t builtin_names(const char **out, uint32_t room);
 
+/* --- branch.c --- */
+void run_if(Build *b, const Ast *s);
+void assigned_names(Build *b, const AstList *body, NameList *out);
+
 /* --- statement.c, loop.c -------------------------------------------------------------------------------- */
 void run_block(Build *b, const AstList *l);
 void run_statement(Build *b, const Ast *s);
 void run_for(Build *b, const Ast *s);
+/* What names are bound to behind the body of a loop, which is built to learn that and dropped; BAD: to
+ * nothing, or there is a mistake. */
+void body_probe(Build *b, const Ast *loop, const NameList *names, Item *out);
+bool run_branch(Build *b, const Ast *loop,
+                Dim count); /* `count` turns, 1 or none, as a loop node */
 /* from: the expressions that gave the value, or NULL. */
 void assign_to(Build *b, const AstList *targets, Item value, Span span, const AstList *from);
 

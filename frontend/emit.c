@@ -241,6 +241,14 @@ void add_require(Build *b, Dim nonneg, const char *text)
 	if (l.found) return; /* checked where it is used, turn by turn */
 	for (size_t i = 0; i < b->entry->require.n; i++)
 		if (b->entry->require.at[i] == nonneg) return;
+	if (b->branch) {
+		Diag *m = complain(b, b->branch->span,
+		                   "a side of this `if` needs %s, which must hold on both", text);
+		diag_help(b->d, m,
+		          "require %s  before it; or two entries, the dims apart by  where S in lo..hi",
+		          text);
+		return;
+	}
 	vec_push(b->arena, &b->entry->require, nonneg);
 	vec_push(b->arena, &b->entry->require_text, text);
 	vec_push(b->arena, &b->m->facts.nonneg, nonneg);

@@ -8,41 +8,6 @@
 
 #include <string.h>
 
-/* --- names that a body assigns -------------------------------------------------------------------- */
-
-typedef VEC(const char *) NameList;
-
-static void add_target(Build *b, const Ast *t, NameList *out)
-{
-	if (t->kind == AST_NAME) {
-		for (size_t i = 0; i < out->n; i++)
-			if (out->at[i] == t->name) return;
-		vec_push(b->arena, out, t->name);
-	}
-	if (t->kind == AST_TUPLE || t->kind == AST_LIST)
-		for (size_t i = 0; i < t->list.n; i++) add_target(b, t->list.at[i], out);
-}
-
-static void assigned_names(Build *b, const AstList *body, NameList *out)
-{
-	for (size_t i = 0; i < body->n; i++) {
-		const Ast *s = body->at[i];
-		if (!s) continue;
-		if (s->kind == AST_ASSIGN || s->kind == AST_LET)
-			for (size_t k = 0; k < s->list.n; k++) add_target(b, s->list.at[k], out);
-		if (s->kind == AST_DECLARE) {
-			Ast name = {.kind = AST_NAME, .name = s->name};
-			add_target(b, &name, out);
-		}
-		if (s->kind == AST_FOR && s->c) add_target(b, s->c, out);
-		if (s->kind == AST_FOR) assigned_names(b, &s->list2, out);
-		if (s->kind == AST_IF) {
-			assigned_names(b, &s->list, out);
-			assigned_names(b, &s->list2, out);
-		}
-	}
-}
-
 /* --- what an attempt may change ---------------------------------------------------------------------- */
 
 typedef struct Saved {
@@ -117,9 +82,12 @@ typedef struct Roll {
 	Loop loop;
 	VEC(Carried) carried;
 	Yields yields;
-	int64_t bodies; /* of a turn */
-	bool attempt;   /* the turns are known: this may fail, then they are unrolled */
-	bool must;      /* @roll: whatever can be a loop is one */
+	int64_t bodies;        /* of a turn */
+	bool attempt;          /* the turns are known: this may fail, then they are unrolled */
+	bool must;             /* @roll: whatever can be a loop is one */
+	bool branch;           /* a side of `if`: one turn or none */
+	const NameList *names; /* what these are bound to at the end of the body goes to `found` */
+	Item *found;
 } Roll;
 
 static Node *new_arg(Build *b, Loop *l, Node *init, Span at)
@@ -167,10 +135,10 @@ static bool others_unchanged(Build *b, const Roll *r, const Saved *s)
 			for (size_t c = 0; c < r->carried.n; c++) carried |= r->carried.at[c].name == was->name;
 			if (carried || item_same(b, &was->item, &is->item)) continue;
 			Diag *m =
-				complain(b, is->span,
-			             "`%s` is %s before the loop and changes in it: only tensors are carried",
-			             was->name, item_kind(b, &was->item));
-			if (was->item.kind == ITEM_LIST)
+				complain(b, is->span, "`%s` is %s before the %s and changes in it: only tensors %s",
+			             was->name, item_kind(b, &was->item), r->branch ? "`if`" : "loop",
+			             r->branch ? "may, where sizes decide when the model runs" : "are carried");
+			if (was->item.kind == ITEM_LIST && !r->branch)
 				diag_help(b->d, m, "collect with  ys = for .. { ..; yield y }");
 			return false;
 		}
@@ -193,11 +161,19 @@ static bool carried_results(Build *b, Roll *r)
 		Node *n =
 			now.kind == ITEM_TENSOR ? now.node : as_node(b, &now, c->arg->type.dtype, k->span);
 		if (!n || !type_equal(&n->type, &c->arg->type)) {
-			Diag *m = complain(b, k->span, "`%s` begins the loop as %s and is %s after a turn",
-			                   c->name, type_text(b->arena, &c->arg->type),
-			                   n ? type_text(b->arena, &n->type) : item_kind(b, &now));
+			const char *was = type_text(b->arena, &c->arg->type),
+					   *is = n ? type_text(b->arena, &n->type) : item_kind(b, &now);
+			Diag *m =
+				r->branch
+					? complain(b, k->span, "`%s` is %s on this side of `if`, and else %s", c->name,
+			                   is, was)
+					: complain(b, k->span, "`%s` begins the loop as %s and is %s after a turn",
+			                   c->name, was, is);
 			note_origin(b, m, &c->before, c->name);
-			diag_help(b->d, m, "a value that is carried from turn to turn keeps its type");
+			diag_help(b->d, m,
+			          r->branch
+			              ? "sizes decide when the model runs, so its type is the same on both"
+			              : "a value that is carried from turn to turn keeps its type");
 			return false;
 		}
 		vec_push(b->arena, &r->loop.graph->results, n);
@@ -370,7 +346,7 @@ static bool roll_body(Build *b, Roll *r, const Saved *saved, Dim from)
 	uint32_t errors = b->errors;
 	b->graph = r->loop.graph;
 	b->loop = &r->loop;
-	b->frame->yields = &r->yields;
+	b->frame->yields = r->branch ? NULL : &r->yields;
 	b->frame->loops++;
 	for (int64_t i = 0; i < r->bodies && b->errors == errors && !b->stop; i++) {
 		Dim turn = dim_addc(p, dim_mulc(p, dim_sym(p, r->loop.var), r->bodies), i);
@@ -381,25 +357,35 @@ static bool roll_body(Build *b, Roll *r, const Saved *saved, Dim from)
 		run_block(b, &s->list2);
 		r->loop.first++;
 	}
+	for (size_t i = 0; r->names && i < r->names->n; i++) {
+		const Binding *k = scope_own(b->frame->scope, r->names->at[i]);
+		r->found[i] = k ? k->item : bad();
+	}
 	b->frame->loops--;
 	b->frame->scope = outer;
 	return b->errors == errors && !b->stop && others_unchanged(b, r, saved);
+}
+
+static void roll_open(Build *b, Roll *r, Dim count)
+{
+	Module *m = b->m;
+	const Ast *s = r->s;
+	r->node = node_new(m, OP_LOOP, 0, NULL, s->span);
+	r->loop = (Loop){.up = b->loop, .outer = b->graph, .graph = graph_new(m, r->node)};
+	r->loop.state_arg = NEW_ARRAY(b->arena, Node *, m->states.n + 1);
+	r->loop.state_now = NEW_ARRAY(b->arena, Node *, m->states.n + 1);
+	r->loop.var = dim_sym_new(m->dims, s->list.at[0]->name, SYM_LOOP, dim_const(m->dims, 0),
+	                          dim_addc(m->dims, count, -1), s->list.at[0]->span);
 }
 
 /* Builds the loop node, `count` turns from `from` on; false (with messages in b->d) when it cannot
  * be. What it yields comes as tensors with a first axis. */
 static bool roll(Build *b, Roll *r, Dim from, Dim count, const Saved *saved, ItemList *values)
 {
-	Module *m = b->m;
 	const Ast *s = r->s;
-	size_t n_states = m->states.n, n_state_results;
+	size_t n_state_results;
 	uint32_t *state_numbers;
-	r->node = node_new(m, OP_LOOP, 0, NULL, s->span);
-	r->loop = (Loop){.up = b->loop, .outer = b->graph, .graph = graph_new(m, r->node)};
-	r->loop.state_arg = NEW_ARRAY(b->arena, Node *, n_states + 1);
-	r->loop.state_now = NEW_ARRAY(b->arena, Node *, n_states + 1);
-	r->loop.var = dim_sym_new(m->dims, s->list.at[0]->name, SYM_LOOP, dim_const(m->dims, 0),
-	                          dim_addc(m->dims, count, -1), s->list.at[0]->span);
+	roll_open(b, r, count);
 	if (r->attempt && dim_is_const(from, &r->loop.first)) r->loop.period = r->bodies;
 	bool ok = roll_body(b, r, saved, from) && carried_results(b, r);
 	bool stacked = r->loop.uses_stack;
@@ -546,6 +532,24 @@ static const char *first_error(const Diags *d)
 	return "it cannot be one body";
 }
 
+/* The limit that a silent try has come to. */
+static void tell_limit(Build *b, const Diags *silent)
+{
+	for (size_t i = 0; i < silent->list.n; i++)
+		if (silent->list.at[i]->severity == DIAG_ERROR)
+			complain(b, silent->list.at[i]->span, "%s", silent->list.at[i]->text);
+}
+
+/* What a try has changed. */
+static void forget(Build *b, const Saved *saved)
+{
+	b->errors = saved->errors;
+	b->entry->require.n = b->entry->require_text.n = saved->n_require;
+	b->m->facts.nonneg.n = saved->n_facts;
+	memcpy(b->dim_now, saved->dims, b->state_dims.n * sizeof(Dim));
+	restore_names(saved);
+}
+
 /* Tries a loop node without a word. True: done, or stopped by a limit. */
 static bool attempt(Build *b, const Ast *s, const Stretch *t, const char **why, Yields *out)
 {
@@ -559,9 +563,7 @@ static bool attempt(Build *b, const Ast *s, const Stretch *t, const char **why, 
 	               &values);
 	restore(b, &saved);
 	if (b->stop) {
-		for (size_t i = 0; i < silent.list.n; i++)
-			if (silent.list.at[i]->severity == DIAG_ERROR)
-				complain(b, silent.list.at[i]->span, "%s", silent.list.at[i]->text);
+		tell_limit(b, &silent);
 		return true;
 	}
 	if (ok) {
@@ -573,12 +575,25 @@ static bool attempt(Build *b, const Ast *s, const Stretch *t, const char **why, 
 		return true;
 	}
 	*why = first_error(&silent);
-	b->errors = saved.errors;
-	b->entry->require.n = b->entry->require_text.n = saved.n_require;
-	b->m->facts.nonneg.n = saved.n_facts;
-	memcpy(b->dim_now, saved.dims, b->state_dims.n * sizeof(Dim));
-	restore_names(&saved);
+	forget(b, &saved);
 	return false;
+}
+
+void body_probe(Build *b, const Ast *loop, const NameList *names, Item *out)
+{
+	Saved saved = save(b);
+	Diags silent = {.arena = b->arena};
+	Roll *r = NEW(b->arena, Roll);
+	for (size_t i = 0; i < names->n; i++) out[i] = bad();
+	*r = (Roll){.s = loop, .bodies = 1, .branch = true, .names = names, .found = out};
+	b->d = &silent;
+	roll_open(b, r, dim_const(b->m->dims, 1));
+	roll_body(b, r, &saved, dim_const(b->m->dims, 0));
+	restore(b, &saved);
+	if (b->stop)
+		tell_limit(b, &silent);
+	else
+		forget(b, &saved);
 }
 
 /* "3 kept as one loop, 58 kept as one loop of 29 turns with 2 bodies, 1 unrolled" */
@@ -702,6 +717,18 @@ static void run_for_length(Build *b, const Ast *s, Dim from, Dim to)
 		restore_names(&saved);
 		restore(b, &saved);
 	}
+}
+
+bool run_branch(Build *b, const Ast *loop, Dim count)
+{
+	Saved saved = save(b);
+	ItemList values = {0};
+	Roll *r = NEW(b->arena, Roll);
+	*r = (Roll){.s = loop, .bodies = 1, .branch = true};
+	if (roll(b, r, dim_const(b->m->dims, 0), count, &saved, &values)) return true;
+	restore_names(&saved);
+	restore(b, &saved);
+	return false;
 }
 
 static void run_loop(Build *b, const Ast *s)

@@ -89,7 +89,9 @@ static bool assign_member(Build *b, const Binding *k, Item value, Span at)
 		if (b->entry && m->batch && !b->loop) return assign_rows(b, m, &value, at);
 		if (!b->entry || !need_dim(b, &value, at, "a state dim", &d)) return false;
 		if (b->loop) {
-			complain(b, at, "state `%s` cannot change inside a loop that is not unrolled", m->name);
+			complain(b, at, "state `%s` cannot change inside %s", m->name,
+			         b->branch ? "an `if` that sizes decide when the model runs"
+			                   : "a loop that is not unrolled");
 			return false;
 		}
 		if (!assume_le(b, d, m->hi) || !assume_le(b, m->lo, d)) {
@@ -232,7 +234,14 @@ static void run_declare(Build *b, const Ast *s)
 static void run_return(Build *b, const Ast *s)
 {
 	if (b->frame->loops) {
-		complain(b, s->span, "return stands outside loops; a loop collects with `yield`");
+		if (b->branch)
+			diag_help(
+				b->d,
+				complain(b, s->span,
+			             "return stands outside of an `if` that sizes decide when the model runs"),
+				"both sides assign to one name,  y = ..,  which is returned behind them");
+		else
+			complain(b, s->span, "return stands outside loops; a loop collects with `yield`");
 		return;
 	}
 	if (b->frame->test && !b->frame->def) {
@@ -374,17 +383,6 @@ static void run_assert(Build *b, const Ast *s)
 	vec_push(b->arena, &b->assert_text, text);
 }
 
-static void run_if(Build *b, const Ast *s)
-{
-	bool yes;
-	if (!s->a) {
-		run_block(b, &s->list);
-		return;
-	}
-	if (!condition(b, s->a, "the condition of `if`", &yes)) return;
-	run_block(b, yes ? &s->list : &s->list2);
-}
-
 static void run_let(Build *b, const Ast *s)
 {
 	Item v = eval_values(b, &s->list2);
@@ -402,6 +400,11 @@ static void run_let(Build *b, const Ast *s)
 
 static void run_yield(Build *b, const Ast *s)
 {
+	if (!b->frame->yields && b->branch) {
+		complain(b, s->span,
+		         "yield stands outside of an `if` that sizes decide when the model runs");
+		return;
+	}
 	if (!b->frame->yields) {
 		complain(b, s->span, "yield stands in a loop:  ys = for i in 0..n { ..; yield y }");
 		return;
