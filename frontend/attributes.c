@@ -205,7 +205,9 @@ static Node *routed_i8(Build *b, const Node *n)
 	Quantized x = quantize(b, n->in[0], 1, &last, at), w = quantize(b, n->in[1], 1, &columns, at);
 	if (!x.q || !w.q || !x.scale || !w.scale) return NULL;
 	Node *y = node_new(m, OP_ROUTED, 3, (Node *[]){x.q, w.q, n->in[2]}, at);
+	const Attr *check = node_attr_const(n, "check");
 	attr_int(y, "per", per);
+	if (check->set) attr_str(y, "check", check->s);
 	y = emit_cast(b, emit(b, y), DT_F32, at);
 	if (!y) return NULL;
 	Dim rows = x.q->type.dim[0], count = y->type.dim[0], one = dim_const(m->dims, 1);
@@ -217,6 +219,7 @@ static Node *routed_i8(Build *b, const Node *n)
 		of_matrix ? node_new(m, OP_GATHER, 2, (Node *[]){of_matrix, n->in[2]}, at) : NULL;
 	if (!chosen) return NULL;
 	attr_int(chosen, "axis", 0);
+	if (check->set) attr_str(chosen, "check", check->s);
 	y = emit_binary(b, OP_MUL, y, of_row, at);
 	return emit_binary(b, OP_MUL, y, emit(b, chosen), at);
 }

@@ -448,7 +448,7 @@ bool dim_is(Dim d, int64_t v);
 bool broadcast_shape(Build *b, const Item *x, const Item *y, const Ast *e, const char *op,
                      Type *out);
 /* lo <= hi must hold: false and no report when it never does; undecided: checked at run time. */
-bool assume_le(Build *b, Dim lo, Dim hi);
+bool assume_le(Build *b, Dim lo, Dim hi, Span at);
 void add_require(Build *b, Dim nonneg, const char *text);
 
 /* --- scope.c ------------------------------------------------------------------------------------- */
@@ -589,16 +589,25 @@ bool run_branch(Build *b, const Ast *loop,
 /* from: the expressions that gave the value, or NULL. */
 void assign_to(Build *b, const AstList *targets, Item value, Span span, const AstList *from);
 
+/* --- failures.c: how what fails at run time is told ------------------------------------------------------ */
+/* An index of a table's axis; spans of nothing: not to be named. */
+const char *failed_index(Build *b, const Node *index, Span of, Span table, int64_t axis);
+const char *failed_choice(Build *b, const Node *index, Dim matrices, Span table); /* einsum's */
+/* Rows of `name` outside of a range from lo on. */
+const char *failed_range(Build *b, const Node *rows, const char *name, Dim lo);
+const char *failed_rows(Build *b, Span relation, bool strict); /* lo <= hi, or lo < hi */
+const char *failed_relation(Build *b, const char *relation, Dim lo, Dim hi, Span at); /* lo <= hi */
+
 /* --- ragged.c --- */
 /* By the extent or the key; NULL: not ragged. Valid until the next is added. */
 const Ragged *ragged_find(const Build *b, Dim d);
 const Ragged *ragged_add(Build *b, Dim key, Dim extent, Dim batch, Node *rows);
-/* rows, which trap when one lies outside lo..hi. */
-Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, Span at);
+/* rows, which trap when one lies outside lo..hi, told by `check`. */
+Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, const char *check, Span at);
 /* x op y of + - * and floor division, one of them ragged. */
 Item ragged_arithmetic(Build *b, int op, Dim x, Dim y, Span at);
 /* Each row is at most hi, or traps: the extent from now on. */
-Dim ragged_limit(Build *b, Dim d, Dim hi, Span at);
+Dim ragged_limit(Build *b, Dim d, Dim hi, const char *check, Span at);
 /* Is this axis ragged? Then *batch is the axis of its rows. */
 bool ragged_axis(const Build *b, const Type *t, uint32_t axis, uint32_t *batch);
 Node *ragged_spread(Build *b, Node *rows, uint32_t rank, uint32_t axis, Span at);

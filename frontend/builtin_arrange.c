@@ -214,7 +214,7 @@ Node *pad_axis(Call *c, Node *x, int64_t axis, int64_t lo, int64_t hi, const cha
 	bool reflect = strcmp(mode, "reflect") == 0, around = strcmp(mode, "circular") == 0;
 	int64_t most = lo > hi ? lo : hi;
 	if (!lo && !hi) return x;
-	if ((reflect || around) && !assume_le(b, dim_const(p, most + reflect), size)) {
+	if ((reflect || around) && !assume_le(b, dim_const(p, most + reflect), size, c->at)) {
 		Diag *m = complain(b, c->at, "a padding of %lld by \"%s\" is more than axis %lld of %s has",
 		                   (long long)most, mode, (long long)axis, type_text(b->arena, &x->type));
 		note_origin(b, m, &c->in[0].item, NULL);

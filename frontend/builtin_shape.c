@@ -314,11 +314,12 @@ static Node *iota(Build *b, Dim n, Span at)
 	return emit(b, i);
 }
 
-static Node *gather_along(Build *b, Node *x, Node *index, int64_t axis, Span at)
+static Node *gather_along(Build *b, Node *x, Node *index, int64_t axis, const char *check, Span at)
 {
 	if (!x || !index) return NULL;
 	Node *n = node_new(b->m, OP_GATHER, 2, (Node *[]){x, index}, at);
 	attr_int(n, "axis", axis);
+	attr_str(n, "check", check);
 	return emit(b, n);
 }
 
@@ -336,7 +337,9 @@ Item builtin_gather(Call *c)
 		diag_help(c->b->d, m, "a cast is written  i32(%s)", text_of(c->b, c->in[1].span));
 		return bad();
 	}
-	return item_node(gather_along(c->b, x, index, axis, c->at));
+	return item_node(gather_along(c->b, x, index, axis,
+	                              failed_index(c->b, index, c->in[1].span, c->in[0].span, axis),
+	                              c->at));
 }
 
 Item builtin_one_hot(Call *c)

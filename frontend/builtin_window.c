@@ -285,7 +285,7 @@ static Node *interleaved(Call *c, Node *y, const Type *x, const Transposed *t)
 		size[i] = y->type.dim[i];
 	}
 	for (uint32_t i = 0; i < t->n; i++)
-		if (!assume_le(b, dim_const(p, 0), size[2 + i])) {
+		if (!assume_le(b, dim_const(p, 0), size[2 + i], c->at)) {
 			complain(b, c->at, "conv_transpose: the padding cuts away all of %s",
 			         type_text(b->arena, x));
 			return NULL;

@@ -459,6 +459,7 @@ static bool route(Sum *s, Factor *x, const Factor *w, const Roles *r, Span at)
 	if (!rows || !matrices || !idx) return false;
 	Node *y = node_new(b->m, OP_ROUTED, 3, (Node *[]){rows, matrices, idx}, at);
 	attr_int(y, "per", known ? per : 1);
+	attr_str(y, "check", failed_choice(b, w->lookup, experts, w->span));
 	Dim dims[MAX_RANK];
 	for (uint32_t i = 0; all[i]; i++) dims[i] = s->size[all[i] - 'a'];
 	x->node = emit_reshape(b, emit(b, y), (uint32_t)strlen(all), dims, at);

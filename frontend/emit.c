@@ -254,13 +254,15 @@ void add_require(Build *b, Dim nonneg, const char *text)
 	vec_push(b->arena, &b->m->facts.nonneg, nonneg);
 }
 
-bool assume_le(Build *b, Dim lo, Dim hi)
+bool assume_le(Build *b, Dim lo, Dim hi, Span at)
 {
 	Proof p = dim_le(&b->m->facts, lo, hi);
 	if (p == PROOF_NO) return false;
 	if (p == PROOF_UNKNOWN)
-		add_require(
-			b, dim_sub(b->m->dims, hi, lo),
-			arena_printf(b->arena, "%s <= %s", dim_text(b->arena, lo), dim_text(b->arena, hi)));
+		add_require(b, dim_sub(b->m->dims, hi, lo),
+		            failed_relation(b,
+		                            arena_printf(b->arena, "%s <= %s", dim_text(b->arena, lo),
+		                                         dim_text(b->arena, hi)),
+		                            lo, hi, at));
 	return true;
 }

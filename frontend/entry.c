@@ -203,7 +203,7 @@ static bool narrow_dim(Build *b, const Ast *w, FileDim *f)
 	if (!need_dim(b, &from, w->a->a->span, "the start of the range", &lo) ||
 	    !need_dim(b, &to, w->a->b->span, "the end of the range", &hi))
 		return false;
-	if (assume_le(b, lo, d) && assume_le(b, d, hi)) return true;
+	if (assume_le(b, lo, d, w->span) && assume_le(b, d, hi, w->span)) return true;
 	complain(b, w->span, "%s in %s..%s lies outside its range %s..%s", w->name,
 	         dim_text(b->arena, lo), dim_text(b->arena, hi), dim_text(b->arena, s->lo),
 	         dim_text(b->arena, s->hi));
@@ -292,8 +292,9 @@ static bool ragged_input(Build *b, const Ast *dim)
 	if (!rows_dim(b, d->d, &batch)) return false;
 	Type t = type_tensor(DT_I32, 1, &batch);
 	Node *n = add_input(b, dim->name, &t, d->span);
-	return ragged_add(b, k->item.dim, k->item.dim, batch,
-	                  ragged_checked(b, n, s->lo, k->item.dim, d->span));
+	return ragged_add(
+		b, k->item.dim, k->item.dim, batch,
+		ragged_checked(b, n, s->lo, k->item.dim, failed_range(b, n, dim->name, s->lo), d->span));
 }
 
 /* The range of a parameter that is a dim. */
@@ -376,7 +377,8 @@ static bool rows_input(Build *b, const Ast *p, Arguments *out)
 	}
 	if (!rows_dim(b, p->a->list.at[0], &batch) || !input_range(b, p, &lo, &hi)) return false;
 	Type t = type_tensor(DT_I32, 1, &batch);
-	Node *n = ragged_checked(b, add_input(b, p->name, &t, p->op_span), lo, hi, p->span);
+	Node *n = add_input(b, p->name, &t, p->op_span);
+	n = ragged_checked(b, n, lo, hi, failed_range(b, n, p->name, lo), p->span);
 	vec_push(b->arena, out,
 	         ((Argument){.name = p->name, .item = item_node(n), .ast = p, .span = p->op_span}));
 	return n != NULL;

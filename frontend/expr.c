@@ -72,7 +72,9 @@ static Item state_rows_value(Build *b, const Member *m, Span at)
 	Graph *graph = b->graph;
 	b->loop = NULL;
 	b->graph = b->entry->graph;
-	Node *rows = ragged_checked(b, state_value(b, m->rows), dim_const(b->m->dims, 0), d, at);
+	Dim zero = dim_const(b->m->dims, 0);
+	Node *rows = ragged_checked(b, state_value(b, m->rows), zero, d,
+	                            failed_range(b, NULL, m->name, zero), at);
 	b->loop = loop;
 	b->graph = graph;
 	return ragged_add(b, d, d, m->batch, rows) ? item_dim(d) : bad();

@@ -202,6 +202,11 @@ static Node *each_row(Build *b, Dim d, const Ragged *like, Span at)
 	return n && !n->type.rank ? emit_broadcast(b, n, 1, &like->batch, at) : n;
 }
 
+static const char *axis_text(Build *b, const Type *t, uint32_t axis)
+{
+	return arena_printf(b->arena, "axis %u of %s", axis, type_text(b->arena, t));
+}
+
 /* A slice with a start, an end or an axis that is ragged. */
 static bool ragged_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim lo, Dim hi,
                        Sub *out)
@@ -217,7 +222,13 @@ static bool ragged_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 		*out = (Sub){SUB_SLICE, lo, size, 0, NULL, NULL, NULL, e->span};
 		return true;
 	}
-	if (last && !whole && !(hi = ragged_limit(b, hi, size, e->span))) return false;
+	if (last && !whole &&
+	    !(hi = ragged_limit(
+			  b, hi, size,
+			  arena_printf(b->arena, "`%s` ends at {index} in a row, behind the {limit-1} of %s",
+	                       text_of(b, e->span), axis_text(b, t, axis)),
+			  e->span)))
+		return false;
 	if (last && !whole) last = ragged_find(b, hi);
 	if (whole && hi != size && last != whole) {
 		complain(b, e->span, "the end of this slice may lie behind the end of a row of %s",
@@ -228,7 +239,13 @@ static bool ragged_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 	Dim n;
 	if (length.kind == ITEM_BAD || !need_dim(b, &length, e->span, "a slice", &n)) return false;
 	if (ragged_find(b, n) && !first && !dim_is(lo, 0)) { /* no row ends before the start */
-		Node *rows = ragged_checked(b, ragged_find(b, n)->rows, dim_const(p, 0), n, e->span);
+		Node *rows = ragged_checked(
+			b, ragged_find(b, n)->rows, dim_const(p, 0), n,
+			arena_printf(
+				b->arena,
+				"`%s` begins behind the end of a row, whose length less the start is {index}",
+				text_of(b, e->span)),
+			e->span);
 		if (!ragged_add(b, ragged_find(b, n)->key, n, any->batch, rows)) return false;
 	}
 	Node *start = each_row(b, lo, any, e->span),
@@ -246,6 +263,8 @@ static bool ragged_one(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 				 *any = whole ? whole : which;
 	Node *rows = each_row(b, d, any, e->span);
 	bool here = false;
+	const char *check = arena_printf(b->arena, "element {index} of a row, `%s`, lies outside of %s",
+	                                 text_of(b, e->span), axis_text(b, t, axis));
 	for (uint32_t i = 0; i < t->rank; i++) here |= i != axis && t->dim[i] == any->batch;
 	if (!whole && !here) { /* one row of the table for each row of the batch */
 		*out = (Sub){SUB_GATHER, NULL, NULL, 0, rows, NULL, NULL, e->span};
@@ -253,13 +272,16 @@ static bool ragged_one(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 	}
 	if (whole && which &&
 	    dim_is_const(dim_sub(p, whole->key, which->key), NULL)) { /* from the end */
-		rows = ragged_checked(b, rows, dim_const(p, 0), size, e->span);
+		rows = ragged_checked(b, rows, dim_const(p, 0), size, check, e->span);
 	} else if (whole) {
 		Node *behind = emit_binary(b, OP_SUB, whole->rows, rows, e->span);
-		behind = ragged_checked(b, behind, dim_const(p, 1), size, e->span);
+		behind = ragged_checked(b, behind, dim_const(p, 1), size,
+		                        arena_printf(b->arena, "element `%s` lies behind the end of a row",
+		                                     text_of(b, e->span)),
+		                        e->span);
 		rows = emit_binary(b, OP_SUB, whole->rows, behind, e->span);
 	} else {
-		rows = ragged_checked(b, rows, dim_const(p, 0), dim_addc(p, size, -1), e->span);
+		rows = ragged_checked(b, rows, dim_const(p, 0), dim_addc(p, size, -1), check, e->span);
 	}
 	*out = (Sub){SUB_PICK, NULL, NULL, 0, rows, NULL, NULL, e->span};
 	return rows != NULL;
@@ -300,11 +322,11 @@ static bool slice_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub 
 		complain(b, e->c->span, "a slice of rows of different lengths has no step");
 		return false;
 	}
-	if (!assume_le(b, dim_const(p, 0), lo) || !assume_le(b, hi, size)) {
+	if (!assume_le(b, dim_const(p, 0), lo, e->span) || !assume_le(b, hi, size, e->span)) {
 		outside(b, e, axis, t);
 		return false;
 	}
-	if (!assume_le(b, lo, hi)) {
+	if (!assume_le(b, lo, hi, e->span)) {
 		complain(b, e->span, "the slice %s is empty: it runs from %s to %s", text_of(b, e->span),
 		         dim_text(b->arena, lo), dim_text(b->arena, hi));
 		return false;
@@ -349,7 +371,8 @@ static bool one_sub(Build *b, const Ast *e, const Type *t, uint32_t axis, Sub *o
 	if (!d) return tensor_sub(b, e, &i, out);
 	if (!from_end(b, &d, t->dim[axis], e->span)) return false;
 	if (ragged_find(b, d) || ragged_find(b, t->dim[axis])) return ragged_one(b, e, t, axis, d, out);
-	if (!assume_le(b, dim_const(p, 0), d) || !assume_le(b, dim_addc(p, d, 1), t->dim[axis])) {
+	if (!assume_le(b, dim_const(p, 0), d, e->span) ||
+	    !assume_le(b, dim_addc(p, d, 1), t->dim[axis], e->span)) {
 		outside(b, e, axis, t);
 		return false;
 	}
@@ -460,7 +483,8 @@ static Node *by_rows(Build *b, Node *n, const Sub *s, uint32_t axis)
 
 /* x[i, j] by integer tensors: their axes are seen as one, and the indices, each within its axis, as
  * one index. They broadcast. */
-static bool one_index(Build *b, Node **x, uint32_t axis, uint32_t n, Node **index, Span at)
+static bool one_index(Build *b, Node **x, uint32_t axis, uint32_t n, Node **index, const Span *of,
+                      Span table, Span at)
 {
 	const Type *t = &(*x)->type;
 	Dim dims[MAX_RANK], all = dim_const(b->m->dims, 1), zero = dim_const(b->m->dims, 0);
@@ -468,7 +492,8 @@ static bool one_index(Build *b, Node **x, uint32_t axis, uint32_t n, Node **inde
 	Node *sum = NULL;
 	for (uint32_t i = 0; i < n; i++) {
 		Dim size = t->dim[axis + i];
-		Node *own = ragged_checked(b, index[i], zero, dim_addc(b->m->dims, size, -1), at);
+		Node *own = ragged_checked(b, index[i], zero, dim_addc(b->m->dims, size, -1),
+		                           failed_index(b, index[i], of[i], table, axis + i), at);
 		all = dim_mul(b->m->dims, all, size);
 		sum = sum ? emit_binary(b, OP_MUL, sum, emit_dim(b, size, at), at) : own;
 		if (i) sum = emit_binary(b, OP_ADD, sum, own, at);
@@ -490,6 +515,7 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 	int64_t step[MAX_RANK];
 	uint32_t axis = 0, rank = 0, gather = UINT32_MAX;
 	Node *index[2 * MAX_RANK];
+	Span of[2 * MAX_RANK];
 	uint32_t n_index = 0;
 	const Sub *cut = NULL;
 	uint32_t cut_axis = 0;
@@ -524,6 +550,7 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 				return bad();
 			}
 			gather = n_index ? gather : rank;
+			of[n_index] = s->span;
 			index[n_index++] = s->index;
 		}
 		if (s->kind != SUB_ONE) dims[rank++] = s->kind == SUB_NEW ? s->size : size[axis - 1];
@@ -543,9 +570,11 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 		return bad();
 	}
 	if (!n_index || !n) return item_node(n);
-	if (n_index > 1 && !one_index(b, &n, gather, n_index, index, e->span)) return bad();
+	if (n_index > 1 && !one_index(b, &n, gather, n_index, index, of, e->a->span, e->span))
+		return bad();
 	Node *g = node_new(b->m, OP_GATHER, 2, (Node *[]){n, index[0]}, e->span);
 	attr_int(g, "axis", gather);
+	if (n_index == 1) attr_str(g, "check", failed_index(b, index[0], of[0], e->a->span, gather));
 	return item_node(emit(b, g));
 }
 

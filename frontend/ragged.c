@@ -59,15 +59,16 @@ static Node *counter(Build *b, Dim n, Span at)
 	return emit(b, i);
 }
 
-static Node *gather_rows(Build *b, Node *x, Node *index, Span at)
+static Node *gather_rows(Build *b, Node *x, Node *index, const char *check, Span at)
 {
 	if (!x || !index) return NULL;
 	Node *g = node_new(b->m, OP_GATHER, 2, (Node *[]){x, index}, at);
 	attr_int(g, "axis", 0);
+	if (check) attr_str(g, "check", check);
 	return emit(b, g);
 }
 
-Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, Span at)
+Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, const char *check, Span at)
 {
 	Outside was = {b->graph, b->loop};
 	if (!rows) return NULL;
@@ -76,7 +77,7 @@ Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, Span at)
 	Node *first = from_zero ? NULL : emit_dim(b, lo, at);
 	Node *index = from_zero ? rows : emit_binary(b, OP_SUB, rows, first, at);
 	Dim n = dim_addc(b->m->dims, dim_sub(b->m->dims, hi, lo), 1);
-	Node *out = gather_rows(b, counter(b, n, at), index, at);
+	Node *out = gather_rows(b, counter(b, n, at), index, check, at);
 	if (!from_zero) out = emit_binary(b, OP_ADD, out, first, at);
 	go_back(b, was);
 	return out;
@@ -158,11 +159,11 @@ Item ragged_arithmetic(Build *b, int op, Dim x, Dim y, Span at)
 	return made ? item_dim(made->extent) : bad();
 }
 
-Dim ragged_limit(Build *b, Dim d, Dim hi, Span at)
+Dim ragged_limit(Build *b, Dim d, Dim hi, const char *check, Span at)
 {
 	const Ragged *r = ragged_find(b, d);
 	if (dim_le(&b->m->facts, r->extent, hi) == PROOF_YES) return r->extent;
-	Node *rows = ragged_checked(b, r->rows, dim_const(b->m->dims, 0), hi, at);
+	Node *rows = ragged_checked(b, r->rows, dim_const(b->m->dims, 0), hi, check, at);
 	Dim extent = dim_min(b->m->dims, r->extent, hi);
 	const Ragged *made = ragged_add(b, r->key, extent, r->batch, rows);
 	return made ? made->extent : NULL;
@@ -312,7 +313,7 @@ Node *ragged_pick(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *index,
 	rows = emit_reshape(b, rows, rank - 1, dims, at);
 	Node *first = emit_binary(b, OP_MUL, positions(b, x->type.dim[batch], index->type.rank - 1, at),
 	                          emit_dim(b, size, at), at);
-	rows = gather_rows(b, rows, emit_binary(b, OP_ADD, first, index, at), at);
+	rows = gather_rows(b, rows, emit_binary(b, OP_ADD, first, index, at), NULL, at);
 	/* [B, (n), rest] to the order of x */
 	bool one = index->type.rank == 1;
 	uint32_t made = one ? rank - 1 : rank, at_axis = 0;

@@ -56,7 +56,7 @@ static bool assign_rows(Build *b, Member *m, const Item *value, Span at)
 	const Ragged *r = d ? ragged_find(b, d) : NULL;
 	Node *rows;
 	if (r) {
-		d = ragged_limit(b, d, m->hi, at);
+		d = ragged_limit(b, d, m->hi, failed_range(b, NULL, m->name, zero), at);
 		if (!d) return false;
 		rows = ragged_find(b, d)->rows;
 	} else {
@@ -69,7 +69,7 @@ static bool assign_rows(Build *b, Member *m, const Item *value, Span at)
 			         dim_text(b->arena, m->batch), type_text(b->arena, &rows->type));
 			return false;
 		}
-		rows = ragged_checked(b, rows, zero, m->hi, at);
+		rows = ragged_checked(b, rows, zero, m->hi, failed_range(b, rows, m->name, zero), at);
 		d = NULL;
 	}
 	if (!rows) return false;
@@ -94,7 +94,7 @@ static bool assign_member(Build *b, const Binding *k, Item value, Span at)
 			                   : "a loop that is not unrolled");
 			return false;
 		}
-		if (!assume_le(b, d, m->hi) || !assume_le(b, m->lo, d)) {
+		if (!assume_le(b, d, m->hi, at) || !assume_le(b, m->lo, d, at)) {
 			Diag *e = complain(b, at, "state `%s` would become %s, outside its range %s..%s",
 			                   m->name, dim_text(b->arena, d), dim_text(b->arena, m->lo),
 			                   dim_text(b->arena, m->hi));
@@ -276,7 +276,8 @@ static void require_rows(Build *b, const Ast *e, int op, const Item *u, const It
 		return;
 	}
 	if (r && limit && !ragged_find(b, limit)) {
-		ragged_limit(b, d, strict ? dim_addc(p, limit, -1) : limit, e->span);
+		ragged_limit(b, d, strict ? dim_addc(p, limit, -1) : limit, failed_rows(b, e->span, strict),
+		             e->span);
 		return;
 	}
 	const Ragged *high = limit ? ragged_find(b, limit) : NULL;
@@ -293,7 +294,10 @@ static void require_rows(Build *b, const Ast *e, int op, const Item *u, const It
 	}
 	/* the checked room gives the left side anew, so that what uses it has been checked */
 	Node *top = high->rows, *room = emit_binary(b, OP_SUB, top, x, e->span);
-	room = ragged_checked(b, room, dim_const(p, strict), high->extent, e->span);
+	const char *check = arena_printf(b->arena, "`%s` fails for a row: %s - %s is {index%s}",
+	                                 text_of(b, e->span), text_of(b, (more ? e->a : e->b)->span),
+	                                 text_of(b, low->span), strict ? "+1" : "");
+	room = ragged_checked(b, room, dim_const(p, strict), high->extent, check, e->span);
 	x = emit_binary(b, OP_SUB, top, room, e->span);
 	if (r)
 		ragged_add(b, r->key, r->extent, r->batch, x);
@@ -343,9 +347,10 @@ static void require(Build *b, const Ast *e, const char *text)
 		diag_help(b->d, m, "its sides are %s and %s", dim_text(b->arena, x), dim_text(b->arena, y));
 		return;
 	}
-	if (dim_le(&b->m->facts, lo, hi) != PROOF_YES) add_require(b, dim_sub(p, hi, lo), text);
+	if (dim_le(&b->m->facts, lo, hi) != PROOF_YES)
+		add_require(b, dim_sub(p, hi, lo), failed_relation(b, text, lo, hi, e->span));
 	if (equal && dim_le(&b->m->facts, hi, lo) != PROOF_YES)
-		add_require(b, dim_sub(p, lo, hi), text);
+		add_require(b, dim_sub(p, lo, hi), failed_relation(b, text, hi, lo, e->span));
 }
 
 /* --- assert --------------------------------------------------------------------------------------- */

@@ -252,7 +252,8 @@ static bool bind_dim(Build *b, const Ast *name, const FileDim *f, Dim have)
 	scope_set(b, function_scope(b->frame->scope), name->name, item_dim(have), name->span);
 	if (f->decl->kind == AST_NAME || !f->range) return true;
 	if (!file_dim_range(b, (FileDim *)(uintptr_t)f, &lo, &hi)) return false;
-	if (assume_le(b, lo, have) && assume_le(b, have, hi)) return true;
+	if (assume_le(b, lo, have, b->frame->call) && assume_le(b, have, hi, b->frame->call))
+		return true;
 	Diag *m = complain(b, b->frame->call, "dim %s of `%s` would be %s, outside its range %s..%s",
 	                   name->name, b->frame->def ? b->frame->def->name : "",
 	                   dim_text(b->arena, have), dim_text(b->arena, lo), dim_text(b->arena, hi));
@@ -332,7 +333,7 @@ static bool solve(Build *b, const Ast *dim, Dim have, bool *progress)
 	Dim d = dim_floordiv(p, much, dim_const(p, coef < 0 ? -coef : coef));
 	*progress = true;
 	if (dims_equal(b, dim_mulc(p, d, coef < 0 ? -coef : coef), much) &&
-	    assume_le(b, dim_const(p, 0), d))
+	    assume_le(b, dim_const(p, 0), d, b->frame->call))
 		return bind_dim(b, name, f, d);
 	Diag *m = complain(b, b->frame->call, "%s of `%s` would be %s, which no %s gives",
 	                   text_of(b, dim->span), b->frame->def ? b->frame->def->name : "",

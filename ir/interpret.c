@@ -13,6 +13,35 @@ bool run_error(Run *r, const Node *n, const char *why)
 	return false;
 }
 
+static int64_t input_element(const void *data, int64_t k)
+{
+	return (int64_t)((const double *)data)[k];
+}
+
+static bool input_named(void *ctx, const char *name, CheckInput *out)
+{
+	const Run *r = ctx;
+	for (size_t i = 0; r->entry && i < r->entry->in_names.n; i++) {
+		const Value *v = &r->inputs[i];
+		if (strcmp(r->entry->in_names.at[i], name) != 0) continue;
+		*out = (CheckInput){v->rank, v->dims, input_element, v->at};
+		return true;
+	}
+	return false;
+}
+
+bool run_index(Run *r, const Node *n, int64_t index, int64_t limit)
+{
+	if (index >= 0 && index < limit) return true;
+	const Attr *check = node_attr_const(n, "check");
+	CheckFailure f = {.index = index, .limit = limit, .find = input_named, .ctx = r};
+	char text[512];
+	check_message(text, sizeof text, check->set ? check->s : "{an index} is outside 0..{limit-1}",
+	              &f);
+	diag_error(r->d, n->span, "%s", text);
+	return false;
+}
+
 static bool sym_value(void *ctx, const DimSym *s, int64_t *out)
 {
 	Run *r = ctx;
@@ -242,10 +271,7 @@ static bool run_gather(Run *r, Node *n, Value *out, const Value *x, const Value 
 	}
 	for (int64_t k = 0; k < idx->count; k++) {
 		int64_t row = (int64_t)idx->at[k];
-		if (row < 0 || row >= x->dims[axis])
-			return run_error(r, n,
-			                 arena_printf(r->arena, "index %lld is outside 0..%lld", (long long)row,
-			                              (long long)x->dims[axis] - 1));
+		if (!run_index(r, n, row, x->dims[axis])) return false;
 		for (int64_t o = 0; o < outer; o++)
 			memcpy(out->at + (o * idx->count + k) * inner,
 			       x->at + (o * x->dims[axis] + row) * inner, (size_t)inner * sizeof(double));
@@ -403,10 +429,12 @@ static bool check_require(Run *r, const Entry *e, Dim d, const char *text)
 {
 	int64_t v;
 	if (!dim_eval(d, sym_value, r, &v)) {
-		diag_error(r->d, e->span, "`%s` has no value", text);
+		diag_error(r->d, e->span, "`%s` has no value", message_relation(r->arena, text));
 		return false;
 	}
-	if (v < 0) diag_error(r->d, e->span, "the call does not meet `require %s`", text);
+	if (v < 0)
+		diag_error(r->d, e->span, "the call does not meet `require %s`",
+		           message_relation(r->arena, text));
 	return v >= 0;
 }
 
@@ -417,6 +445,7 @@ bool module_interpret(Arena *a, Diags *d, Module *m, const Entry *e, int64_t *pa
 	Run r = {.arena = a,
 	         .d = d,
 	         .m = m,
+	         .entry = e,
 	         .params = params,
 	         .inputs = inputs,
 	         .weights = weights,

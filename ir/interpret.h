@@ -13,6 +13,7 @@ typedef struct Run {
 	Arena *arena;
 	Diags *d;
 	Module *m;
+	const Entry *entry; /* NULL while constants are folded */
 	const int64_t *params;
 	const Value *inputs, *weights;
 	Value *states;
@@ -31,6 +32,8 @@ void dims_walk(Walk *w, uint32_t rank, const int64_t *dims); /* strides zero: fi
 bool dims_next(Walk *w);                                     /* false when all was visited */
 
 bool run_error(Run *r, const Node *n, const char *why); /* false */
+bool run_index(Run *r, const Node *n, int64_t index,
+               int64_t limit); /* false: outside 0..limit-1, told */
 bool run_dim(Run *r, const Node *n, Dim d, int64_t *out);
 Value *value_new(Run *r, const Node *n, const Type *type); /* NULL after an error; zeros */
 void value_round(const Run *r, Value *v);

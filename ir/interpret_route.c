@@ -2,21 +2,13 @@
  * one matrix lie together. An index outside the matrices is an error. */
 #include "ir/interpret.h"
 
-static bool check_expert(Run *r, const Node *n, double index, int64_t experts)
-{
-	if (index >= 0 && index < (double)experts) return true;
-	return run_error(
-		r, n,
-		arena_printf(r->arena, "index %.0f is outside 0..%lld", index, (long long)experts - 1));
-}
-
 bool run_routed(Run *r, Node *n, Value *out)
 {
 	const Value *x = n->in[0]->data, *w = n->in[1]->data, *idx = n->in[2]->data;
 	int64_t per = node_attr(n, "per")->i, width = x->dims[1], columns = w->dims[1];
 	bool integer = out->type.dtype == DT_I32;
 	for (int64_t m = 0; m < idx->count; m++) {
-		if (!check_expert(r, n, idx->at[m], w->dims[0])) return false;
+		if (!run_index(r, n, (int64_t)idx->at[m], w->dims[0])) return false;
 		const double *row = x->at + m / per * width,
 					 *matrix = w->at + (int64_t)idx->at[m] * columns * width;
 		for (int64_t c = 0; c < columns; c++) {
@@ -40,7 +32,7 @@ bool run_route(Run *r, Node *n)
 		if (last > idx->count) last = idx->count;
 		/* counting sort */
 		for (int64_t m = first; m < last; m++) {
-			if (!check_expert(r, n, idx->at[m], experts)) return false;
+			if (!run_index(r, n, (int64_t)idx->at[m], experts)) return false;
 			start->at[q * (experts + 1) + (int64_t)idx->at[m] + 1]++;
 		}
 		double *of = start->at + q * (experts + 1);

@@ -213,6 +213,12 @@ static void require(Assembler *s)
 	vec_push(s->p->arena, &s->require_text, text);
 }
 
+static void check(Assembler *s)
+{
+	const char *text = arena_strdup(s->p->arena, asm_text(s, "a text"));
+	vec_push(s->p->arena, &s->checks, text);
+}
+
 static void tensor_more(Assembler *s, InterfaceTensor *t)
 {
 	while (!s->failed && s->at.kind == LEX_NAME) {
@@ -642,10 +648,10 @@ static void statement(Assembler *s)
 	static const struct {
 		const char *word;
 		void (*read)(Assembler *);
-	} kinds[] = {{"machine", machine}, {"model", model},    {"param", param},
-	             {"require", require}, {"tensor", tensor},  {"region", region},
-	             {"token", token},     {"chan", chan},      {"desc", desc},
-	             {"entry", entry},     {"weights", weights}};
+	} kinds[] = {{"machine", machine}, {"model", model}, {"param", param},
+	             {"require", require}, {"check", check}, {"tensor", tensor},
+	             {"region", region},   {"token", token}, {"chan", chan},
+	             {"desc", desc},       {"entry", entry}, {"weights", weights}};
 	const char *names[COUNT(kinds)];
 	for (uint32_t k = 0; k < COUNT(kinds); k++) {
 		names[k] = kinds[k].word;
@@ -672,6 +678,8 @@ static void finish(Assembler *s)
 	i->n_require = (uint32_t)s->require.n;
 	i->require = s->require.at;
 	i->require_text = s->require_text.at;
+	i->check = s->checks.at;
+	i->n_check = (uint32_t)s->checks.n;
 	i->entry = s->entries.at;
 	i->n_entry = (uint32_t)s->entries.n;
 	Span whole = {s->source, 0, 0};

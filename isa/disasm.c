@@ -261,6 +261,11 @@ static void put_interface(Printer *x)
 		put_string(x->t, i->require_text && i->require_text[n] ? i->require_text[n] : "");
 		text_puts(x->t, "\n");
 	}
+	for (uint32_t n = 0; n < i->n_check; n++) {
+		text_puts(x->t, "check ");
+		put_string(x->t, i->check[n]);
+		text_puts(x->t, "\n");
+	}
 	for (uint32_t n = 0; n < i->n_tensor; n++) put_tensor(x, n);
 }
 
@@ -444,6 +449,7 @@ static void put_body(Printer *x, const PearlInsn *i)
 		text_printf(t, " r%lld,", (long long)f[F_LDI_dst]);
 		put_operands(x, i);
 		text_printf(t, ", r%lld, r%lld", (long long)f[F_LDI_lo], (long long)f[F_LDI_hi]);
+		if (f[F_LDI_check]) text_printf(t, " check=%lld", (long long)f[F_LDI_check]);
 		break;
 	case FMT_MARK: text_printf(t, " %lld", (long long)f[F_MARK_number]); break;
 	default: put_operands(x, i); put_fields(x, i);

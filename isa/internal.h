@@ -67,7 +67,7 @@ typedef struct Assembler {
 	Symbols symbols;
 	VEC(InterfaceParam) params;
 	VEC(const ExprWord *) require;
-	VEC(const char *) require_text;
+	VEC(const char *) require_text, checks;
 	VEC(InterfaceTensor) tensors;
 	VEC(InterfaceEntry) entries;
 	VEC(Channel) channels;

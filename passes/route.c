@@ -14,6 +14,12 @@ static int64_t block_of(const PassContext *c, int64_t most)
 	return most < block ? most : block;
 }
 
+static void keep_check(Node *to, Node *from)
+{
+	const Attr *check = node_attr(from, "check");
+	if (check->set) attr_str(to, "check", check->s);
+}
+
 static Node *order_rows(Rewrite *w, Node *n)
 {
 	Module *m = w->c->m;
@@ -25,6 +31,7 @@ static Node *order_rows(Rewrite *w, Node *n)
 	Node *route = node_new(m, OP_ROUTE, 1, &n->in[2], n->span);
 	attr_int(route, "experts", experts);
 	attr_int(route, "block", block_of(w->c, most));
+	keep_check(route, n);
 	route = rewrite_finish(w, route);
 	if (!route) return NULL;
 	Node *in[5] = {n->in[0], n->in[1], n->in[2]};
@@ -35,6 +42,7 @@ static Node *order_rows(Rewrite *w, Node *n)
 	}
 	Node *routed = node_new(m, OP_ROUTED, 5, in, n->span);
 	attr_int(routed, "per", node_attr(n, "per")->i);
+	keep_check(routed, n);
 	routed = rewrite_finish(w, routed);
 	if (routed) routed->name = n->name;
 	return routed;

@@ -227,14 +227,9 @@ static NacreStatus check_required(const NacreSession *s, uint32_t count,
 		int64_t v;
 		if (uses_default(s, require[i])) continue;
 		if (expr_eval(require[i], s->value, &v) && v >= 0) continue;
-		char values[200];
-		size_t n = 0;
-		values[0] = 0;
-		for (uint32_t p = 0; p < io->n_param && n < sizeof values; p++)
-			if (expr_mentions(require[i], p))
-				n += (size_t)snprintf(values + n, sizeof values - n, "%s%s = %lld", n ? ", " : "",
-				                      io->param[p].name, (long long)s->value[p]);
-		return fail(e, NACRE_BAD_ARGUMENT, "the model requires %s; here %s", text[i], values);
+		char failed[sizeof e->text];
+		interface_require_text(failed, sizeof failed, io, require[i], text[i], s->value);
+		return fail(e, NACRE_BAD_ARGUMENT, "%s", failed);
 	}
 	return NACRE_OK;
 }

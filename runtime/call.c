@@ -7,11 +7,49 @@
 
 /* --- running ------------------------------------------------------------------------------------------- */
 
-static NacreStatus stopped(const NacreModel *m, uint32_t entry, const NacreStop *stop,
-                           NacreError *e)
+/* The inputs of a call, for what a failed check tells of them. */
+typedef struct Call {
+	const NacreModel *m;
+	uint32_t entry;
+	const NacreTensor *inputs; /* NULL: none */
+} Call;
+
+static int64_t element_i32(const void *data, int64_t k)
 {
+	return ((const int32_t *)data)[k];
+}
+
+static int64_t element_i64(const void *data, int64_t k)
+{
+	return ((const int64_t *)data)[k];
+}
+
+static bool input_named(void *ctx, const char *name, CheckInput *out)
+{
+	const Call *c = ctx;
+	const InterfaceEntry *n = &c->m->io->entry[c->entry];
+	for (uint32_t i = 0; c->inputs && i < n->n_in; i++) {
+		const NacreTensor *x = &c->inputs[i];
+		if (strcmp(c->m->io->tensor[n->in[i]].name, name) != 0) continue;
+		*out = (CheckInput){x->rank, x->dims, x->type == NACRE_I32 ? element_i32 : element_i64,
+		                    x->data};
+		return x->type == NACRE_I32 || x->type == NACRE_I64;
+	}
+	return false;
+}
+
+static NacreStatus stopped(Call *c, const NacreStop *stop, NacreError *e)
+{
+	const Interface *io = c->m->io;
+	const InterfaceEntry *n = &io->entry[c->entry];
 	if (!stop->code) return NACRE_OK;
-	const InterfaceEntry *n = &m->io->entry[entry];
+	if (stop->check > 0 && (uint32_t)stop->check <= io->n_check) {
+		CheckFailure f = {
+			.index = stop->value, .limit = stop->limit, .find = input_named, .ctx = c};
+		char text[sizeof e->text];
+		check_message(text, sizeof text, io->check[stop->check - 1], &f);
+		return fail(e, NACRE_BAD_INDEX, "%s", text);
+	}
 	const char *kernel = stop->launch >= 0 && (uint32_t)stop->launch < n->launches
 	                         ? n->launch_name[stop->launch]
 	                         : "?";
@@ -20,13 +58,16 @@ static NacreStatus stopped(const NacreModel *m, uint32_t entry, const NacreStop 
 	            (long long)stop->value, (long long)stop->limit - 1, kernel);
 }
 
-static NacreStatus run(NacreModel *m, uint32_t entry, const int64_t *params, void **bufs,
-                       uint8_t *scratch, uint64_t *profile, NacreError *e)
+static NacreStatus run(NacreSession *s, uint32_t entry, const NacreTensor *inputs, NacreError *e)
 {
+	NacreModel *m = s->model;
 	NacreStop stop = {0};
-	NacreFrame frame = {.bufs = bufs, .params = params, .profile = profile, .stop = &stop};
-	pool_run(m->pool, m->artefact->entries[entry], &frame, scratch);
-	return stopped(m, entry, &stop, e);
+	NacreFrame frame = {.bufs = s->bufs,
+	                    .params = s->value,
+	                    .profile = s->profiled ? s->ticks[entry] : NULL,
+	                    .stop = &stop};
+	pool_run(m->pool, m->artefact->entries[entry], &frame, s->scratch.at);
+	return stopped(&(Call){m, entry, inputs}, &stop, e);
 }
 
 /* Offsets of the arena tensors of an entry, in the order of its list. */
@@ -67,7 +108,7 @@ NacreStatus entry_run(NacreModel *m, uint32_t entry, const int64_t *params, void
 		NacreFrame frame = {
 			.bufs = bufs, .params = params, .stop = &stop, .launching = launching, .owner = m};
 		pool_run(m->pool, m->artefact->entries[entry], &frame, scratch);
-		r = stopped(m, entry, &stop, e);
+		r = stopped(&(Call){m, entry, NULL}, &stop, e);
 	}
 	memory_release(&arena);
 	free(offset);
@@ -201,9 +242,7 @@ NacreStatus nacre_call(NacreSession *s, uint32_t entry, const NacreTensor *input
 	if (!r) r = output_shapes(s, entry, outputs, true, e);
 	if (!r) r = commit_session(s, e);
 	if (!r) r = set_buffers(s, entry, inputs, outputs, e);
-	if (!r)
-		r = run(s->model, entry, s->value, s->bufs, s->scratch.at,
-		        s->profiled ? s->ticks[entry] : NULL, e);
+	if (!r) r = run(s, entry, inputs, e);
 	if (r) return r;
 	const InterfaceEntry *x = &s->model->io->entry[entry];
 	for (uint32_t i = 0; i < x->n_set; i++) s->param[x->set_param[i]] = s->next[x->set_param[i]];

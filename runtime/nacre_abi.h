@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { NACRE_ABI_VERSION = 3 };
+enum { NACRE_ABI_VERSION = 4 };
 
 /* Why compiled code stopped. */
 enum {
@@ -18,6 +18,7 @@ typedef struct NacreStop {
 	int32_t launch; /* number of the launch */
 	int64_t value;  /* the offending index */
 	int64_t limit;  /* its exclusive limit */
+	int32_t check;  /* number of the check in the interface, from 1; 0: none */
 } NacreStop;
 
 /* What one thread of one call sees. Every thread runs the entry whole with its own frame. */

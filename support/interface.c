@@ -91,6 +91,8 @@ void interface_write(const Interface *i, Text *out)
 	}
 	for (uint32_t k = 0; k < i->n_tensor; k++) put_tensor(out, &i->tensor[k]);
 	for (uint32_t k = 0; k < i->n_entry; k++) put_entry(out, &i->entry[k]);
+	bytes_u32(out, i->n_check);
+	for (uint32_t k = 0; k < i->n_check; k++) bytes_str(out, i->check[k]);
 	bytes_u32(out, (uint32_t)i->prepack);
 	bytes_u32(out, crc32c(0, out->at + start, out->n - start));
 }
@@ -104,6 +106,41 @@ void interface_fill(const InterfaceTensor *t, void *at, uint64_t n)
 		return;
 	}
 	for (uint64_t i = 0; i < n; i += 8) memcpy((uint8_t *)at + i, pattern, n - i < 8 ? n - i : 8);
+}
+
+/* --- messages --- */
+
+typedef struct Values {
+	const Interface *i;
+	const int64_t *value;
+} Values;
+
+static bool value_slot(void *ctx, const char *name, char *at, size_t n)
+{
+	const Values *v = ctx;
+	for (uint32_t k = 0; k < v->i->n_param; k++) {
+		if (strcmp(v->i->param[k].name, name) != 0) continue;
+		snprintf(at, n, "%lld", (long long)v->value[k]);
+		return true;
+	}
+	return false;
+}
+
+void interface_require_text(char *at, size_t n, const Interface *i, const ExprWord *require,
+                            const char *text, const int64_t *values)
+{
+	if (text && strstr(text, RELATION_FAILS)) {
+		message_fill(at, n, text, value_slot, &(Values){i, values});
+		return;
+	}
+	size_t used = (size_t)snprintf(at, n, "the model requires %s; here", text ? text : "more");
+	for (uint32_t p = 0; p < i->n_param && used < n; p++) {
+		const ExprWord *x = require;
+		while (x->code != EXPR_END && (x->code != EXPR_PARAM || x->value != (int64_t)p)) x++;
+		if (x->code == EXPR_PARAM)
+			used += (size_t)snprintf(at + used, n - used, " %s = %lld", i->param[p].name,
+			                         (long long)values[p]);
+	}
 }
 
 /* --- reading ----------------------------------------------------------------------------------- */
@@ -212,6 +249,10 @@ static void get_lists(Cursor *c, Interface *i)
 	}
 	for (uint32_t k = 0; k < i->n_tensor && !c->why; k++) get_tensor(c, &tensor[k], i);
 	for (uint32_t k = 0; k < i->n_entry && !c->why; k++) get_entry(c, &entry[k], i);
+	i->n_check = cursor_count(c, 4);
+	const char **check = NEW_ARRAY(c->arena, const char *, i->n_check + 1);
+	for (uint32_t k = 0; k < i->n_check; k++) check[k] = cursor_str(c);
+	i->check = check;
 	i->param = param;
 	i->require = require;
 	i->require_text = text;

@@ -65,7 +65,9 @@ typedef struct Interface {
 	const char *const *require_text;
 	const InterfaceTensor *tensor;
 	const InterfaceEntry *entry;
-	int32_t prepack; /* number of the prepack entry, or -1 */
+	uint32_t n_check;
+	const char *const *check; /* how an index out of range is told, by number - 1 (message.c) */
+	int32_t prepack;          /* number of the prepack entry, or -1 */
 } Interface;
 
 /* --- interface.c --- */
@@ -73,6 +75,9 @@ typedef struct Interface {
 void interface_fill(const InterfaceTensor *t, void *at, uint64_t n);
 void interface_write(const Interface *i,
                      Text *out); /* appends bytes; little-endian, versioned, CRC32C at the end */
+/* That a relation does not hold, with the values of its dims. */
+void interface_require_text(char *at, size_t n, const Interface *i, const ExprWord *require,
+                            const char *text, const int64_t *values);
 /* Allocates in a. On failure returns NULL and *why says what is wrong and where (byte offset). */
 const Interface *interface_read(Arena *a, const uint8_t *data, size_t n, const char **why);
 #endif

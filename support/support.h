@@ -151,6 +151,35 @@ void diags_print(const Diags *d, FILE *to);
 /* The nearest of names to word by edit distance (Damerau-Levenshtein), or NULL when none is near. */
 const char *nearest_name(const char *word, const char *const *names, size_t n);
 
+/* --- message.c: messages of what fails while a model runs ---------------------------------------- */
+/* Writes what a slot stands for to at, ended by 0; false: it is no slot. */
+typedef bool MessageSlot(void *ctx, const char *name, char *at, size_t n);
+/* text with what stands for each {slot}, cut to n - 1 bytes. */
+void message_fill(char *at, size_t n, const char *text, MessageSlot *slot, void *ctx);
+
+/* An input of integers that a check looks at. */
+typedef struct CheckInput {
+	uint32_t rank;
+	const int64_t *dims;
+	int64_t (*element)(const void *data, int64_t k);
+	const void *data;
+} CheckInput;
+/* An index outside of 0..limit-1. */
+typedef struct CheckFailure {
+	int64_t index, limit;
+	bool (*find)(void *ctx, const char *input,
+	             CheckInput *out); /* NULL: inputs are not to be had */
+	void *ctx;
+	bool found; /* by check_message: which element it is */
+} CheckFailure;
+/* The text of a failed check. Its slots: {index}, {limit}, numbers, +N or -N behind them to add; {an index},
+ * "index 7"; {some index}, the same where the index itself is not known; {@NAME}, the element of the input
+ * NAME that is at fault, which is N more than the index for {@NAME+N}, and the limit is M for {@NAME<M}. */
+void check_message(char *at, size_t n, const char *text, CheckFailure *f);
+/* What a model requires is written `RELATION fails: VALUES`, the values with a slot for each dim. */
+#define RELATION_FAILS " fails: "
+const char *message_relation(Arena *a, const char *text); /* without the values */
+
 /* --- file.c ---------------------------------------------------------------------------------- */
 /* Whole files, mapped read-only. On failure returns false and *why is a message without the name. */
 typedef struct FileMap {

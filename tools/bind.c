@@ -169,13 +169,10 @@ static bool require_check(Tool *t, const Interface *f, uint32_t n, const ExprWor
 		int64_t v;
 		if (!expr_known(require[i], d)) continue;
 		if (expr_eval(require[i], d->value, &v) && v >= 0) continue;
-		Text with = text_new(t->arena);
-		for (const ExprWord *e = require[i]; e->code != EXPR_END; e++)
-			if (e->code == EXPR_PARAM)
-				text_printf(&with, "%s%s = %lld", with.n ? ", " : "", f->param[e->value].name,
-				            (long long)d->value[e->value]);
-		return tool_fail(t, "the model requires %s, but %s", text ? text[i] : "more",
-		                 with.at ? with.at : "it is not so");
+		char failed[512];
+		interface_require_text(failed, sizeof failed, f, require[i], text ? text[i] : NULL,
+		                       d->value);
+		return tool_fail(t, "%s", failed);
 	}
 	return true;
 }

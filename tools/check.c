@@ -63,7 +63,8 @@ static void print_module(Tool *t, const Module *m)
 		printf("%s %s in %s..%s\n", kind[s->kind], s->name, dim_text(t->arena, s->lo),
 		       dim_text(t->arena, s->hi));
 	}
-	for (size_t i = 0; i < m->require.n; i++) printf("require %s\n", m->require_text.at[i]);
+	for (size_t i = 0; i < m->require.n; i++)
+		printf("require %s\n", message_relation(t->arena, m->require_text.at[i]));
 	for (size_t i = 0; i < m->states.n; i++)
 		printf("state %s: %s\n", m->states.at[i].name, type_text(t->arena, &m->states.at[i].type));
 	for (size_t i = 0; i < m->entries.n; i++) print_signature(t, m, m->entries.at[i]);

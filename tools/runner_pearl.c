@@ -88,6 +88,32 @@ static bool transfer(Tool *t, PearlSim *sim, const InterfaceTensor *x, const Hos
 	return done || tool_fail(t, "`%s` lies outside Pearl's memory", x->name);
 }
 
+/* --- what a failed check tells of the inputs --- */
+
+typedef struct CallInputs {
+	const Interface *f;
+	const InterfaceEntry *e;
+	const HostTensor *in;
+} CallInputs;
+
+static int64_t input_element(const void *data, int64_t k)
+{
+	const HostTensor *x = data;
+	return (int64_t)dtype_load(x->dtype, tensor_data(x), k);
+}
+
+static bool input_named(void *ctx, const char *name, CheckInput *out)
+{
+	const CallInputs *c = ctx;
+	for (uint32_t i = 0; i < c->e->n_in; i++) {
+		const HostTensor *x = &c->in[i];
+		if (strcmp(c->f->tensor[c->e->in[i]].name, name) != 0) continue;
+		*out = (CheckInput){x->rank, x->dims, input_element, x};
+		return true;
+	}
+	return false;
+}
+
 /* --- calls --------------------------------------------------------------------------------------------------- */
 
 static bool pearl_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out,
@@ -105,7 +131,11 @@ static bool pearl_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in
 	}
 	for (uint32_t i = 0; i < e->n_in; i++)
 		if (!transfer(t, s->sim, &f->tensor[e->in[i]], &in[i], 0, false)) return false;
-	SimOptions o = {.time = !t->a.no_time, .jitter = t->a.jitter.given ? t->a.jitter.value | 1 : 0};
+	CallInputs inputs = {f, e, in};
+	SimOptions o = {.time = !t->a.no_time,
+	                .jitter = t->a.jitter.given ? t->a.jitter.value | 1 : 0,
+	                .find = input_named,
+	                .ctx = &inputs};
 	SimReport *sim = NEW(a, SimReport);
 	if (!sim_run(s->sim, &t->d, entry, params, &o, sim, a)) return false;
 	for (uint32_t i = 0; i < e->n_out; i++)

@@ -58,7 +58,8 @@ static bool params_bind(Simulation *s)
 	for (uint32_t i = 0; i < f->n_require; i++) {
 		int64_t v;
 		if (!expr_eval(f->require[i], s->params, &v) || v < 0)
-			return tool_fail(t, "the program requires %s", f->require_text[i]);
+			return tool_fail(t, "the program requires %s",
+			                 message_relation(t->arena, f->require_text[i]));
 	}
 	return true;
 }

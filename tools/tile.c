@@ -60,7 +60,7 @@ static bool params_bind(TileCall *c)
 		int64_t x;
 		if (dim_eval(p->require.at[i], value_of, &v, &x) && x >= 0) continue;
 		return tool_fail(t, "the program requires %s",
-		                 i < p->require_text.n ? p->require_text.at[i]
+		                 i < p->require_text.n ? message_relation(t->arena, p->require_text.at[i])
 		                                       : dim_text(t->arena, p->require.at[i]));
 	}
 	return true;

@@ -47,7 +47,7 @@ void home_strides(Gen *g, Home *h, uint32_t rank, const Value *dims, const Encod
 
 /* --- stops --- */
 
-void report_stop(Gen *g, Value index, Value limit)
+void report_stop(Gen *g, Value index, Value limit, const char *check)
 {
 	/* frame->stop; the first writer of code fills in the rest */
 	Value stop = load(g, g->ptr, ptr_addc(g, g->frame, offsetof(NacreFrame, stop)), 8);
@@ -59,6 +59,8 @@ void report_stop(Gen *g, Value index, Value limit)
 	store(g, g->launch, ptr_addc(g, stop, offsetof(NacreStop, launch)), 4);
 	store(g, index, ptr_addc(g, stop, offsetof(NacreStop, value)), 8);
 	store(g, limit, ptr_addc(g, stop, offsetof(NacreStop, limit)), 8);
+	store(g, const_i32(g, (int32_t)tile_check_number(g->program, check), 1),
+	      ptr_addc(g, stop, offsetof(NacreStop, check)), 4);
 	if_end(g, &first);
 }
 
@@ -94,7 +96,7 @@ static Value gathered_row(Gen *g, const TileAccess *a, Value *ok)
 	if (!a->has_else) {
 		If bad;
 		if_begin(g, &bad, LLVMBuildNot(g->build, *ok, ""));
-		report_stop(g, row, limit);
+		report_stop(g, row, limit, a->check);
 		if_end(g, &bad);
 	}
 	return choose(g, *ok, row, const_i64(g, 0));

@@ -187,7 +187,8 @@ bool cursor_vectorizes(const Cursor *c, uint32_t v); /* broadcast or unit step a
 Value cursor_load(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_t lanes, Value mask);
 void cursor_store(Gen *g, const Cursor *c, uint32_t v, Value iv, uint32_t lanes, Value mask,
                   Value widened, bool add);
-void report_stop(Gen *g, Value index, Value limit); /* NACRE_STOP_INDEX, first comer only */
+/* NACRE_STOP_INDEX, first comer only; check: the text, or NULL */
+void report_stop(Gen *g, Value index, Value limit, const char *check);
 
 /* --- region.c ---------------------------------------------------------------------------------------------------- */
 /* args: widened values; v, iv, lanes place RN_DIM nodes along the vector variable. */

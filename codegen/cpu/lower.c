@@ -178,7 +178,7 @@ static void lower_index(Gen *g, const TileStmt *s)
 	                        LLVMBuildICmp(g->build, LLVMIntSLE, v, hi, ""), "");
 	If bad;
 	if_begin(g, &bad, LLVMBuildNot(g->build, ok, ""));
-	report_stop(g, v, iadd(g, hi, const_i64(g, 1)));
+	report_stop(g, v, iadd(g, hi, const_i64(g, 1)), s->in[0].check);
 	if_end(g, &bad);
 	index_bind(g, s->var, imax(g, lo, imin(g, v, hi)), 0);
 }

@@ -347,6 +347,7 @@ static void lower_index(Compiler *c, const TileStmt *s)
 	i->arg[0].dim[0] = dim_const(c->p->dims, 1);
 	i->arg[0].stride[0] = 4;
 	i->defines = s->var;
+	i->field[F_LDI_check] = tile_check_number(c->p, s->in[0].check);
 	i->reg[0].field = F_LDI_lo;
 	i->reg[0].value = s->var->lo;
 	i->reg[1].field = F_LDI_hi;

@@ -95,6 +95,7 @@ static void move_gather(Compiler *c, Work *w)
 	i->arg[1].wide[0] = NULL;
 	i->arg[2] = operand_of(c, w, &w->in[1], order, 1, true, false);
 	i->field[F_DMA_fill] = float_bits(0);
+	i->field[F_DMA_check] = tile_check_number(c->p, x->check);
 	i->reg[i->n_reg].field = F_DMA_limit;
 	i->reg[i->n_reg++].value = x->obj->dims[x->rows_dim];
 	while (n_open) chunk_close(c, open[--n_open]);
@@ -289,6 +290,7 @@ void store_out(Compiler *c, const Work *in, TileAccess from, const TileAccess *t
 	i->arg[0] = operand_of(c, &w, &target, order, n, add, true);
 	i->field[F_DMA_add] = add;
 	if (scatter) {
+		i->field[F_DMA_check] = tile_check_number(c->p, to->check);
 		i->arg[0].stride[0] = access_store(c, &target)->stride[to->rows_dim];
 		i->arg[0].wide[0] = NULL;
 		i->arg[2] = operand_of(c, &w, &w.in[1], order, 1, true, false);

@@ -304,6 +304,21 @@ bool lies_apart(const Kernel *k, const Node *n)
 	return true;
 }
 
+const char *access_check(Build *b, const Node *n, bool counts)
+{
+	static const char own[] = "{an index}";
+	const Attr *check = node_attr_const(n, "check");
+	if (!check->set) return NULL;
+	const char *text = check->s, *index = counts ? strstr(text, own) : NULL;
+	if (index)
+		text = arena_printf(b->m->arena, "%.*s{some index}%s", (int)(index - text), text,
+		                    index + sizeof own - 1);
+	if (n->span.source)
+		text = arena_printf(b->m->arena, "%s (%s:%u)", text, n->span.source->name,
+		                    source_place(n->span.source, n->span.begin).line);
+	return tile_check(b->p, text);
+}
+
 bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 {
 	Dim inner[MAX_RANK] = {0};
@@ -374,6 +389,7 @@ bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out)
 				"a gather along an axis that lies inside a run of symbolic dims is not supported");
 		if (!access_value(k, x, at, out)) return false;
 		out->rows = rows;
+		out->check = access_check(k->b, n, false);
 		out->rows_dim = (uint32_t)dim;
 		out->index[out->rows_dim] = NULL;
 		return true;

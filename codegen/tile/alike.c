@@ -47,6 +47,10 @@ static bool node_same(const Renaming *r, const Node *a, const Node *b)
 {
 	const AttrInfo *row = op_info[a->op].attr;
 	if (a->op != b->op || a->n_in != b->n_in || !type_equal(&a->type, &b->type)) return false;
+	/* what stops tells its place */
+	if ((a->op == OP_GATHER || a->op == OP_ROUTED || a->op == OP_ROUTE) &&
+	    (a->span.source != b->span.source || a->span.begin != b->span.begin))
+		return false;
 	/* Launches choose leading parts of operands, not of what was computed or cut from them. */
 	uint32_t lead = a->n_in && a->in[0]->op == OP_ARG ? r->skip : 0;
 	for (uint32_t i = 0; row[i].name; i++)

@@ -140,6 +140,9 @@ uint16_t region_cast(RegionMaker *r, DType t, uint16_t a);
 void region_end(RegionMaker *r, uint32_t n_out, const uint16_t *out);
 /* n at index when it is reached by movements only; false (and an error) otherwise. */
 bool access_value(Kernel *k, Node *n, const Dim *index, TileAccess *out);
+/* How an index out of range is told for a node with a check, and where it stands; NULL: it has none.
+ * counts: what is read shows only that there is one. */
+const char *access_check(Build *b, const Node *n, bool counts);
 /* Is each dim of n, reached by transposes and reshapes of dims of 1, a dim of its own in memory? */
 bool lies_apart(const Kernel *k, const Node *n);
 bool is_access(const Node *n); /* would access_value succeed */

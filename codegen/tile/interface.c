@@ -51,6 +51,8 @@ static void make_params(Maker *k, Interface *f)
 	f->require = require;
 	f->require_text = p->require_text.at;
 	f->n_require = (uint32_t)p->require.n;
+	f->check = p->checks.at;
+	f->n_check = (uint32_t)p->checks.n;
 }
 
 static uint32_t name_launches(const TileStep *s, const char **name)

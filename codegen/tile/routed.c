@@ -6,7 +6,8 @@
 #include "codegen/tile/build.h"
 
 /* `index name = from in lo..hi`: what is read, as an index for the rest of the block. */
-static Dim load_index(Kernel *k, TileBlock *in, const char *name, TileAccess from, Dim lo, Dim hi)
+static Dim load_index(Kernel *k, TileBlock *in, const char *name, TileAccess from, Dim lo, Dim hi,
+                      const char *check)
 {
 	Build *b = k->b;
 	DimPool *p = b->m->dims;
@@ -17,6 +18,7 @@ static Dim load_index(Kernel *k, TileBlock *in, const char *name, TileAccess fro
 	s->place = from.obj;
 	s->n_in = 1;
 	s->in[0] = from;
+	s->in[0].check = check;
 	s->lo = lo;
 	s->hi = hi;
 	return dim_sym(p, s->var);
@@ -36,6 +38,7 @@ typedef struct Routed {
 	int64_t per;
 	Dim rows, columns, width, matrices;
 	TileObj *packed;
+	const char *check;
 	Dim n, nw; /* the panel of columns in hand, and its width */
 } Routed;
 
@@ -84,7 +87,7 @@ static void row_by_row(Kernel *k, Routed *t)
 	Dim m = dim_add(p, dim_mulc(p, row, t->per), part);
 	TileAccess at;
 	if (!access_value(k, t->idx, &m, &at)) return;
-	Dim e = load_index(k, body, "e", at, dim_c(b, 0), t->matrices);
+	Dim e = load_index(k, body, "e", at, dim_c(b, 0), t->matrices, t->check);
 	TileObj *acc =
 		place(k, body, "acc", k->k->bufs.at[0]->dtype, LEVEL_ACC, 2, (int64_t[]){1, b->t->nr});
 	multiply(k, t, body, acc, e, NULL, row, NULL);
@@ -104,9 +107,9 @@ static void rows_of_each(Kernel *k, Routed *t)
 	body = each_panel(k, t, body);
 	TileAccess at, positions;
 	if (!access_value(k, t->start, (Dim[]){block, e}, &at)) return;
-	Dim first = load_index(k, body, "first", at, dim_c(b, 0), limit);
+	Dim first = load_index(k, body, "first", at, dim_c(b, 0), limit, NULL);
 	if (!access_value(k, t->start, (Dim[]){block, dim_addc(p, e, 1)}, &at)) return;
-	Dim last = load_index(k, body, "last", at, dim_c(b, 0), limit);
+	Dim last = load_index(k, body, "last", at, dim_c(b, 0), limit, NULL);
 	TileStmt *split = loop(k, body, TILE_SPLIT, "t", first, last, mr, true);
 	body = &split->body;
 	Dim h = loop_len(b, split);
@@ -154,6 +157,7 @@ bool build_routed(Kernel *k)
 	            .order = n->n_in == 5 ? n->in[3] : NULL,
 	            .start = n->n_in == 5 ? n->in[4] : NULL,
 	            .per = node_attr(n, "per")->i,
+	            .check = access_check(k->b, n, false),
 	            .rows = n->type.dim[0],
 	            .matrices = w->dim[0],
 	            .columns = w->dim[1],
@@ -234,9 +238,10 @@ bool build_route(Kernel *k)
 	reduce->n_out = 1;
 	reduce->out[0] = access1(below, e);
 
-	/* none below the first matrix, none behind the last */
-	load_index(k, body, "low", access1(below, zero), zero, dim_c(b, 1));
-	load_index(k, body, "all", access1(below, dim_c(b, starts - 1)), h, dim_addc(p, h, 1));
+	/* none below the first matrix, none behind the last: what is read is a count, no index */
+	const char *check = access_check(b, n, true);
+	load_index(k, body, "low", access1(below, zero), zero, dim_c(b, 1), check);
+	load_index(k, body, "all", access1(below, dim_c(b, starts - 1)), h, dim_addc(p, h, 1), check);
 
 	put = tile_stmt(b->p, body, TILE_PUT);
 	e = space(k, put, "e", dim_c(b, starts));

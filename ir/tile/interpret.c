@@ -343,7 +343,8 @@ static bool required(Interpreter *t, Dim d, const char *text)
 	if (!run_eval(t, span_none(), d, &v)) return false;
 	if (v >= 0) return true;
 	return run_fail(t, span_none(), "the requirement `%s` does not hold",
-	                text ? text : arena_printf(t->d->arena, "%s >= 0", dim_text(t->d->arena, d)));
+	                text ? message_relation(t->d->arena, text)
+	                     : arena_printf(t->d->arena, "%s >= 0", dim_text(t->d->arena, d)));
 }
 
 static bool bind_params(Interpreter *t)

@@ -348,6 +348,13 @@ TileObj *parse_object(Reader *r, bool program)
 	return NULL;
 }
 
+/* The text of a check. */
+const char *parse_check(Reader *r)
+{
+	const char *text = parse_string(r);
+	return r->failed ? NULL : tile_check(r->p, text);
+}
+
 static void access_rows(Reader *r, TileAccess *a, uint32_t at, const char *from)
 {
 	if (a->rows) parse_fail(r, from, r->at, "only one dimension can be gathered");
@@ -355,6 +362,7 @@ static void access_rows(Reader *r, TileAccess *a, uint32_t at, const char *from)
 	if (r->failed) return;
 	TileAccess *rows = NEW(r->arena, TileAccess);
 	*rows = parse_access(r);
+	if (!r->failed && parse_take(r, ",")) a->check = parse_check(r);
 	parse_expect(r, ")");
 	r->depth--;
 	a->rows = rows;

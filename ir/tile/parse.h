@@ -40,6 +40,7 @@ bool parse_expect(Reader *r, const char *what);
 const char *parse_word(Reader *r); /* an identifier; "" after an error */
 const char *parse_name(Reader *r); /* an identifier with dots, or a string */
 const char *parse_string(Reader *r);
+const char *parse_check(Reader *r);
 int64_t parse_integer(Reader *r, int64_t lo, int64_t hi, const char *what);
 double parse_number(Reader *r); /* with sign; inf and nan by name */
 Dim parse_dim(Reader *r);

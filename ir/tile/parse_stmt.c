@@ -127,6 +127,7 @@ static void index_from_data(Reader *r, TileStmt *s)
 	s->lo = parse_dim(r);
 	parse_expect(r, "..");
 	s->hi = parse_dim(r);
+	if (!r->failed && *r->at == '"') s->in[0].check = parse_check(r);
 	if (r->failed) return;
 	s->var->lo = s->lo;
 	s->var->hi = dim_addc(r->p->dims, s->hi, -1);

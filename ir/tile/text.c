@@ -110,6 +110,10 @@ static void put_access(Printer *p, const TileAccess *a)
 		if (a->rows && a->rows_dim == i) {
 			text_puts(t, "rows(");
 			put_access(p, a->rows);
+			if (a->check) {
+				text_puts(t, ", ");
+				text_quoted(t, a->check);
+			}
 			text_puts(t, ")");
 		} else {
 			put_dim(p, a->index[i]);
@@ -259,7 +263,12 @@ static void put_index(Printer *p, const TileStmt *s)
 	p->syms.list.n = at;
 	text_printf(t, "index %s = ", name);
 	put_access(p, &s->in[0]);
-	text_printf(t, " in %s\n", range.at);
+	text_printf(t, " in %s", range.at);
+	if (s->in[0].check) {
+		text_puts(t, " ");
+		text_quoted(t, s->in[0].check);
+	}
+	text_puts(t, "\n");
 	p->syms.list.n = at + 1;
 }
 

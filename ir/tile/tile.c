@@ -57,6 +57,22 @@ TileObj *tile_formal(TileProgram *p, TileKernel *k, TileKind kind, const char *n
 	return o;
 }
 
+enum { CHECKS = UINT16_MAX };
+
+uint32_t tile_check_number(const TileProgram *p, const char *text)
+{
+	for (uint32_t i = 0; text && i < p->checks.n && i < CHECKS; i++)
+		if (p->checks.at[i] == text) return i + 1;
+	return 0;
+}
+
+const char *tile_check(TileProgram *p, const char *text)
+{
+	text = intern_str(p->names, text);
+	if (!tile_check_number(p, text) && p->checks.n < CHECKS) vec_push(p->arena, &p->checks, text);
+	return text;
+}
+
 TileKernel *tile_kernel(TileProgram *p, const char *name)
 {
 	TileKernel *k = NEW(p->arena, TileKernel);

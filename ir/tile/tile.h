@@ -58,6 +58,8 @@ typedef struct TileAccess {
 	const struct TileAccess
 		*rows; /* index along dimension rows_dim comes from this i32 access, or NULL */
 	uint32_t rows_dim;
+	const char
+		*check; /* of `rows`, and of an index: how one out of range is told (message.c), or NULL */
 	bool has_else; /* reads outside obj give else_value; without it they are errors */
 	double else_value;
 } TileAccess;
@@ -191,7 +193,8 @@ typedef struct TileProgram {
 	VEC(DimSym *) params; /* in parameter order: session, call, state dims */
 	VEC(Dim) require;     /* each must be >= 0 when an entry is called */
 	VEC(const char *) require_text;
-	VEC(TileObj *) bufs; /* every program buffer */
+	VEC(TileObj *) bufs;      /* every program buffer */
+	VEC(const char *) checks; /* texts of accesses, each once; numbered from 1 */
 	VEC(TileKernel *) kernels;
 	TileEntry *prepack; /* run once when weights are known: makes packed constants; may be NULL */
 	VEC(TileEntry *) entries;
@@ -206,6 +209,9 @@ TileObj *tile_formal(TileProgram *p, TileKernel *k, TileKind kind, const char *n
                      uint32_t rank, const Dim *dims);
 TileKernel *tile_kernel(TileProgram *p, const char *name);
 TileEntry *tile_entry(TileProgram *p, const char *name);
+/* The text of a check, once for the program; its number, 0: none (also of those past 65535). */
+const char *tile_check(TileProgram *p, const char *text);
+uint32_t tile_check_number(const TileProgram *p, const char *text);
 /* When a file has kernels but no entry: one entry for each kernel, its formals as program buffers. */
 void tile_default_entries(TileProgram *p);
 /* Numbers the launches and sets live_first/live_last of arena buffers (what lives into or out of a

@@ -21,6 +21,19 @@ bool sim_trap(PearlSim *s, const PearlInsn *at, const char *fmt, ...)
 	return false;
 }
 
+bool sim_index_outside(PearlSim *s, int64_t check, int64_t index, int64_t limit)
+{
+	const Interface *f = s->program->interface;
+	if (s->trapped || check < 1 || check > (int64_t)f->n_check) return false;
+	CheckFailure x = {
+		.index = index, .limit = limit, .find = s->options->find, .ctx = s->options->ctx};
+	char text[512];
+	check_message(text, sizeof text, f->check[check - 1], &x);
+	s->trapped = true;
+	diag_error(s->diags, span_none(), "%s", text);
+	return false;
+}
+
 /* --- structure of the code ------------------------------------------------------------------------ */
 
 static bool scan_error(Diags *d, uint32_t at, const char *text)
@@ -444,9 +457,11 @@ bool core_index(PearlSim *s, Core *c, const SimStep *step)
 	if (!o->memory || o->empty || o->dtype != PDT_I32)
 		return sim_trap(s, step->insn, "the index must be an i32");
 	memcpy(&v, o->memory + o->address, sizeof v);
-	if (v < step->reg[0] || v > step->reg[1])
+	if (v < step->reg[0] || v > step->reg[1]) {
+		sim_index_outside(s, step->insn->field[F_LDI_check], v, step->reg[1] + 1);
 		return sim_trap(s, step->insn, "the loaded index is %d, outside %lld..%lld", (int)v,
 		                (long long)step->reg[0], (long long)step->reg[1]);
+	}
 	c->reg[step->insn->field[F_LDI_dst]] = v;
 	return true;
 }

@@ -87,7 +87,7 @@ struct PearlSim {
 	size_t scratch_bytes;
 	/* the run in hand */
 	Diags *diags;
-	const PearlInsn *trap_at;
+	const SimOptions *options;
 	bool trapped;
 	const int64_t *params;
 	uint64_t macs, instructions, hbm_read, hbm_written;
@@ -110,6 +110,9 @@ void core_begin(PearlSim *s, Core *c, const PearlCode *entry);
 StepKind core_step(PearlSim *s, Core *c, SimStep *out);
 bool core_index(PearlSim *s, Core *c, const SimStep *step); /* the load of LDI */
 bool sim_trap(PearlSim *s, const PearlInsn *at, const char *fmt, ...) PRINTF_LIKE(3, 4); /* false */
+/* An index outside of 0..limit-1, told by the text number `check` of the interface. False, also when there
+ * is no such text, and then nothing is told. */
+bool sim_index_outside(PearlSim *s, int64_t check, int64_t index, int64_t limit);
 
 /* --- operand.c: descriptors to operands ------------------------------------------------------------ */
 /* Resolves operand k of the instruction and checks that all it touches lies in its region. */

@@ -152,9 +152,11 @@ static bool indexed_copy(PearlSim *s, const SimStep *step, bool scatter)
 	for (int64_t i = 0; i < rows->dim[0]; i++) {
 		int32_t row;
 		memcpy(&row, rows->memory + rows->address + i * rows->stride[0], sizeof row);
-		if (row < 0 || row >= step->reg[0])
+		if (row < 0 || row >= step->reg[0]) {
+			sim_index_outside(s, step->insn->field[F_DMA_check], row, step->reg[0]);
 			return sim_trap(s, step->insn, "index %d at position %lld is outside 0..%lld", (int)row,
 			                (long long)i, (long long)step->reg[0] - 1);
+		}
 		SimOperand y = row_of(to, scatter ? row : i), x = row_of(from, scatter ? i : row);
 		if (!copy_windowed(s, step->insn, y, x, step->insn->field[F_DMA_add] != 0)) return false;
 	}

@@ -180,6 +180,7 @@ bool sim_run(PearlSim *s, Diags *d, uint32_t entry, const int64_t *params, const
 	*report = (SimReport){.cores = (uint32_t)s->machine.cores};
 	s->diags = d;
 	s->params = params;
+	s->options = o;
 	s->trapped = false;
 	s->macs = s->instructions = s->hbm_read = s->hbm_written = 0;
 	if (entry >= s->program->entries.n) return sim_trap(s, NULL, "there is no entry %u", entry);

@@ -31,6 +31,9 @@ typedef struct SimOptions {
 	                       clock, then the rows stream through (as public models of a single array count) */
 	uint64_t jitter; /* not 0: random latencies and queue depths from this seed, executed as the
 	                       queues run (out of program order): must give the same bits */
+	/* The inputs of the call by name, for what a failed check tells of them (support.h); NULL: none. */
+	bool (*find)(void *ctx, const char *input, CheckInput *out);
+	void *ctx;
 } SimOptions;
 
 PearlSim *sim_new(Diags *d, const PearlProgram *p,
