@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-enum { INTERFACE_VERSION = 4, EXPR_WORD_BYTES = 9 };
+enum { INTERFACE_VERSION = 5, EXPR_WORD_BYTES = 9 };
+
 static const char magic[4] = {'N', 'I', 'F', 0};
 
 static void put_expr(Text *t, const ExprWord *e)
@@ -134,12 +135,14 @@ void interface_require_text(char *at, size_t n, const Interface *i, const ExprWo
 		return;
 	}
 	size_t used = (size_t)snprintf(at, n, "the model requires %s; here", text ? text : "more");
+	const char *before = "";
 	for (uint32_t p = 0; p < i->n_param && used < n; p++) {
 		const ExprWord *x = require;
 		while (x->code != EXPR_END && (x->code != EXPR_PARAM || x->value != (int64_t)p)) x++;
-		if (x->code == EXPR_PARAM)
-			used += (size_t)snprintf(at + used, n - used, " %s = %lld", i->param[p].name,
-			                         (long long)values[p]);
+		if (x->code != EXPR_PARAM) continue;
+		used += (size_t)snprintf(at + used, n - used, "%s %s = %lld", before, i->param[p].name,
+		                         (long long)values[p]);
+		before = ",";
 	}
 }
 

@@ -54,7 +54,8 @@ static void pick(NacreFrame *f)
 		if (at[i] >= 0 && at[i] < 6) {
 			got[i] = table[at[i]];
 		} else {
-			*f->stop = (NacreStop){NACRE_STOP_INDEX, 0, at[i], 6};
+			/* the check has a text, and for 6 none */
+			*f->stop = (NacreStop){NACRE_STOP_INDEX, 0, at[i], 6, at[i] != 6};
 		}
 	}
 }
@@ -104,7 +105,9 @@ static void fixture_interface(Fixture *f)
 	static const ExprWord next[] = {P(P_POS), P(P_S), OP(ADD), {EXPR_END, 0, 0}};
 	static const ExprWord room[] = {P(P_T), P(P_POS), OP(SUB), P(P_S), OP(SUB), {EXPR_END, 0, 0}};
 	static const ExprWord *const set_value[] = {next}, *const require[] = {room};
-	static const char *const names[] = {"kernel"}, *const text[] = {"pos + S <= T"};
+	static const char *const names[] = {"kernel"}, *const text[] = {"pos + S <= T"},
+							 *const check[] = {
+								 "{an index} in {@at} is outside of the {limit} rows"};
 	static const ExprWord one[] = {C(1), {EXPR_END, 0, 0}}, zero[] = {C(0), {EXPR_END, 0, 0}},
 						  most[] = {C(64), {EXPR_END, 0, 0}}, t[] = {P(P_T), {EXPR_END, 0, 0}};
 	static const InterfaceParam param[] = {{"B", IP_SESSION, one, most, NULL},
@@ -155,6 +158,8 @@ static void fixture_interface(Fixture *f)
 	                    .version = "0",
 	                    .n_param = PARAMS,
 	                    .param = param,
+	                    .n_check = 1,
+	                    .check = check,
 	                    .n_tensor = TENSORS,
 	                    .tensor = f->t,
 	                    .n_entry = 3,
@@ -319,6 +324,9 @@ Test(runtime, indices_from_data)
 	at[1] = 6;
 	expect(&f, nacre_call(s, 1, &in, NULL, 0, &out, &f.error), NACRE_BAD_INDEX,
 	       "the index 6 is outside of 0..5 (in kernel `kernel`)");
+	at[1] = -3;
+	expect(&f, nacre_call(s, 1, &in, NULL, 0, &out, &f.error), NACRE_BAD_INDEX,
+	       "index -3 in at[1] is outside of the 6 rows");
 	in = (NacreTensor){NACRE_I32, 1, {0}, NULL};
 	out.data = NULL;
 	cr_assert_eq(nacre_call(s, 1, &in, NULL, 0, &out, &f.error), NACRE_OK, "%s", f.error.text);

@@ -390,3 +390,61 @@ Test(crc, known_values_and_pieces)
 	cr_assert_eq(whole, pieces);
 	free(data);
 }
+
+/* --- messages of what fails at run time --- */
+
+typedef struct Ids {
+	int64_t dims[2];
+	int32_t data[6];
+} Ids;
+
+static int64_t id_at(const void *data, int64_t k)
+{
+	return ((const int32_t *)data)[k];
+}
+
+static bool find_ids(void *ctx, const char *input, CheckInput *out)
+{
+	const Ids *x = ctx;
+	*out = (CheckInput){2, x->dims, id_at, x->data};
+	return strcmp(input, "ids") == 0;
+}
+
+static void expect_check(const char *text, CheckFailure f, const char *want)
+{
+	char got[80];
+	check_message(got, sizeof got, text, &f);
+	cr_assert_str_eq(got, want);
+}
+
+Test(message, failed_checks)
+{
+	Ids x = {{2, 3}, {1, 2, 3, 4, 99, -1}};
+	CheckFailure here = {.index = 50, .limit = 11, .find = find_ids, .ctx = &x},
+				 nowhere = {.index = 50, .limit = 11};
+	/* the first element outside gives the index, wherever it is told */
+	expect_check("{an index} in {@ids}: {limit}", here, "index 99 in ids[1, 1]: 11");
+	expect_check("{an index} in {@ids}: {limit}", nowhere, "index 50 in `ids`: 11");
+	expect_check("{an index} in {@other}", here, "index 50 in `other`");
+	expect_check("{some index} in {@ids}", here, "index 99 in ids[1, 1]");
+	expect_check("{some index} in {@ids}", nowhere, "an index in `ids`");
+	expect_check("{@ids<100} is {index}, not below {limit}", here,
+	             "ids[1, 2] is -1, not below 100");
+	/* the element less 2 lies in 0..10: lengths from 2 on */
+	expect_check("{@ids+2} is {index+2}, outside of 2..{limit+1}", here,
+	             "ids[0, 0] is 1, outside of 2..12");
+	/* what is no slot stays */
+	expect_check("{} {x} {index {limit+} {index+1x} {index", nowhere,
+	             "{} {x} {index {limit+} {index+1x} {index");
+	x.data[4] = x.data[5] = 0;
+	expect_check("{an index} in {@ids}", here, "index 50 in `ids`");
+	char cut[9];
+	check_message(cut, sizeof cut, "{an index} in {@ids}", &nowhere);
+	cr_assert_str_eq(cut, "index 50");
+	check_message(cut, 0, "more", &nowhere);
+	cr_assert_str_eq(cut, "index 50");
+	Arena *a = arena_new();
+	cr_assert_str_eq(message_relation(a, "pos + S <= T fails: {pos} + {S} > 4"), "pos + S <= T");
+	cr_assert_str_eq(message_relation(a, "S <= T"), "S <= T");
+	arena_free(a);
+}
