@@ -195,6 +195,7 @@ static bool gather(Sum *s, Factor *f)
 	}
 	Node *n = node_new(s->b->m, OP_GATHER, 2, (Node *[]){f->node, f->lookup}, f->span);
 	attr_int(n, "axis", 0);
+	attr_str(n, "check", failed_index(s->b, f->lookup, span_none(), f->span, 0));
 	f->node = emit(s->b, n);
 	f->lookup = NULL;
 	return f->node != NULL;
@@ -338,7 +339,8 @@ static Node *joined_index(Sum *s, const Factor *f, const Lookups *l)
 	for (uint32_t k = 0; k < l->n; k++) {
 		Dim size = f->node->type.dim[l->axis[k]];
 		Node *own = ragged_fill_all(b, l->by[k].item.node, f->span);
-		own = ragged_checked(b, own, dim_const(p, 0), dim_addc(p, size, -1), f->span);
+		own = ragged_checked(b, own, dim_const(p, 0), dim_addc(p, size, -1),
+		                     failed_index(b, own, span_none(), f->span, l->axis[k]), f->span);
 		own = spread(s, own, l->by[k].index, l->all, f->span);
 		if (sum) sum = emit_binary(b, OP_MUL, sum, emit_dim(b, size, f->span), f->span);
 		sum = sum ? emit_binary(b, OP_ADD, sum, own, f->span) : own;
