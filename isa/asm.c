@@ -148,6 +148,11 @@ static int64_t any_int(Assembler *s, const char *what)
 	return asm_int(s, INT64_MIN, INT64_MAX, what);
 }
 
+static int64_t any_constant(Assembler *s, const char *what)
+{
+	return asm_constant(s, INT64_MIN, INT64_MAX, what);
+}
+
 static uint32_t any_u32(Assembler *s, const char *what)
 {
 	return (uint32_t)asm_int(s, 0, UINT32_MAX, what);
@@ -193,6 +198,7 @@ static void model(Assembler *s)
 static void param(Assembler *s)
 {
 	static const char *const kinds[] = {"session", "call", "state"};
+	vec_push(s->p->arena, &s->param_at, asm_span(s));
 	InterfaceParam p = {.name = declared(s, SYMBOL_PARAM, (uint32_t)s->params.n, "parameter")};
 	p.kind = choice(s, kinds, COUNT(kinds), "session, call or state");
 	p.lo = expression(s);
@@ -253,9 +259,18 @@ static void tensor_more(Assembler *s, InterfaceTensor *t)
 	}
 }
 
+static bool strided(const InterfaceTensor *t)
+{
+	for (uint32_t d = 0; d < t->rank; d++)
+		if (t->stride[d]) return true;
+	return false;
+}
+
 static void tensor(Assembler *s)
 {
+	static const ExprWord no_bytes[] = {{EXPR_CONST, 0, 0}, {EXPR_END, 0, 0}};
 	static const char *const kinds[] = {"weight", "state", "in", "out", "arena", "const"};
+	Span at = asm_span(s);
 	InterfaceTensor t = {.name = declared(s, SYMBOL_TENSOR, (uint32_t)s->tensors.n, "tensor"),
 	                     .key = "",
 	                     .offset = ~UINT64_C(0)};
@@ -271,9 +286,18 @@ static void tensor(Assembler *s)
 		if (!asm_take(s, ",")) break;
 	}
 	asm_expect(s, "]");
-	asm_expect(s, "bytes");
-	t.bytes = expression(s);
-	tensor_more(s, &t);
+	if (asm_take(s, "bytes")) {
+		t.bytes = expression(s);
+		tensor_more(s, &t);
+	} else {
+		t.bytes = t.dim[0] ? t.dim[0] : no_bytes;
+		tensor_more(s, &t);
+		if (!s->failed && (t.address || strided(&t)))
+			asm_error_at(s, at, "a tensor with an address or strides has its `bytes` too");
+		if (!s->failed) asm_place_tensor(s, &t, at);
+	}
+	asm_note_tensor(s, &t);
+	vec_push(s->p->arena, &s->tensor_at, at);
 	vec_push(s->p->arena, &s->tensors, t);
 	s->interface->tensor = s->tensors.at;
 	s->interface->n_tensor = (uint32_t)s->tensors.n;
@@ -384,7 +408,7 @@ static void desc_steps(Assembler *s, PearlDesc *d)
 		}
 		d->step[d->n_step].level = (uint8_t)asm_int(s, 0, PEARL_LEVELS - 1, "the level of a loop");
 		asm_expect(s, ":");
-		d->step[d->n_step++].bytes = any_int(s, "a number of bytes");
+		d->step[d->n_step++].bytes = any_constant(s, "a number of bytes");
 	} while (asm_take(s, ","));
 	asm_expect(s, "]");
 }
@@ -395,7 +419,7 @@ static void desc_more(Assembler *s, PearlDesc *d)
 		if (asm_take(s, "ring")) {
 			d->ring = (uint8_t)asm_int(s, 1, 255, "the number of slots");
 			asm_expect(s, "by");
-			d->ring_stride = any_int(s, "the bytes between slots");
+			d->ring_stride = any_constant(s, "the bytes between slots");
 		} else if (asm_take(s, "steps"))
 			desc_steps(s, d);
 		else if (asm_take(s, "window")) {
@@ -425,9 +449,9 @@ static void desc_place(Assembler *s, PearlDesc *d)
 		d->ring = c->ring;
 		d->ring_stride = c->ring > 1 ? c->bytes : 0;
 	} else {
-		d->region = (uint16_t)asm_reference(s, SYMBOL_REGION, (uint32_t)s->p->regions.n, "region");
+		d->region = (uint16_t)asm_region(s);
 		asm_expect(s, "[");
-		d->base = any_int(s, "an address");
+		d->base = any_constant(s, "an address");
 		asm_expect(s, "]");
 	}
 	if (!s->failed) d->space = s->p->regions.at[d->region].space;
@@ -446,7 +470,7 @@ static void desc(Assembler *s)
 	asm_expect(s, "[");
 	for (uint32_t k = 0; k < d.rank; k++) {
 		if (k) asm_expect(s, ",");
-		d.stride[k] = any_int(s, "a stride, one for each dimension");
+		d.stride[k] = any_constant(s, "a stride, one for each dimension");
 	}
 	asm_expect(s, "]");
 	desc_more(s, &d);
@@ -694,6 +718,7 @@ static void finish(Assembler *s)
 	uint32_t insn;
 	const char *why = s->failed ? NULL : pearl_check(s->arena, s->p, &insn);
 	if (!why) return;
+	if (insn != UINT32_MAX && s->p->text->lines) whole = pearl_insn_span(s->p, &s->p->code.at[insn]);
 	Diag *d = asm_error_at(s, whole, "%s", why);
 	if (insn == UINT32_MAX) return;
 	Text t = text_new(s->arena);
@@ -702,7 +727,20 @@ static void finish(Assembler *s)
 	          s->p->code.at[insn].line, t.at);
 }
 
+static const PearlText *text_places(Assembler *s)
+{
+	PearlText *t = NEW(s->p->arena, PearlText);
+	*t = (PearlText){s->source, s->param_at.at, s->tensor_at.at, !s->explicit_lines};
+	return t;
+}
+
 PearlProgram *pearl_assemble(Arena *a, Diags *d, const Source *source)
+{
+	return pearl_assemble_placed(a, d, source, NULL, NULL);
+}
+
+PearlProgram *pearl_assemble_placed(Arena *a, Diags *d, const Source *source,
+                                    const PearlPlacing *placing, const PearlMachine *m)
 {
 	Arena *scratch = arena_new();
 	PearlMachine base;
@@ -713,6 +751,7 @@ PearlProgram *pearl_assemble(Arena *a, Diags *d, const Source *source)
 	s->d = d;
 	s->source = source;
 	s->symbols.arena = scratch;
+	s->placing = placing;
 	s->p = pearl_program_new(a, &base);
 	s->interface = NEW(a, Interface);
 	*s->interface = *s->p->interface;
@@ -723,6 +762,8 @@ PearlProgram *pearl_assemble(Arena *a, Diags *d, const Source *source)
 	for (asm_end_line(s); s->at.kind != LEX_END && d->errors - errors < 100; asm_end_line(s))
 		if (s->at.kind != LEX_LINE) statement(s);
 	s->failed = false;
+	if (m) s->p->machine = *m;
+	s->p->text = text_places(s);
 	if (d->errors == errors) finish(s);
 	PearlProgram *p = s->p;
 	arena_free(scratch);

@@ -15,6 +15,20 @@ PearlProgram *pearl_program_new(Arena *a, const PearlMachine *m)
 	return p;
 }
 
+Span pearl_insn_span(const PearlProgram *p, const PearlInsn *i)
+{
+	const PearlText *t = p->text;
+	if (!t || !t->lines || i->line < 1 || i->line > t->source->lines) return span_none();
+	uint32_t from = t->source->line_start[i->line - 1], end;
+	const char *text = t->source->text;
+	while (text[from] == ' ' || text[from] == '\t') from++;
+	end = from;
+	while (end < t->source->size && text[end] != '\n' && text[end] != ';' && text[end] != '\r')
+		end++;
+	while (end > from && (text[end - 1] == ' ' || text[end - 1] == '\t')) end--;
+	return (Span){t->source, from, end};
+}
+
 PearlInsn *pearl_emit(PearlProgram *p, PearlOpcode op)
 {
 	PearlInsn insn = {.op = op};

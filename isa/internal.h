@@ -74,6 +74,9 @@ typedef struct Assembler {
 	Interface *interface;
 	bool failed; /* an error on this line: the rest of it is skipped */
 	bool has_machine, has_weights;
+	const PearlPlacing *placing; /* or NULL */
+	uint64_t tensors_end;        /* behind all tensors so far */
+	VEC(Span) param_at, tensor_at;
 	VEC(uint64_t) desc_slot; /* of each descriptor: 64 * entry + the register that holds it + 1 */
 	/* code */
 	bool explicit_lines;
@@ -97,6 +100,13 @@ void asm_end_line(Assembler *s); /* reports what is left over, goes to the next 
 int64_t asm_int(Assembler *s, int64_t lo, int64_t hi, const char *what);
 uint64_t asm_u64(Assembler *s, const char *what);
 const char *asm_text(Assembler *s, const char *what); /* a name or a string */
+/* --- asm_layout.c --- */
+void asm_place_tensor(Assembler *s, InterfaceTensor *t,
+                      Span at); /* its address, strides and size */
+void asm_note_tensor(Assembler *s, const InterfaceTensor *t);
+uint32_t asm_region(Assembler *s); /* a region, or that of a tensor */
+/* A number, or a sum of products of numbers and of steps of tensors, `64 * x.0`. */
+int64_t asm_constant(Assembler *s, int64_t lo, int64_t hi, const char *what);
 /* --- asm_code.c --- */
 uint32_t asm_reference(Assembler *s, SymbolKind k, uint32_t count,
                        const char *what); /* a name, or #number */

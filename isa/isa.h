@@ -116,6 +116,13 @@ typedef struct PearlCode {
 	uint32_t first, count;
 } PearlCode; /* an entry's instructions */
 
+/* Where things stand in the text that a program was assembled from. */
+typedef struct PearlText {
+	const Source *source;
+	const Span *param, *tensor; /* one for each of the interface */
+	bool lines;                 /* the lines of instructions are those of the text */
+} PearlText;
+
 typedef struct PearlProgram {
 	Arena *arena;
 	PearlMachine machine;       /* that it was made for */
@@ -128,7 +135,8 @@ typedef struct PearlProgram {
 	struct {
 		const uint8_t *data;
 		uint64_t bytes;
-	} weights; /* initial contents of HBM from address 0, or empty */
+	} weights;             /* initial contents of HBM from address 0, or empty */
+	const PearlText *text; /* NULL when it comes from elsewhere */
 } PearlProgram;
 
 typedef struct PearlFieldInfo {
@@ -244,6 +252,15 @@ enum { PEARL_EXPR_WORDS = 512 }; /* the longest size expression of a program */
  * Assembling what disassembling wrote gives the same program, byte for byte. Weights are written as
  * base64, or named by `weights_file` (then the caller writes them there; the text has their CRC). */
 PearlProgram *pearl_assemble(Arena *a, Diags *d, const Source *s);
+/* For linking: tensors of these names that the text gives no place have these byte strides; the machine
+ * is another than the text says. Both may be NULL. */
+typedef struct PearlPlacing {
+	uint32_t n;
+	const char *const *name;
+	const int64_t *const *stride; /* one for each dim */
+} PearlPlacing;
+PearlProgram *pearl_assemble_placed(Arena *a, Diags *d, const Source *s,
+                                    const PearlPlacing *placing, const PearlMachine *m);
 void pearl_disassemble(Text *t, const PearlProgram *p);
 void pearl_disassemble_by(Text *t, const PearlProgram *p, const char *weights_file);
 void pearl_insn_text(Text *t, const PearlProgram *p,
@@ -264,6 +281,8 @@ uint32_t pearl_add_desc(PearlProgram *p, const PearlDesc *d);
 uint32_t pearl_add_token(PearlProgram *p, const char *name, PearlQueue from, PearlQueue to,
                          uint8_t initial, uint8_t capacity);
 uint32_t pearl_add_region(PearlProgram *p, const PearlRegion *r);
+/* Where the instruction stands in the text that the program was assembled from; none when it was not. */
+Span pearl_insn_span(const PearlProgram *p, const PearlInsn *i);
 /* --- verify.c (own code: shares nothing with the compiler) --- */
 bool pearl_verify_for(Diags *d, const PearlProgram *p,
                       const PearlMachine *m); /* when it shall run on m */

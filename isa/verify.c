@@ -23,7 +23,7 @@ static Diag *report(Verifier *v, const char *text)
 	const PearlInsn *i = &v->p->code.at[v->insn];
 	Text t = text_new(v->arena);
 	pearl_insn_text(&t, v->p, i);
-	Diag *d = diag_error(v->d, span_none(), "%s", text);
+	Diag *d = diag_error(v->d, pearl_insn_span(v->p, i), "%s", text);
 	const char *launch = "";
 	if (v->launch < v->entry->launches && v->entry->launch_name && v->entry->launch_name[v->launch])
 		launch = arena_printf(v->arena, ", launch `%s`", v->entry->launch_name[v->launch]);
@@ -667,7 +667,8 @@ bool pearl_verify(Diags *d, const PearlProgram *p)
 	Arena *a = arena_new();
 	const char *why = pearl_check(a, p, &insn);
 	if (why) {
-		Diag *e = diag_error(d, span_none(), "%s", why);
+		Span at = insn == UINT32_MAX ? span_none() : pearl_insn_span(p, &p->code.at[insn]);
+		Diag *e = diag_error(d, at, "%s", why);
 		if (insn != UINT32_MAX)
 			diag_note(d, e, span_none(), "instruction %u, line %u: %s", insn, p->code.at[insn].line,
 			          (uint32_t)p->code.at[insn].op < NUM_INSNS

@@ -77,12 +77,13 @@ static Diag *refuse(Trace *t, uint32_t insn, const char *text)
 	const InterfaceEntry *e = &f->entry[t->entry];
 	Text code = text_new(t->scratch), when = text_new(t->scratch);
 	pearl_insn_text(&code, t->p, &t->p->code.at[insn]);
-	Diag *d = diag_error(t->d, span_none(), "%s", text);
+	const PearlInsn *i = &t->p->code.at[insn];
+	Diag *d = diag_error(t->d, pearl_insn_span(t->p, i), "%s", text);
 	const char *launch = "";
 	if (t->launch < e->launches && e->launch_name && e->launch_name[t->launch])
 		launch = arena_printf(t->scratch, ", launch `%s`", e->launch_name[t->launch]);
 	diag_note(t->d, d, span_none(), "entry `%s`%s, instruction %u, line %u: %s", e->name, launch,
-	          insn, t->p->code.at[insn].line, code.at);
+	          insn, i->line, code.at);
 	for (uint32_t k = 0; k < f->n_param; k++)
 		text_printf(&when, "%s%s = %lld", k ? ", " : "", f->param[k].name, (long long)t->param[k]);
 	for (uint32_t k = 0; k < t->depth; k++)
@@ -110,7 +111,8 @@ static void refuse_race(Trace *t, const Access *a, const Access *b)
 		(long long)a->box.end, pearl_space_name[a->box.space], b->insn,
 		b->writes ? "write" : "read", operand_name(t, b));
 	Diag *d = refuse(t, a->insn, text);
-	diag_note(t->d, d, span_none(), "instruction %u, line %u: %s", b->insn,
+	diag_note(t->d, d, pearl_insn_span(t->p, &t->p->code.at[b->insn]),
+	          "instruction %u, line %u: %s", b->insn,
 	          t->p->code.at[b->insn].line, code.at);
 	diag_help(t->d, d, "no token orders queue %s after queue %s here", pearl_queue_name[a->queue],
 	          pearl_queue_name[b->queue]);
@@ -595,7 +597,8 @@ static void compare_cores(Trace *t, const uint32_t *number)
 					x->writes ? "writes too" : "reads"));
 			Text code = text_new(t->scratch);
 			pearl_insn_text(&code, t->p, &t->p->code.at[x->insn]);
-			diag_note(t->d, d, span_none(), "instruction %u, line %u: %s", x->insn,
+			diag_note(t->d, d, pearl_insn_span(t->p, &t->p->code.at[x->insn]),
+			          "instruction %u, line %u: %s", x->insn,
 			          t->p->code.at[x->insn].line, code.at);
 			break;
 		}
