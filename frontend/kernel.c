@@ -171,6 +171,13 @@ bool kernel_begin(Build *b, KernelCall *k, const Ast *def, const File *file, con
 	k->node = node_new(b->m, OP_HAND, 0, NULL, at);
 	k->graph = graph_new(b->m, k->node);
 	attr_str(k->node, "file", path);
+	for (size_t r = 0; r < def->results.n; r++)
+		for (size_t i = 0; i < def->list.n; i++) {
+			if (def->list.at[i]->name != result_name(b, def, r)) continue;
+			complain(b, def->op_span, "a parameter and a result of `%s` are both named `%s`",
+			         def->name, def->list.at[i]->name);
+			return false;
+		}
 	if (!take_operands(b, k, &sizes, in)) return false;
 	add_types(b, &sizes, &def->list);
 	add_types(b, &sizes, &def->results);

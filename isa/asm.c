@@ -718,7 +718,8 @@ static void finish(Assembler *s)
 	uint32_t insn;
 	const char *why = s->failed ? NULL : pearl_check(s->arena, s->p, &insn);
 	if (!why) return;
-	if (insn != UINT32_MAX && s->p->text->lines) whole = pearl_insn_span(s->p, &s->p->code.at[insn]);
+	if (insn != UINT32_MAX && s->p->text->lines)
+		whole = pearl_insn_span(s->p, &s->p->code.at[insn]);
 	Diag *d = asm_error_at(s, whole, "%s", why);
 	if (insn == UINT32_MAX) return;
 	Text t = text_new(s->arena);

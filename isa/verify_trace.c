@@ -112,8 +112,7 @@ static void refuse_race(Trace *t, const Access *a, const Access *b)
 		b->writes ? "write" : "read", operand_name(t, b));
 	Diag *d = refuse(t, a->insn, text);
 	diag_note(t->d, d, pearl_insn_span(t->p, &t->p->code.at[b->insn]),
-	          "instruction %u, line %u: %s", b->insn,
-	          t->p->code.at[b->insn].line, code.at);
+	          "instruction %u, line %u: %s", b->insn, t->p->code.at[b->insn].line, code.at);
 	diag_help(t->d, d, "no token orders queue %s after queue %s here", pearl_queue_name[a->queue],
 	          pearl_queue_name[b->queue]);
 }
@@ -598,8 +597,7 @@ static void compare_cores(Trace *t, const uint32_t *number)
 			Text code = text_new(t->scratch);
 			pearl_insn_text(&code, t->p, &t->p->code.at[x->insn]);
 			diag_note(t->d, d, pearl_insn_span(t->p, &t->p->code.at[x->insn]),
-			          "instruction %u, line %u: %s", x->insn,
-			          t->p->code.at[x->insn].line, code.at);
+			          "instruction %u, line %u: %s", x->insn, t->p->code.at[x->insn].line, code.at);
 			break;
 		}
 }

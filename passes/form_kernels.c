@@ -41,6 +41,7 @@ static const char *anchor_class(const Node *n)
 	case OP_SORT: return "lines";
 	case OP_UPDATE: return "update";
 	case OP_CONCAT: return "concat";
+	case OP_HAND: return "hand";
 	default: return NULL;
 	}
 }
@@ -163,6 +164,31 @@ static void need_window(Node *n)
 	need_result(n);
 }
 
+static void note_loop_symbol(void *found, DimSym *s)
+{
+	if (s->kind == SYM_LOOP) *(bool *)found = true;
+}
+
+/* What a loop's index chooses of a tensor along its first dims: then that is the tensor, else NULL. */
+static Node *part_by_turn(Node *n)
+{
+	Node *s = n->op == OP_RESHAPE ? n->in[0] : n;
+	if (n->op != OP_RESHAPE || s->op != OP_SLICE || s->type.rank <= n->type.rank) return NULL;
+	const Attr *start = node_attr(s, "start"), *step = node_attr(s, "step");
+	uint32_t lead = s->type.rank - n->type.rank;
+	for (uint32_t i = 0; i < s->type.rank; i++) {
+		bool turns = false;
+		int64_t v;
+		dim_visit_syms(start->dims[i], note_loop_symbol, &turns);
+		if (i < lead && !(turns && dim_is_const(s->type.dim[i], &v) && v == 1)) return NULL;
+		if (i < lead) continue;
+		if (!dim_is_const(start->dims[i], &v) || v || s->type.dim[i] != s->in[0]->type.dim[i] ||
+		    (step->set && step->ints[i] != 1) || n->type.dim[i - lead] != s->type.dim[i])
+			return NULL;
+	}
+	return s->in[0];
+}
+
 static void mark_operands(Node *n)
 {
 	switch (n->op) {
@@ -188,6 +214,12 @@ static void mark_operands(Node *n)
 		need_buffer(n->in[1]);
 		break;
 	case OP_UPDATE: need_result(n->in[0]); break;
+	case OP_HAND: /* it sees tensors in memory, or a part of one that a launch can name */
+		for (uint32_t i = 0; i < n->n_in; i++) {
+			Node *whole = part_by_turn(n->in[i]);
+			need_result(whole ? whole : n->in[i]);
+		}
+		break;
 	case OP_LOOP:
 	case OP_TUPLE:
 		for (uint32_t i = 0; i < n->n_in; i++) need_result(n->in[i]);
@@ -422,6 +454,21 @@ typedef struct Cloner {
 	VEC(Node *) operands;
 } Cloner;
 
+static Node *argument(Cloner *k, Node *n)
+{
+	PassContext *c = k->f->c;
+	Graph *g = k->kernel->region;
+	for (size_t i = 0; i < k->operands.n; i++)
+		if (k->operands.at[i] == n) return g->args.at[i];
+	Node *arg = node_new(c->m, OP_ARG, 0, NULL, n->span);
+	attr_int(arg, "number", (int64_t)k->operands.n);
+	arg->type = n->type;
+	vec_push(c->m->arena, &k->operands, n);
+	vec_push(c->m->arena, &g->args, arg);
+	graph_insert_before(g, NULL, arg);
+	return arg;
+}
+
 static Node *clone(Cloner *k, Node *n, const Node *root)
 {
 	PassContext *c = k->f->c;
@@ -432,24 +479,29 @@ static Node *clone(Cloner *k, Node *n, const Node *root)
 	bool inside = n == root || n->op == OP_DIM || (n->op == OP_CONST && is_free(n)) ||
 	              (!is_leaf(n) && n->mark != MATERIAL && (n->owner == root->owner || is_free(n)));
 	if (!inside) {
-		copy = node_new(c->m, OP_ARG, 0, NULL, n->span);
-		attr_int(copy, "number", (int64_t)k->operands.n);
-		copy->type = n->type;
-		vec_push(c->m->arena, &k->operands, n);
-		vec_push(c->m->arena, &g->args, copy);
+		copy = argument(k, n);
 	} else {
 		Node **in = NEW_ARRAY(c->scratch, Node *, n->n_in + 1);
-		for (uint32_t i = 0; i < n->n_in; i++) in[i] = clone(k, n->in[i], root);
+		for (uint32_t i = 0; i < n->n_in; i++)
+			in[i] = n->op == OP_HAND && is_leaf(n->in[i]) ? argument(k, n->in[i])
+			                                              : clone(k, n->in[i], root);
 		copy = node_new(c->m, n->op, n->n_in, in, n->span);
 		copy->attr = n->attr;
 		copy->type = n->type;
 		copy->name = n->name;
 		node_scope_from(copy, n);
+		if ((copy->region = n->region)) copy->region->parent = copy;
+		graph_insert_before(g, NULL, copy);
 	}
-	graph_insert_before(g, NULL, copy);
 	vec_push(c->scratch, &k->from, n);
 	vec_push(c->scratch, &k->to, copy);
 	return copy;
+}
+
+static const char *file_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	return slash ? slash + 1 : path;
 }
 
 static const char *describe(Arena *a, const Graph *g)
@@ -460,7 +512,9 @@ static const char *describe(Arena *a, const Graph *g)
 		if (kind == KIND_STRUCTURE ||
 		    (kind == KIND_MOVEMENT && !anchor_class(n) && n->op != OP_GATHER))
 			continue;
-		text_printf(&t, "%s%s", t.n ? " + " : "", op_info[n->op].mnemonic);
+		const char *name = op_info[n->op].mnemonic;
+		if (n->op == OP_HAND) name = file_name(node_attr_const(n, "file")->s);
+		text_printf(&t, "%s%s", t.n ? " + " : "", name);
 	}
 	return t.n ? t.at : "move";
 }
@@ -553,6 +607,9 @@ static void form_graph(Former *f, Graph *g)
 		}
 		claim_epilogue(f, n);
 		remark_activation(f, n);
+		if (n->op == OP_HAND)
+			diag_remark(f->c->d, n->span, "%s is a kernel as it stands: nothing is fused with it",
+			            file_name(node_attr(n, "file")->s));
 	}
 	for (const Node *n = g->first; n; n = n->next) remark_gate(f, n);
 	for (Node *n = g->first, *next; n; n = next) {

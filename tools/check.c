@@ -1,4 +1,5 @@
 /* nacre check: what a file holds, after all checks. */
+#include "codegen/pearl/pearl.h"
 #include "tools/tool.h"
 
 #include <inttypes.h>
@@ -122,6 +123,18 @@ static json_t *module_json(Tool *t, const Module *m)
 	                 entries, "states", states, "weights", weights);
 }
 
+/* Kernels written in assembly, on the machine that is meant when none is named. */
+static bool check_kernels(Tool *t, const FrontendUnit *unit)
+{
+	PearlMachine m;
+	bool ok = pearl_machine_named("base", &m);
+	if (ok && unit->module) ok = pearl_check_hand_written(&t->d, unit->module, &m);
+	for (size_t i = 0; ok && i < unit->tests.n; i++)
+		if (unit->tests.at[i].module)
+			ok = pearl_check_hand_written(&t->d, unit->tests.at[i].module, &m);
+	return ok;
+}
+
 static bool check_model(Tool *t, const char *path, json_t *list)
 {
 	const Source *s = source_open(t, path);
@@ -130,6 +143,7 @@ static bool check_model(Tool *t, const char *path, json_t *list)
 	FrontendUnit unit = {0};
 	if (!frontend_load(t->arena, t->names, &t->d, s, &o, &unit)) return false;
 	if (unit.module && !module_verify(&t->d, unit.module)) return false;
+	if (!check_kernels(t, &unit)) return false;
 	json_t *j = unit.module ? module_json(t, unit.module) : json_object();
 	json_object_set_new(j, "tests", json_integer((json_int_t)unit.tests.n));
 	json_array_append_new(list, j);

@@ -31,6 +31,7 @@ static bool traits_interp(Tool *t, Target *out)
 	if (!pearl_machine_named("nano", &m)) return tool_fail(t, "there is no machine `nano`");
 	pearl_target(&m, out);
 	out->name = "interp";
+	out->runs_hand_written = false;
 	return true;
 }
 

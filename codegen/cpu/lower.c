@@ -355,6 +355,7 @@ Value lower_kernel(Gen *g, const TileKernel *k)
 	types[1] = g->i32;
 	for (uint32_t i = 0; i < n; i++) types[2 + i] = g->ptr;
 	g->kernel = k;
+	if (k->hand) unsupported(g, k->span, "'%s' is written in Pearl's assembly", k->hand->file);
 	g->function = function_new(g, arena_printf(g->arena, "kernel_%s_%u", k->name, g->counter++),
 	                           types, n + 2, false);
 	g->frame = LLVMGetParam(g->function, 0);

@@ -478,6 +478,18 @@ void emit_kernel(Compiler *c, StepList *body)
 	emit_list(&e, body);
 }
 
+void emit_values(Compiler *c, uint32_t n, const Dim *v, const uint8_t *into)
+{
+	Emitter e = {.c = c, .loop = c->loop, .data_reg = PEARL_REGS};
+	for (uint32_t k = 0; k < n; k++)
+		if (into[k] < e.data_reg) e.data_reg = into[k];
+	for (uint32_t k = 0; k < n && !c->failed; k++) {
+		forget(&e);
+		uint32_t r = value(&e, v[k]);
+		alu_imm(&e, I_ADD, into[k], r, 0);
+	}
+}
+
 void emit_loop_begin(Compiler *c, LoopInfo *l)
 {
 	Emitter e = {.c = c, .loop = c->loop, .data_reg = PEARL_REGS};

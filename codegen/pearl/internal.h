@@ -109,6 +109,7 @@ typedef struct Binding {
 	DimSym **alias_var; /* space variable of the bring that indexes each dim of the place */
 } Binding;
 
+typedef struct HandFiles HandFiles; /* hand.h */
 typedef struct Compiler {
 	Diags *d;
 	TileProgram *p;
@@ -117,6 +118,7 @@ typedef struct Compiler {
 	PearlProgram *q;
 	Store **buf; /* of each program buffer */
 	uint32_t spm_region, acc_region, gsm_region;
+	HandFiles *hand; /* kernels written in assembly */
 
 	/* the kernel in hand */
 	TileKernel *kernel;
@@ -236,5 +238,10 @@ bool tokens_possible(Compiler *c, const StepList *body); /* staged loops keep al
 PearlQueue insn_queue(const Insn *i);
 /* --- emit.c ------------------------------------------------------------------------------------------------- */
 void emit_kernel(Compiler *c, StepList *body);
+/* Computes values into registers, before the code of a launch. */
+void emit_values(Compiler *c, uint32_t n, const Dim *value, const uint8_t *into);
+/* --- link.c ------------------------------------------------------------------------------------------------ */
+/* The code of a launch whose kernel is written in assembly; its formals are bound. */
+void pearl_link(Compiler *c, const TileStep *step);
 void emit_loop_begin(Compiler *c, LoopInfo *loop);
 #endif

@@ -485,10 +485,25 @@ static bool try_kernel(Compiler *c, const TileStep *step, int64_t budget, StepLi
 	return allocate_kernel(c, body) && tokens_possible(c, body);
 }
 
+static void link_launch(Compiler *c, const TileStep *step)
+{
+	c->bind = NULL;
+	bind_formals(c, step);
+	PearlInsn *mark = pearl_emit(c->q, I_MARK);
+	mark->field[F_MARK_number] = step->number;
+	if (!c->failed) pearl_link(c, step);
+	pearl_emit(c->q, I_BAR);
+	c->kernel = NULL;
+}
+
 static void lower_launch(Compiler *c, const TileStep *step)
 {
 	c->kernel = step->kernel;
 	c->at = step->kernel->span;
+	if (step->kernel->hand) {
+		link_launch(c, step);
+		return;
+	}
 	StepList body;
 	int64_t budget = c->m->spm_bytes / 3;
 	bool done = false;

@@ -15,6 +15,9 @@ void pearl_target(const PearlMachine *m, Target *out);
  * NULL after errors. Remarks tell what was placed in another form than the program says. */
 PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,
                             const Interface *interface, Arena *a);
+/* Are the kernels of m that are written in assembly safe on machine, and do they take what m gives them? What
+ * is wrong is told with its place in the assembly and in the model. */
+bool pearl_check_hand_written(Diags *d, Module *m, const PearlMachine *machine);
 /* The element type that a buffer has in HBM: i4 is expanded to f32. */
 DType pearl_buffer_dtype(const TileObj *buf);
 

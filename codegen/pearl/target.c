@@ -1,4 +1,5 @@
 /* target.c: compilation of a program, and the host's way in and out. */
+#include "codegen/pearl/hand.h"
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
@@ -30,6 +31,7 @@ PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,
 	c.facts.pool = p->dims;
 	for (uint32_t i = 0; i < p->require.n; i++)
 		vec_push(c.arena, &c.facts.nonneg, p->require.at[i]);
+	c.hand = &(HandFiles){.arena = a, .d = d, .pool = p->dims, .facts = &c.facts, .m = m};
 	pearl_map_hbm(&c);
 	c.spm_region =
 		pearl_add_region(c.q, &(PearlRegion){"spm", SPACE_SPM, true, true, 0, m->spm_bytes, -1});

@@ -17,7 +17,8 @@ void pearl_target(const PearlMachine *m, Target *out)
 	if (rows < 1) rows = 1;
 	*out = (Target){.name = "pearl",
 	                .summary = "Pearl, the simulated accelerator of this project",
-	                .pipeline = pipeline};
+	                .pipeline = pipeline,
+	                .runs_hand_written = true};
 	out->traits = (TileTraits){.packs_weights = true,
 	                           .mr = (uint32_t)rows,
 	                           .nr = (uint32_t)m->array_cols,

@@ -91,9 +91,9 @@ typedef struct Kernel {
 	uint32_t *lead;   /* for each region argument: leading dims fixed by the launch */
 	TileArg *actual;  /* for each region argument: the program buffer */
 	uint32_t *keep;   /* for each region argument: dims after those that lie apart in memory */
-	TileObj *out[2];  /* formals of the results */
-	uint32_t out_keep[2];
-	Node *root[2]; /* the results, before reshapes that leave memory as it is */
+	TileObj *out[KERNEL_RESULTS]; /* formals of the results */
+	uint32_t out_keep[KERNEL_RESULTS];
+	Node *root[KERNEL_RESULTS]; /* the results, before reshapes that leave memory as it is */
 	struct View {
 		uint32_t arg;
 		TileObj *obj;
@@ -181,7 +181,15 @@ bool build_attention(Kernel *k);
 bool build_lines(Kernel *k);
 bool build_routed(Kernel *k);
 bool build_route(Kernel *k);
+bool build_hand(Kernel *k);
 Node *kernel_anchor(Kernel *k, Op op); /* the first node of that operation, or NULL */
+
+/* hand.c: kernels written in assembly */
+/* Do the dims of a value with `keep` all show in memory? */
+bool shows_dims(const Build *b, const Type *t, uint32_t keep);
+/* What a kernel of it is called: as its file, without the ending. */
+const char *hand_name(Build *b, const Node *kernel);
+const char *hand_result_name(Build *b, const Node *hand, uint32_t result);
 
 /* pack.c: weights in the order in which contractions read them */
 /* A formal of kernel k that holds the packed form (dims: its logical shape) of the value w, reached

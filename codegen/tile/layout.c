@@ -6,6 +6,11 @@
 
 #include <string.h>
 
+static bool is_hand(const Node *kernel)
+{
+	return strcmp(node_attr_const(kernel, "class")->s, "hand") == 0;
+}
+
 /* Is the axis that a gather reads along one of a run that symbolic dims would make? */
 static bool gathers_inside(const Node *r)
 {
@@ -42,6 +47,8 @@ static void note_run(Build *b, const Node *kernel, const Node *n)
  * to be seen with other dims. */
 void note_layout(Build *b, Node *n)
 {
+	if (is_hand(n)) /* it sees each dim */
+		for (uint32_t i = 0; i < n->n_in; i++) b->apart[n->in[i]->id] = true;
 	for (const Node *r = n->region->first; r; r = r->next) {
 		const Node *x = read_beyond(r);
 		if (x) b->apart[n->in[node_attr_const(x, "number")->i]->id] = true;
@@ -90,8 +97,20 @@ uint32_t keep_of(const Build *b, const Node *n)
 
 /* An operand that is read beyond its edges, and by others as one run of memory: a copy in which its
  * dims lie apart. */
+static void copy_apart(Build *b, Node *value, Home *in)
+{
+	const Type *t = &value->type;
+	Home copy = home_new(b, TB_ARENA, arena_printf(b->m->arena, "apart%u", b->serial++), t, t->rank,
+	                     0, NULL);
+	value_move(b, value, &copy);
+	*in = copy;
+}
+
 void lay_apart(Build *b, Node *n, Home *in)
 {
+	for (uint32_t i = 0; is_hand(n) && i < n->n_in && !b->failed; i++)
+		if (in[i].buf->kind != TB_WEIGHT && !shows_dims(b, &n->in[i]->type, in[i].keep))
+			copy_apart(b, n->in[i], &in[i]);
 	for (const Node *r = n->region->first; r && !b->failed; r = r->next) {
 		const Node *x = read_beyond(r);
 		if (!x) continue;
@@ -99,10 +118,6 @@ void lay_apart(Build *b, Node *n, Home *in)
 		const Type *t = &n->in[i]->type;
 		for (uint32_t d = in[i].keep + 1; d < t->rank; d++)
 			symbolic += !dim_is_const(t->dim[d], NULL);
-		if (!symbolic) continue;
-		Home copy = home_new(b, TB_ARENA, arena_printf(b->m->arena, "apart%u", b->serial++), t,
-		                     t->rank, 0, NULL);
-		value_move(b, n->in[i], &copy);
-		in[i] = copy;
+		if (symbolic) copy_apart(b, n->in[i], &in[i]);
 	}
 }

@@ -143,6 +143,7 @@ static const Class classes[] = {
 	{"lines", build_lines, {OP_SCAN, OP_TOPK, OP_SORT}},
 	{"routed", build_routed, {OP_ROUTED}},
 	{"route", build_route, {OP_ROUTE}},
+	{"hand", build_hand, {OP_HAND}},
 };
 
 static const Class *class_of(const Node *kernel)
@@ -158,7 +159,8 @@ static bool region_fits(const Class *class, const Node *kernel)
 {
 	const Graph *g = kernel->region;
 	bool found = !class->anchor[0];
-	if (!g->results.n || g->results.n > 2) return false;
+	bool hand = class->build == build_hand;
+	if (!g->results.n || g->results.n > (hand ? KERNEL_RESULTS : 2)) return false;
 	for (const Node *n = g->first; n; n = n->next) {
 		if (n->op == OP_LOOP || n->op == OP_KERNEL || n->op == OP_WEIGHT || n->op == OP_STATE)
 			return false;
@@ -171,7 +173,7 @@ static bool region_fits(const Class *class, const Node *kernel)
 	bool pairs = class->build == build_lines || class->build == build_route,
 		 update = class->build == build_update;
 	if (update && (root->op != OP_UPDATE || root->in[0]->op != OP_ARG)) return false;
-	return found && (pairs || g->results.n == 1);
+	return found && (pairs || hand || g->results.n == 1);
 }
 
 static bool fixed_by_loop(Dim start, Dim size)
@@ -251,6 +253,7 @@ static bool check_loop_index(Kernel *k)
 static const char *kernel_name(Build *b, const Node *n, const char *class)
 {
 	const char *of = b->source ? b->source->name : "model";
+	if (strcmp(class, "hand") == 0) class = hand_name(b, n);
 	return arena_printf(b->m->arena, "%s_%u_%s", of, b->serial++,
 	                    n->name && !strpbrk(n->name, " .[]{}\"") ? n->name : class);
 }
@@ -283,6 +286,7 @@ static void set_operands(Kernel *k, Node *n, const Home *in)
 static void set_results(Kernel *k, Node *n, const Home *out)
 {
 	bool update = strcmp(node_attr(n, "class")->s, "update") == 0;
+	const Node *hand = kernel_anchor(k, OP_HAND);
 	for (size_t r = 0; r < n->region->results.n && r < COUNT(k->out); r++) {
 		Type t = n->region->results.at[r]->type;
 		TileArg actual = {.buf = out[r].buf, .n_lead = out[r].n_lead};
@@ -303,8 +307,10 @@ static void set_results(Kernel *k, Node *n, const Home *out)
 		while (k->root[r]->op == OP_RESHAPE && !k->out_keep[r]) k->root[r] = k->root[r]->in[0];
 		if (k->root[r] != n->region->results.at[r]) t = k->root[r]->type;
 		uint32_t rank = memory_dims(k->b, &t, k->out_keep[r], dims);
-		k->out[r] = kernel_formal(k, update ? TB_STATE : TB_OUT, r ? "positions" : "out", t.dtype,
-		                          rank, dims, actual);
+		const char *name = hand ? hand_result_name(k->b, hand, (uint32_t)r)
+		                   : r  ? "positions"
+		                        : "out";
+		k->out[r] = kernel_formal(k, update ? TB_STATE : TB_OUT, name, t.dtype, rank, dims, actual);
 		k->origin[k->k->bufs.n - 1] = (Origin){.kind = FROM_RESULT, .number = (uint32_t)r};
 	}
 }
@@ -461,6 +467,35 @@ static Node *result_value(const Build *b, Node *n, uint32_t r)
 	return NULL;
 }
 
+/* A program in assembly sees each dim of its results. Where one belongs where dims are merged, it is written
+ * apart first: then what is returned says where each belongs (buf NULL: it is there). */
+static Home *apart_results(Build *b, Node *n, Home *out)
+{
+	Home *wanted = NULL;
+	bool hand = strcmp(node_attr(n, "class")->s, "hand") == 0;
+	for (uint32_t r = 0; hand && r < n->region->results.n && !b->failed; r++) {
+		const Type *t = &n->region->results.at[r]->type;
+		if (shows_dims(b, t, out[r].keep)) continue;
+		if (!wanted) wanted = NEW_ARRAY(b->m->arena, Home, n->region->results.n);
+		wanted[r] = out[r];
+		out[r] = home_new(b, TB_ARENA, arena_printf(b->m->arena, "apart%u", b->serial++), t,
+		                  t->rank, 0, NULL);
+	}
+	return wanted;
+}
+
+static void move_results(Build *b, Node *n, Home *out, const Home *wanted)
+{
+	for (uint32_t r = 0; r < n->region->results.n && !b->failed; r++) {
+		Node *v = result_value(b, n, r);
+		if (!wanted[r].buf || !v) continue;
+		v->data = &out[r];
+		value_move(b, v, &wanted[r]);
+		out[r] = wanted[r];
+		if (v == n) n->data = out;
+	}
+}
+
 static void build_kernel(Build *b, Node *n)
 {
 	Arena *a = b->m->arena;
@@ -484,8 +519,10 @@ static void build_kernel(Build *b, Node *n)
 		out[r] = v ? result_home(b, v, n)
 		           : home_new(b, TB_ARENA, arena_printf(a, "t%u", b->serial++), t, 0, 0, NULL);
 	}
+	Home *wanted = apart_results(b, n, out);
 	if (!b->failed && !kernel_launch(b, n, in, out, &b->tail)) b->failed = true;
 	n->data = out;
+	if (wanted) move_results(b, n, out, wanted);
 }
 
 static void build_get(Build *b, Node *n)

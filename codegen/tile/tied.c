@@ -67,9 +67,9 @@ static void tied_test(void *ctx, TileStep *s)
 		if (s->args[i].buf != t->table) continue;
 		t->used = true;
 		t->formal = f;
-		t->ok = t->ok && f->kind == TB_WEIGHT && f->rank == 2 && !s->args[i].n_lead &&
-		        f->dims[0] == t->table->dims[0] && f->dims[1] == t->table->dims[1] &&
-		        block_all(&s->kernel->body, gathers_rows, t);
+		t->ok = t->ok && !s->kernel->hand && f->kind == TB_WEIGHT && f->rank == 2 &&
+		        !s->args[i].n_lead && f->dims[0] == t->table->dims[0] &&
+		        f->dims[1] == t->table->dims[1] && block_all(&s->kernel->body, gathers_rows, t);
 	}
 }
 

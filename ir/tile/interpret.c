@@ -299,6 +299,10 @@ static bool bind_formal(Interpreter *t, Span at, const TileObj *o, const TileArg
 static bool run_launch(Interpreter *t, const TileStep *step)
 {
 	t->kernel = step->kernel;
+	if (t->kernel->hand)
+		return run_fail(t, t->kernel->span,
+		                "`%s` is written by hand in '%s': it runs on Pearl only", t->kernel->name,
+		                t->kernel->hand->file);
 	uint32_t n = (uint32_t)t->kernel->bufs.n;
 	/* buffers stay: they are decoded before the mark that frees the places of this launch */
 	for (uint32_t i = 0; i < n; i++)

@@ -332,6 +332,33 @@ static void block(Reader *r, TileBlock *b)
 	r->objs.n = objs;
 }
 
+/* "file.pasm" (N = B*S, D = 8) */
+static const TileHand *hand(Reader *r)
+{
+	TileHand *h = NEW(r->arena, TileHand);
+	VEC(const char *) size = {0};
+	VEC(Dim) value = {0};
+	h->file = parse_string(r);
+	parse_expect(r, "(");
+	if (!r->failed && !parse_take(r, ")")) {
+		do {
+			const char *name = parse_name(r);
+			parse_expect(r, "=");
+			Dim d = parse_dim(r);
+			if (!r->failed && size.n == PARSE_PARAMS)
+				parse_fail_here(r, "a kernel has at most %d sizes", PARSE_PARAMS);
+			if (r->failed) return h;
+			vec_push(r->arena, &size, name);
+			vec_push(r->arena, &value, d);
+		} while (parse_take(r, ","));
+		parse_expect(r, ")");
+	}
+	h->n_size = (uint32_t)size.n;
+	h->size = size.at;
+	h->value = value.at;
+	return h;
+}
+
 void parse_kernel(Reader *r)
 {
 	parse_skip(r);
@@ -359,7 +386,11 @@ void parse_kernel(Reader *r)
 		parse_expect(r, ")");
 	}
 	if (!r->failed && parse_take(r, "note")) k->note = parse_string(r);
+	if (!r->failed && parse_take(r, "hand")) k->hand = hand(r);
+	const char *begin = r->at;
 	if (!r->failed) block(r, &k->body);
+	if (!r->failed && k->hand && k->body.first)
+		parse_fail(r, begin, begin + 1, "a kernel written by hand has no statements");
 	r->kernel = NULL;
 	r->objs.n = 0;
 }

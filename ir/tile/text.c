@@ -322,6 +322,18 @@ static void put_kernel(Printer *p, const TileKernel *k)
 		text_puts(t, " note ");
 		text_quoted(t, k->note);
 	}
+	if (k->hand) {
+		text_puts(t, " hand ");
+		text_quoted(t, k->hand->file);
+		text_puts(t, " (");
+		for (uint32_t i = 0; i < k->hand->n_size; i++) {
+			text_puts(t, i ? ", " : "");
+			put_name(t, k->hand->size[i]);
+			text_puts(t, " = ");
+			print_dim(p, t, k->hand->value[i]);
+		}
+		text_puts(t, ")");
+	}
 	put_block(p, &k->body);
 	text_puts(t, "\n");
 	p->objs = program;

@@ -146,12 +146,22 @@ struct TileStmt {
  *  sort         outs values, i32 positions sorted along `axis`, stable                              */
 
 /* --- kernels and programs ---------------------------------------------------------------------- */
+/* A kernel that is written in a target's assembly: its tensors are the formals, by name, its parameters have
+ * the values of `size`. */
+typedef struct TileHand {
+	const char *file;
+	uint32_t n_size;
+	const char *const *size;
+	const Dim *value;
+} TileHand;
+
 typedef struct TileKernel {
 	const char *name;
 	VEC(TileObj *) bufs; /* formal buffers in order */
 	TileBlock body;
-	uint32_t places;  /* number of places */
-	const char *note; /* where it comes from in the model, for profiles; may be NULL */
+	const TileHand *hand; /* NULL: the body says what is done; else it is empty */
+	uint32_t places;      /* number of places */
+	const char *note;     /* where it comes from in the model, for profiles; may be NULL */
 	Span span;
 } TileKernel;
 

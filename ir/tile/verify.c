@@ -299,6 +299,10 @@ static void verify_kernel(Verifier *v, const TileKernel *k)
 		ok = ok && verify_buffer(v, k->bufs.at[i]);
 	}
 	if (ok) verify_block(v, &k->body);
+	for (uint32_t i = 0; ok && k->hand && i < k->hand->n_size; i++)
+		ok = tile_verify_dim(v, k->span, k->hand->value[i], "a size");
+	if (ok && k->hand && k->body.first)
+		tile_verify_error(v, k->span, "a kernel written by hand has statements");
 	scope_close(v, m);
 	v->kernel = NULL;
 }
