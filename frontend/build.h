@@ -69,11 +69,13 @@ typedef enum ItemKind {
 	ITEM_MASK      /* integer: the width of a causal window */
 } ItemKind;
 
-/* Where a value was bound, for messages. */
+/* Where a value was bound, for messages: their text is made when there is one. */
 typedef struct Origin {
 	Span span;
-	const char *name, *what; /* "w", "declared here as f32[F, D] with F = 3072, D = 768" */
-	const Ast *type;         /* its declared type, or NULL */
+	const char *name;
+	const Ast *type;   /* its declared type, or NULL */
+	Scope *scope;      /* where the names in it are looked up */
+	const Type *bound; /* of the value, when nothing declares it; or NULL */
 	bool weight;
 } Origin;
 
@@ -159,6 +161,13 @@ struct Scope {
 	File *file; /* the scope of a file: imports are searched after it */
 };
 
+/* What a name of a file that is ready was found to be: most are asked for many times. */
+enum { FILE_MEMO = 64 };
+typedef struct FileMemo {
+	const char *name;
+	Binding *found; /* NULL: neither here nor imported */
+} FileMemo;
+
 struct File {
 	const char *name; /* as imported, "" for the main file */
 	const Source *source;
@@ -167,6 +176,7 @@ struct File {
 	FileList imports; /* without `as` */
 	VEC(Binding) set; /* dims that --set fixes */
 	bool ready, busy, bad;
+	FileMemo memo[FILE_MEMO]; /* by the pointer of the name */
 };
 
 typedef enum MemberKind {
@@ -298,6 +308,15 @@ typedef struct BuiltinMemo {
 	const struct Form *form;
 } BuiltinMemo;
 
+/* What a def returned for values that are known at compile time (call.c). */
+typedef struct Remembered {
+	const Ast *def;
+	const Instance *of; /* NULL: a def of a file */
+	const Item *given;  /* one a parameter; BAD: left out */
+	Item result;        /* before it takes its declared type */
+	Span at;
+} Remembered;
+
 struct Build {
 	Arena *arena;
 	Interner *names;
@@ -330,12 +349,15 @@ struct Build {
 	VEC(const char *) assert_text;
 	uint32_t eval_depth, call_depth, instances, errors;
 	uint64_t steps;
-	double constant_work;           /* steps that tensors known at compile time have taken */
-	bool scaled_fits;               /* a declared type may be a scaled one now */
-	bool stop;                      /* a limit was reached and reported */
-	TurnPatternList patterns;       /* found by the attempt to keep a loop */
-	Record *record;                 /* NULL: nobody asks */
-	bool symbolic;                  /* parameters of a layer may be dims (sketch.c) */
+	double constant_work;     /* steps that tensors known at compile time have taken */
+	bool scaled_fits;         /* a declared type may be a scaled one now */
+	bool stop;                /* a limit was reached and reported */
+	TurnPatternList patterns; /* found by the attempt to keep a loop */
+	Record *record;           /* NULL: nobody asks */
+	bool symbolic;            /* parameters of a layer may be dims (sketch.c) */
+	VEC(Remembered) remembered;
+	uint32_t members_touched; /* members and dims that were read or set, as often as they were */
+	Text key;                 /* the one being written (layer.c) */
 	BuiltinMemo memo[BUILTIN_MEMO]; /* by the pointer of the name */
 };
 
@@ -454,8 +476,8 @@ void add_require(Build *b, Dim nonneg, const char *text);
 /* --- scope.c ------------------------------------------------------------------------------------- */
 Scope *scope_new(Build *b, Scope *up);
 Binding *scope_set(Build *b, Scope *s, const char *name, Item item, Span at);
-Binding *scope_own(Scope *s, const char *name);
-Binding *scope_find(Scope *s, const char *name);
+Binding *scope_own(const Scope *s, const char *name);
+Binding *scope_find(const Scope *s, const char *name);
 /* What a file makes known to those that import it: its own names, and those that it imports without
  * `as`. */
 Binding *file_find(const File *f, const char *name);
@@ -500,8 +522,9 @@ Item matmul(Build *b, const Ast *e, const Item *x, const Item *y, Span at);
 Node *weight_value(Build *b, const Member *w, Span at); /* with its stacked axes */
 Node *member_weight(Build *b, const Member *w, const Place *place, Span at);
 bool condition(Build *b, const Ast *e, const char *what, bool *out);
-const char *eval_text(Build *b,
-                      const Ast *e); /* a string with its {expressions}; NULL after an error */
+/* A string with its {expressions}; NULL, or false, after an error. */
+const char *eval_text(Build *b, const Ast *e);
+bool eval_text_to(Build *b, const Ast *e, Text *out); /* appends */
 
 /* --- call.c ---------------------------------------------------------------------------------------- */
 typedef struct Argument {

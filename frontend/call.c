@@ -113,7 +113,7 @@ static const Origin *parameter_origin(Build *b, const Ast *p)
 	o->span = p->op_span;
 	o->name = p->name;
 	o->type = p->a;
-	o->what = arena_printf(b->arena, "declared here as %s", type_with(b, p->a));
+	o->scope = b->frame->scope;
 	return o;
 }
 
@@ -217,6 +217,108 @@ static Item check_results(Build *b, const Ast *def)
 	return out;
 }
 
+/* --- what a def gave before ---
+ * A def that computes at compile time alone (anchors of a detector) is often called by several entries
+ * with the same values. What took many steps is remembered, if the call made no node, read no dim
+ * and no member, and reported, required and asserted nothing: only its arguments decide then. */
+
+enum { REMEMBERED_LIMIT = 32, REMEMBERED_STEPS = 500 };
+
+static bool plain_value(Build *b, const Item *i)
+{
+	switch (i->kind) {
+	case ITEM_NONE:
+	case ITEM_INT:
+	case ITEM_FLOAT:
+	case ITEM_BOOL:
+	case ITEM_TEXT:
+	case ITEM_DTYPE:
+	case ITEM_CONST: return true;
+	case ITEM_LIST:
+		if (!spend(b, i->list->n, b->frame ? b->frame->call : span_none())) return false;
+		for (size_t k = 0; k < i->list->n; k++)
+			if (!plain_value(b, &i->list->at[k])) return false;
+		return true;
+	default: return false;
+	}
+}
+
+/* To the bit: 0 and -0 are different. */
+static bool same_value(Build *b, const Item *x, const Item *y)
+{
+	if (x->kind == ITEM_FLOAT && y->kind == ITEM_FLOAT) return x->integer == y->integer;
+	if (x->kind != ITEM_LIST || y->kind != ITEM_LIST) return item_same(b, x, y);
+	if (x->list->n != y->list->n || x->names != y->names) return false;
+	if (!spend(b, x->list->n, b->frame ? b->frame->call : span_none())) return false;
+	for (size_t i = 0; i < x->list->n; i++)
+		if (!same_value(b, &x->list->at[i], &y->list->at[i])) return false;
+	return true;
+}
+
+/* The arguments, if all are known at compile time; NULL otherwise. */
+static const Item *given_values(Build *b, const Function *f, const Argument *in)
+{
+	size_t n = f->def->list.n;
+	if (f->place && f->place->n) return NULL;
+	for (size_t i = 0; i < n; i++)
+		if (in[i].ast && !plain_value(b, &in[i].item)) return NULL;
+	Item *given = NEW_ARRAY(b->arena, Item, n + 1);
+	for (size_t i = 0; i < n; i++) given[i] = in[i].item;
+	return given;
+}
+
+static const Remembered *remembered(Build *b, const Function *f, const Item *given)
+{
+	const Instance *of = f->place ? f->place->instance : NULL;
+	for (size_t i = 0; i < b->remembered.n; i++) {
+		const Remembered *r = &b->remembered.at[i];
+		bool same = r->def == f->def && r->of == of;
+		for (size_t k = 0; k < f->def->list.n && same; k++)
+			same = same_value(b, &r->given[k], &given[k]);
+		if (same) return r;
+	}
+	return NULL;
+}
+
+/* What a call leaves behind beside its result. */
+typedef struct Traces {
+	size_t nodes, errors, members, messages, facts, required, asserts;
+} Traces;
+
+static Traces traces_now(const Build *b)
+{
+	return (Traces){.nodes = b->m->next_id,
+	                .errors = b->errors,
+	                .members = b->members_touched,
+	                .messages = b->d->list.n,
+	                .facts = b->m->facts.nonneg.n,
+	                .required = b->entry ? b->entry->require.n : 0,
+	                .asserts = b->asserts.n};
+}
+
+/* The body of the frame just entered; given: NULL when there is nothing to remember. */
+static void run_body(Build *b, const Function *f, const Item *given)
+{
+	const Remembered *known = given ? remembered(b, f, given) : NULL;
+	Frame *frame = b->frame;
+	if (known) {
+		frame->returned = true;
+		frame->result = known->result;
+		frame->returned_at = known->at;
+		return;
+	}
+	Traces before = traces_now(b);
+	uint64_t steps = b->steps;
+	run_block(b, &f->def->list2);
+	Traces after = traces_now(b);
+	bool costly = b->steps - steps >= REMEMBERED_STEPS && b->remembered.n < REMEMBERED_LIMIT;
+	if (!given || !costly || b->stop || !frame->returned) return;
+	if (memcmp(&before, &after, sizeof before) != 0 || !plain_value(b, &frame->result)) return;
+	const Instance *of = f->place ? f->place->instance : NULL;
+	vec_push(b->arena, &b->remembered,
+	         ((Remembered){f->def, of, given, frame->result, frame->returned_at}));
+}
+
 Item call_function(Build *b, const Function *f, const Arguments *args, Span at, Span callee)
 {
 	const Ast *def = f->def;
@@ -232,6 +334,7 @@ Item call_function(Build *b, const Function *f, const Arguments *args, Span at, 
 	if (!match_arguments(b, &def->list, args, at,
 	                     arena_printf(b->arena, "`%s`", shown_def(f->place, def)), in))
 		return bad();
+	const Item *given = given_values(b, f, in);
 	Frame frame = {.up = b->frame,
 	               .place = f->place,
 	               .file = f->file,
@@ -250,7 +353,7 @@ Item call_function(Build *b, const Function *f, const Arguments *args, Span at, 
 		Precision *around = b->precision, *own = precision_of(b, def);
 		if (!own && f->place && !by_hand) own = f->place->instance->precision;
 		if (own) b->precision = own;
-		run_block(b, &def->list2);
+		run_body(b, f, given);
 		b->precision = around;
 		bool of_layer = f->place && own == f->place->instance->precision;
 		if (!of_layer || (own && own->products)) precision_end(b, own, frame.errors);

@@ -133,6 +133,7 @@ static Item member_value(Build *b, Member *m, const Place *place, Span at)
 
 Item resolve(Build *b, Binding *k, const Place *place, Span at)
 {
+	if (k->item.kind == ITEM_FILE_DIM || k->item.kind == ITEM_MEMBER) b->members_touched++;
 	if (k->item.kind == ITEM_FILE_DIM)
 		return item_dim(file_dim_value(b, k->item.file_dim, at, false));
 	if (k->item.kind != ITEM_MEMBER) return k->item;
@@ -280,30 +281,43 @@ static Item eval_attribute(Build *b, const Ast *e)
 	return bad();
 }
 
+bool eval_text_to(Build *b, const Ast *e, Text *out)
+{
+	size_t began = out->n;
+	if (!e->list.n) {
+		text_puts(out, e->name);
+		return true;
+	}
+	for (size_t i = 0; i < e->list.n; i++) {
+		const Ast *part = e->list.at[i];
+		if (part->kind == AST_STRING && !part->list.n) {
+			text_puts(out, part->name);
+		} else {
+			Item v = eval(b, part);
+			if (v.kind == ITEM_BAD) return false;
+			if (v.kind != ITEM_INT && v.kind != ITEM_TEXT && v.kind != ITEM_BOOL &&
+			    v.kind != ITEM_DTYPE && v.kind != ITEM_FLOAT) {
+				complain(b, part->span, "%s cannot stand in a text", item_kind(b, &v));
+				return false;
+			}
+			if (v.kind == ITEM_INT)
+				text_int(out, v.integer);
+			else
+				text_puts(out, item_text_of(b, &v));
+		}
+		if (out->n - began > TEXT_LIMIT) {
+			complain(b, e->span, "this text grows beyond %d bytes", TEXT_LIMIT);
+			return false;
+		}
+	}
+	return spend(b, (out->n - began) / 16, e->span);
+}
+
 const char *eval_text(Build *b, const Ast *e)
 {
 	if (!e->list.n) return e->name;
 	Text t = text_new(b->arena);
-	for (size_t i = 0; i < e->list.n; i++) {
-		const Ast *part = e->list.at[i];
-		if (part->kind == AST_STRING && !part->list.n) {
-			text_puts(&t, part->name);
-		} else {
-			Item v = eval(b, part);
-			if (v.kind == ITEM_BAD) return NULL;
-			if (v.kind != ITEM_INT && v.kind != ITEM_TEXT && v.kind != ITEM_BOOL &&
-			    v.kind != ITEM_DTYPE && v.kind != ITEM_FLOAT) {
-				complain(b, part->span, "%s cannot stand in a text", item_kind(b, &v));
-				return NULL;
-			}
-			text_puts(&t, item_text_of(b, &v));
-		}
-		if (t.n > TEXT_LIMIT) {
-			complain(b, e->span, "this text grows beyond %d bytes", TEXT_LIMIT);
-			return NULL;
-		}
-	}
-	return spend(b, t.n / 16, e->span) ? intern_str(b->names, t.at ? t.at : "") : NULL;
+	return eval_text_to(b, e, &t) ? intern(b->names, t.at, t.n) : NULL;
 }
 
 static Item eval_list(Build *b, const Ast *e)

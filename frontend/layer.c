@@ -37,12 +37,16 @@ static const char *key_text(Build *b, const Ast *key, const char *prefix)
 		const char *x = key_text(b, key->a, prefix), *y = key_text(b, key->b, prefix);
 		return x && y ? intern_str(b->names, arena_printf(b->arena, "%s|%s", x, y)) : NULL;
 	}
-	const char *s = eval_text(b, key);
-	if (s && strchr(s, '|')) {
+	Text *t = &b->key; /* of all keys in turn: there are many */
+	t->n = 0;
+	text_puts(t, prefix);
+	size_t own = t->n;
+	if (!eval_text_to(b, key, t)) return NULL;
+	if (memchr(t->at + own, '|', t->n - own)) {
 		complain(b, key->span, "a key has no '|'; alternatives are written  \"a\" or \"b\"");
 		return NULL;
 	}
-	return s ? intern_str(b->names, arena_printf(b->arena, "%s%s", prefix, s)) : NULL;
+	return intern(b->names, t->at, t->n);
 }
 
 static bool index_range(Build *b, const Ast *clause, const char *what, int64_t *from, int64_t *to)
@@ -88,8 +92,7 @@ static Origin *declared(Build *b, const Ast *decl, const Ast *type)
 	o->span = decl->op_span;
 	o->name = decl->name;
 	o->type = type;
-	o->what =
-		type ? arena_printf(b->arena, "declared here as %s", type_with(b, type)) : "declared here";
+	o->scope = b->frame->scope;
 	return o;
 }
 

@@ -23,6 +23,7 @@ static Build *build_new(const Unit *u, const char *name)
 	b->options = u->options;
 	b->set_used = u->set_used;
 	b->m = module_new(u->arena, u->names, name);
+	b->key = (Text){.arena = u->arena};
 	b->record = u->options ? u->options->record : NULL;
 	b->files = NEW(u->arena, FileList);
 	return b;

@@ -1,5 +1,6 @@
-/* Records types by place (record.h). Places are found by open addressing over (begin, end). A place
- * that is evaluated very often (an unrolled loop) is described only the first times. */
+/* Records types by place (record.h): what begins at the same byte is chained, and each byte knows its
+ * chain, because evaluation asks for a place very often. A place that is evaluated many times (an
+ * unrolled loop) is described only the first times, and not when it is as it was the time before. */
 #include "frontend/build.h"
 
 #include <string.h>
@@ -8,8 +9,8 @@ enum { DESCRIBED = 64, SHOWN_ELEMENTS = 4 };
 struct Record {
 	Arena *arena;
 	const Source *main;
-	Recorded **slot;
-	uint32_t slots, used;
+	uint32_t *first; /* for each byte of the text: the newest place that begins there, + 1 */
+	VEC(Recorded *) places;
 	VEC(RecordedLayer) layers;
 };
 
@@ -23,43 +24,29 @@ Record *record_new(Arena *a)
 void record_begin(Record *r, const Source *main)
 {
 	r->main = main;
+	r->first = NEW_ARRAY(r->arena, uint32_t, main->size + 1);
 }
 
-static uint32_t hash(uint32_t begin, uint32_t end)
+static Recorded *place_of(const Record *r, uint32_t begin, uint32_t end)
 {
-	return (begin * UINT32_C(2654435761)) ^ (end * UINT32_C(2246822519));
-}
-
-static Recorded **place_of(const Record *r, uint32_t begin, uint32_t end)
-{
-	uint32_t i = hash(begin, end) & (r->slots - 1);
-	while (r->slot[i] && (r->slot[i]->span.begin != begin || r->slot[i]->span.end != end))
-		i = (i + 1) & (r->slots - 1);
-	return &r->slot[i];
-}
-
-static void grow(Record *r)
-{
-	Recorded **was = r->slot;
-	uint32_t n = r->slots;
-	r->slots = n ? n * 2 : 1024;
-	r->slot = NEW_ARRAY(r->arena, Recorded *, r->slots);
-	for (uint32_t i = 0; i < n; i++)
-		if (was[i]) *place_of(r, was[i]->span.begin, was[i]->span.end) = was[i];
+	if (!r->main || begin > r->main->size) return NULL;
+	for (uint32_t k = r->first[begin]; k; k = r->places.at[k - 1]->next)
+		if (r->places.at[k - 1]->span.end == end) return r->places.at[k - 1];
+	return NULL;
 }
 
 const Recorded *record_at(const Record *r, uint32_t begin, uint32_t end)
 {
-	const Recorded *e = r->slots ? *place_of(r, begin, end) : NULL;
+	const Recorded *e = place_of(r, begin, end);
 	return e && e->n ? e : NULL;
 }
 
 const Recorded *record_around(const Record *r, uint32_t offset)
 {
 	const Recorded *best = NULL;
-	for (uint32_t i = 0; i < r->slots; i++) {
-		const Recorded *e = r->slot[i];
-		if (!e || !e->n || e->span.begin > offset || e->span.end < offset) continue;
+	for (size_t i = 0; i < r->places.n; i++) {
+		const Recorded *e = r->places.at[i];
+		if (!e->n || e->span.begin > offset || e->span.end < offset) continue;
 		if (!best || e->span.end - e->span.begin < best->span.end - best->span.begin) best = e;
 	}
 	return best;
@@ -67,9 +54,9 @@ const Recorded *record_around(const Record *r, uint32_t offset)
 
 bool record_any(const Record *r, uint32_t begin, uint32_t end)
 {
-	for (uint32_t i = 0; i < r->slots; i++)
-		if (r->slot[i] && r->slot[i]->span.begin >= begin && r->slot[i]->span.end <= end)
-			return true;
+	for (uint32_t at = begin; at < end && at <= r->main->size; at++)
+		for (uint32_t k = r->first[at]; k; k = r->places.at[k - 1]->next)
+			if (r->places.at[k - 1]->span.end <= end) return true;
 	return false;
 }
 
@@ -162,17 +149,19 @@ static Recorded *record_open(Build *b, Span at)
 {
 	Record *r = b->record;
 	if (!r || at.source != r->main) return NULL;
-	if (r->used * 2 >= r->slots) grow(r);
-	Recorded **slot = place_of(r, at.begin, at.end);
-	if (!*slot) {
-		*slot = NEW(r->arena, Recorded);
-		(*slot)->span = at;
-		(*slot)->symbolic = b->symbolic;
-		r->used++;
+	Recorded *e = place_of(r, at.begin, at.end);
+	if (!e) {
+		e = NEW(r->arena, Recorded);
+		e->span = at;
+		e->symbolic = b->symbolic;
+		e->next = r->first[at.begin];
+		vec_push(r->arena, &r->places, e);
+		r->first[at.begin] = (uint32_t)r->places.n;
 	}
 	/* `entry decode = step where S = 1` is a special case of what is known already */
-	if ((*slot)->n && b->entry && b->entry->fixed.n) return NULL;
-	return (*slot)->seen++ < DESCRIBED ? *slot : NULL;
+	if (e->n && b->entry && b->entry->fixed.n) return NULL;
+	if (e->more) return NULL; /* there is no more to say */
+	return e->seen++ < DESCRIBED ? e : NULL;
 }
 
 static void record_add(Recorded *e, RecordedType t)
@@ -190,7 +179,12 @@ static void record_add(Recorded *e, RecordedType t)
 void record_item(Build *b, Span at, const Item *i)
 {
 	Recorded *e = i->kind == ITEM_BAD ? NULL : record_open(b, at);
-	if (e) record_add(e, describe(b, i));
+	if (!e) return;
+	bool number = i->kind == ITEM_INT || i->kind == ITEM_FLOAT || i->kind == ITEM_BOOL;
+	if (number && e->n && e->kind == i->kind && e->bits == i->integer) return;
+	e->kind = i->kind;
+	e->bits = number ? i->integer : 0; /* of a float too */
+	record_add(e, describe(b, i));
 }
 
 void record_type(Build *b, Span at, const Type *t)

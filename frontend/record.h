@@ -15,6 +15,9 @@ typedef struct Recorded {
 	Span span;
 	RecordedType type[RECORD_TYPES]; /* distinct */
 	uint32_t n, seen;
+	uint32_t next; /* of those that begin at the same place, + 1 */
+	uint32_t kind; /* of the last value, when it was a number, */
+	int64_t bits;  /* and what it was */
 	bool more;     /* there are further types */
 	bool symbolic; /* nothing calls it: parameters were left symbolic */
 } Recorded;

@@ -63,13 +63,25 @@ Item bad(void)
 	return (Item){.kind = ITEM_BAD};
 }
 
+/* "declared here as f32[F, D] with F = 3072, D = 768" */
+static const char *origin_text(Build *b, const Origin *o)
+{
+	if (o->bound) return arena_printf(b->arena, "bound here to %s", type_text(b->arena, o->bound));
+	if (!o->type) return "declared here";
+	Frame frame = {.up = b->frame, .scope = o->scope};
+	b->frame = &frame;
+	const char *type = type_with(b, o->type);
+	b->frame = frame.up;
+	return arena_printf(b->arena, "declared here as %s", type);
+}
+
 void note_origin(Build *b, Diag *of, const Item *item, const char *called)
 {
 	const Origin *o = item->origin;
 	if (!o || !o->span.source) return;
 	for (size_t i = 0; i < of->parts.n; i++)
 		if (same_span(of->parts.at[i]->span, o->span)) return; /* x @ x */
-	diag_note(b->d, of, o->span, "%s is %s", called ? called : o->name, o->what);
+	diag_note(b->d, of, o->span, "%s is %s", called ? called : o->name, origin_text(b, o));
 }
 
 const char *text_of(Build *b, Span s)

@@ -36,7 +36,7 @@ static void slots_add(Build *b, Scope *s)
 	for (size_t i = 0; i < n; i++) s->slot[slot_of(s, s->list.at[i].name)] = (uint32_t)i + 1;
 }
 
-Binding *scope_own(Scope *s, const char *name)
+Binding *scope_own(const Scope *s, const char *name)
 {
 	if (s->slots) {
 		uint32_t place = s->slot[slot_of(s, name)];
@@ -73,14 +73,28 @@ Binding *file_find(const File *f, const char *name)
 	return NULL;
 }
 
-Binding *scope_find(Scope *s, const char *name)
+static Binding *scope_file_find(const Scope *s, const char *name)
 {
-	for (; s; s = s->up) {
+	Binding *own = scope_own(s, name);
+	return own ? own : file_find(s->file, name);
+}
+
+/* Nothing is declared in a file that is ready, so that its bindings stay where they are. */
+static Binding *file_known(File *f, const char *name)
+{
+	FileMemo *m = &f->memo[((uintptr_t)name >> 4) % FILE_MEMO];
+	if (m->name != name) *m = (FileMemo){name, scope_file_find(f->scope, name)};
+	return m->found;
+}
+
+Binding *scope_find(const Scope *s, const char *name)
+{
+	for (; s && !s->file; s = s->up) {
 		Binding *found = scope_own(s, name);
 		if (found) return found;
-		if (s->file && (found = file_find(s->file, name))) return found;
 	}
-	return NULL;
+	if (!s) return NULL;
+	return s->file->ready ? file_known(s->file, name) : scope_file_find(s, name);
 }
 
 Scope *function_scope_of(Scope *s, const char *name)

@@ -27,7 +27,7 @@ static Item with_origin(Build *b, Item v, const char *name, Span at)
 	Origin *o = NEW(b->arena, Origin);
 	o->span = at;
 	o->name = name;
-	o->what = arena_printf(b->arena, "bound here to %s", type_text(b->arena, &v.node->type));
+	o->bound = &v.node->type;
 	v.origin = o;
 	return v;
 }
@@ -83,6 +83,7 @@ static bool assign_member(Build *b, const Binding *k, Item value, Span at)
 {
 	Member *m = k->item.member;
 	Dim d;
+	b->members_touched++;
 	switch (m->kind) {
 	case MEMBER_STATE: return state_store(b, m, b->frame->place, value, at);
 	case MEMBER_STATE_DIM:

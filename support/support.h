@@ -89,6 +89,7 @@ void text_append(Text *t, const char *s, size_t n);
 void text_puts(Text *t, const char *s);
 /* As a string of the text forms: in quotes, with \" \\ \n and \xHH for what cannot stand in them. */
 void text_quoted(Text *t, const char *s);
+void text_int(Text *t, int64_t v);
 void text_double(Text *t,
                  double v); /* the shortest decimal that reads back as v; inf, nan by name */
 

@@ -1,6 +1,7 @@
 /* Growing text: one arena array that doubles; the byte after the text is always NUL. */
 #include "support/support.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +54,18 @@ void text_printf(Text *t, const char *fmt, ...)
 	va_end(ap);
 }
 
+void text_int(Text *t, int64_t v)
+{
+	char s[24], *p = s + sizeof s;
+	uint64_t rest = v < 0 ? -(uint64_t)v : (uint64_t)v;
+	do {
+		*--p = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest);
+	if (v < 0) *--p = '-';
+	text_append(t, p, (size_t)(s + sizeof s - p));
+}
+
 void text_double(Text *t, double v)
 {
 	char s[40];
@@ -68,7 +81,8 @@ void text_double(Text *t, double v)
 		text_printf(t, "%.0f", v);
 		return;
 	}
-	for (int digits = 1; digits <= 17; digits++) {
+	/* 15 digits name every decimal of so many or fewer, without zeros at the end, but near 0 */
+	for (int digits = fabs(v) < DBL_MIN ? 1 : DBL_DIG; digits <= 17; digits++) {
 		snprintf(s, sizeof s, "%.*g", digits, v);
 		if (strtod(s, NULL) == v) break;
 	}

@@ -1,4 +1,5 @@
-/* How fast the frontend takes a model file: from text to a checked, verified module, and the parse alone.
+/* How fast the frontend takes a model file: the parse alone, from text to a checked, verified module, and
+ * the same with what an editor asks for (names, and the types of all expressions).
  *
  *   build/bench/frontend FILE.nac [ROUNDS]
  *
@@ -6,6 +7,8 @@
  * file of 10,000 lines to try it on. */
 #include "frontend/ast.h"
 #include "frontend/frontend.h"
+#include "frontend/record.h"
+#include "frontend/resolve.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -31,6 +34,42 @@ static void show(const char *what, double *ms, int n)
 	printf("%-6s fastest %.2f ms, median %.2f ms of %d\n", what, ms[0], ms[n / 2], n);
 }
 
+typedef enum Stage { STAGE_PARSE, STAGE_CHECK, STAGE_EDITOR, STAGES } Stage;
+static const char *const stage_name[STAGES] = {"parse", "check", "editor"};
+
+/* Milliseconds, or -1 after a message. */
+static double run(Stage stage, const char *path, bool tell)
+{
+	Arena *a = arena_new();
+	Diags d = {.arena = a};
+	FrontendOptions o = {0};
+	FrontendUnit u;
+	const char *why;
+	uint32_t errors = 0;
+	double began = now(), took;
+	const Source *s = source_from_file(a, path, &why);
+	Interner *names = interner_new(a);
+	bool ok = s != NULL;
+	if (!s) {
+		fprintf(stderr, "%s: %s\n", path, why);
+	} else if (stage == STAGE_PARSE) {
+		ast_parse(a, names, &d, s, &errors);
+	} else {
+		if (stage == STAGE_EDITOR) {
+			names_resolve(a, names, s, &o);
+			o.record = record_new(a);
+		}
+		ok = frontend_load(a, names, &d, s, &o, &u);
+	}
+	took = now() - began;
+	if (s && !ok) diags_print(&d, stderr);
+	if (s && tell && stage == STAGE_PARSE)
+		printf("%s: %u lines, %zu bytes\n", path, s->lines, s->size);
+	if (tell) printf("%zu KB after %s\n", arena_bytes(a) / 1024, stage_name[stage]);
+	arena_free(a);
+	return ok ? took : -1;
+}
+
 int main(int argc, char **argv)
 {
 	int rounds = argc > 2 ? atoi(argv[2]) : 20;
@@ -38,37 +77,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: frontend FILE.nac [ROUNDS]\n");
 		return 2;
 	}
-	static double parse[ROUNDS_LIMIT], check[ROUNDS_LIMIT];
-	for (int i = 0; i < rounds; i++) {
-		Arena *a = arena_new();
-		const char *why;
-		double began = now();
-		const Source *s = source_from_file(a, argv[1], &why);
-		Diags d = {.arena = a};
-		uint32_t errors = 0;
-		if (!s) {
-			fprintf(stderr, "%s: %s\n", argv[1], why);
-			return 1;
+	static double took[STAGES][ROUNDS_LIMIT];
+	for (int i = 0; i < rounds; i++)
+		for (int stage = 0; stage < STAGES; stage++) {
+			took[stage][i] = run((Stage)stage, argv[1], i == 0);
+			if (took[stage][i] < 0) return 1;
 		}
-		ast_parse(a, interner_new(a), &d, s, &errors);
-		parse[i] = now() - began;
-		if (i == 0)
-			printf("%s: %u lines, %zu bytes, parsed into %zu KB\n", argv[1], s->lines, s->size,
-			       arena_bytes(a) / 1024);
-		arena_free(a);
-
-		a = arena_new();
-		began = now();
-		d = (Diags){.arena = a};
-		FrontendUnit u;
-		bool ok =
-			frontend_load(a, interner_new(a), &d, source_from_file(a, argv[1], &why), NULL, &u);
-		check[i] = now() - began;
-		if (!ok) diags_print(&d, stderr);
-		arena_free(a);
-		if (!ok) return 1;
-	}
-	show("parse", parse, rounds);
-	show("check", check, rounds);
+	for (int stage = 0; stage < STAGES; stage++) show(stage_name[stage], took[stage], rounds);
 	return 0;
 }
