@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Latency of `nacre lsp` as an editor sees it: bench/lsp.py NACRE [FILE.nac]
 
-The file (by default the longest of the zoo) is edited at random places; each edit is followed by the wait
-for its diagnostics, then hovers and completions at random names, a first one on the text as just changed
-and further ones that find it analysed. Prints the distribution of each in milliseconds."""
+The file (by default the longest of the zoo) is edited at many places: in code, in strings, in comments, between
+lines; what is typed may leave it wrong. At once after each edit a name is hovered, which waits for the text to be
+analysed anew; then further hovers, completions and definitions find it analysed. Prints the distribution of each
+in milliseconds."""
 import glob
 import os
 import random
@@ -15,7 +16,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lsp", "Inputs"))
 from client import Client  # noqa: E402
 
-ROUNDS, ASKED = 40, 10
+ROUNDS, ASKED = 60, 4
+TYPED = ("x", "1", " ", "(", "\n", "]", "x = ", "# ")
 
 
 def timed(results, name, function):
@@ -35,24 +37,31 @@ def main():
     name = "file://" + os.path.abspath(path)
     client, draw, results = Client(nacre), random.Random(1), {}
     names = [m.start() for m in re.finditer(r"\b[A-Za-z_]\w*", text)]
+    strings = [m.start() + 1 for m in re.finditer(r'"[^"\n]*"', text)]
+    lines = [m.start() for m in re.finditer(r"^", text, re.M)]
     document = {"textDocument": {"uri": name}}
+
+    def ask(what, at):
+        client.request("textDocument/" + what, {**document, "position": client.position(text, at)})
+
     client.open(name, text)
     client.diagnostics(name)
-    start = {"line": 0, "character": 0}
     for turn in range(ROUNDS):
-        client.change(name, (start, start, "#") if turn % 2 == 0 else (start, {"line": 0, "character": 1}, ""))
+        at = draw.choice((names, strings, lines)[turn % 3])
+        start, typed = client.position(text, at), draw.choice(TYPED)
+        end = client.position(text[:at] + typed + text[at:], at + len(typed))
+        before = [n for n in names if n < at] or [0]
+        client.change(name, (start, start, typed))
+        timed(results, "hover at once after an edit", lambda: ask("hover", draw.choice(before)))
+        client.diagnostics(name)
+        client.change(name, (start, end, ""))
         timed(results, "diagnostics after an edit", lambda: client.diagnostics(name))
-        client.change(name, text)
-        place = client.position(text, draw.choice(names))
-        timed(results, "hover right after an edit",
-              lambda: client.request("textDocument/hover", {**document, "position": place}))
+        client.change(name, (start, start, " "), (start, client.position(text[:at] + " " + text[at:], at + 1), ""))
+        timed(results, "hover at once after an edit", lambda: ask("hover", draw.choice(names)))
         client.diagnostics(name)
         for _ in range(ASKED):
-            place = client.position(text, draw.choice(names))
             for what in "hover", "completion", "definition":
-                timed(results, what, lambda: client.request("textDocument/" + what, {**document, "position": place}))
-        client.change(name, text)
-        client.diagnostics(name)
+                timed(results, what, lambda: ask(what, draw.choice(names)))
     client.finish()
     print(f"{os.path.relpath(path, ROOT)}, {text.count(chr(10))} lines; milliseconds")
     print(f"{'':28}{'median':>8}{'p90':>8}{'p99':>8}{'most':>8}")

@@ -677,6 +677,8 @@ File *file_load(Build *b, const char *name, const Source *source, const Ast *ast
 bool setting_apply(Build *b, const char *name, const Ast *type, Item *out); /* --set */
 /* The text of what `import` names: of the standard library, of an editor, or of the file beside `from`.
  * NULL: *path is what was looked for, *why the reason, which may be NULL. */
+const Source *library_source(const Library *l, const char *name); /* l may be NULL */
+const Ast *library_ast(const Library *l, const Source *source);
 const Source *import_source(Arena *a, const FrontendOptions *o, const Source *from,
                             const char *name, const char **path, const char **why);
 

@@ -9,6 +9,12 @@
 typedef struct FrontendSetting {
 	const char *name, *value; /* `--set name=value`: a file's `let`, or a parameter of the model */
 } FrontendSetting;
+/* The standard library, parsed once for many loads (library.c), whose names are then made by
+ * interner_over(arena, library_names(l)). It lives longer than they do. */
+typedef struct Library Library;
+Library *library_new(Arena *a);
+const Interner *library_names(const Library *l);
+
 typedef struct FrontendOptions {
 	const FrontendSetting *set;
 	uint32_t n_set;
@@ -17,6 +23,8 @@ typedef struct FrontendOptions {
 	 * the file holds. The Source lives at least as long as the arena. */
 	const Source *(*open)(void *context, const char *path);
 	void *open_context;
+	const Library
+		*library; /* NULL: files of the standard library are parsed as they are imported */
 	/* For editors (record.h): types are noted down, what no model uses is looked at with parameters
 	 * left symbolic, and after syntax errors the rest of the file is looked at in silence. */
 	struct Record *record;

@@ -188,7 +188,9 @@ const Source *import_source(Arena *a, const FrontendOptions *o, const Source *fr
 {
 	*why = NULL;
 	if (is_std(name)) {
+		const Source *parsed = library_source(o ? o->library : NULL, name);
 		*path = arena_printf(a, "%s.nac", name);
+		if (parsed) return parsed;
 		for (const FrontendStdFile *s = frontend_std; s->name; s++)
 			if (strcmp(s->name, name) == 0)
 				return source_from_text(a, *path, s->text, strlen(s->text));
@@ -246,7 +248,8 @@ static void import(Build *b, File *f, const Ast *a)
 		uint32_t errors = 0;
 		if (!s) return;
 		Diags own = {.arena = b->arena};
-		const Ast *ast = ast_parse(b->arena, b->names, &own, s, &errors);
+		const Ast *ast = library_ast(b->options ? b->options->library : NULL, s);
+		if (!ast) ast = ast_parse(b->arena, b->names, &own, s, &errors);
 		for (size_t i = 0; i < own.list.n; i++)
 			complain(b, own.list.at[i]->span, "%s", own.list.at[i]->text);
 		if (!ast || errors) {

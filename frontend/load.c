@@ -11,7 +11,10 @@ typedef struct Unit {
 	const Ast *ast;
 	const FrontendOptions *options;
 	bool *set_used;
+	uint64_t spent; /* steps that a build begins with */
 } Unit;
+/* Of STEP_LIMIT, for what is looked at in silence while somebody writes: an editor waits for it. */
+enum { SILENT_STEPS = STEP_LIMIT / 12 };
 
 static Build *build_new(const Unit *u, const char *name)
 {
@@ -22,6 +25,7 @@ static Build *build_new(const Unit *u, const char *name)
 	b->scratch = (Diags){.arena = u->arena};
 	b->options = u->options;
 	b->set_used = u->set_used;
+	b->steps = u->spent;
 	b->m = module_new(u->arena, u->names, name);
 	b->key = (Text){.arena = u->arena};
 	b->record = u->options ? u->options->record : NULL;
@@ -127,13 +131,12 @@ static void look_at_rest(const Unit *u, Record *r)
 {
 	Diags silent = {.arena = u->arena};
 	Unit quiet = *u;
-	uint64_t steps = STEP_LIMIT / 2;
 	quiet.d = &silent;
+	quiet.spent = STEP_LIMIT - SILENT_STEPS;
 	for (size_t i = 0; i < u->ast->list.n; i++) {
 		const Ast *a = u->ast->list.at[i];
 		if (!a || (a->kind != AST_LAYER && a->kind != AST_DEF) || !sketch_needed(r, a)) continue;
 		Build *b = build_new(&quiet, a->name);
-		b->steps = steps;
 		b->symbolic = b->m->facts.assume = true;
 		File *f = file_load(b, "", u->source, u->ast, span_none());
 		if (!f || b->stop) return;
@@ -142,7 +145,7 @@ static void look_at_rest(const Unit *u, Record *r)
 		else
 			sketch_def(b, f, a);
 		if (b->stop) return;
-		steps = b->steps;
+		quiet.spent = b->steps;
 	}
 }
 
@@ -152,6 +155,7 @@ static void look_silently(Unit *u)
 	Diags silent = {.arena = u->arena};
 	bool ok;
 	u->d = &silent;
+	u->spent = STEP_LIMIT - SILENT_STEPS;
 	u->ast = ast_parse_loose(u->arena, u->names, u->source);
 	if (!u->ast) return;
 	const Ast *model = choose_model(u, &ok);
@@ -162,7 +166,7 @@ static void look_silently(Unit *u)
 bool frontend_load(Arena *a, Interner *names, Diags *d, const Source *s, const FrontendOptions *o,
                    FrontendUnit *out)
 {
-	Unit u = {a, names, d, s, NULL, o, NEW_ARRAY(a, bool, o ? o->n_set + 1 : 1)};
+	Unit u = {a, names, d, s, NULL, o, NEW_ARRAY(a, bool, o ? o->n_set + 1 : 1), 0};
 	uint32_t errors = 0, before = d->errors;
 	bool ok;
 	*out = (FrontendUnit){0};

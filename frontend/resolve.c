@@ -625,12 +625,13 @@ static void declare_top(Walk *w, const Ast *a)
 
 static NameFile *load(NameTable *t, const char *name, const Source *s)
 {
-	uint32_t errors;
+	uint32_t errors = 0;
 	Diags silent = {.arena = t->arena};
 	NameFile *f = NEW(t->arena, NameFile);
 	f->name = name;
 	f->source = s;
-	f->ast = ast_parse(t->arena, t->names, &silent, s, &errors);
+	f->ast = library_ast(t->options ? t->options->library : NULL, s);
+	if (!f->ast) f->ast = ast_parse(t->arena, t->names, &silent, s, &errors);
 	if (errors) f->ast = ast_parse_loose(t->arena, t->names, s);
 	Walk w = {.t = t, .file = f, .main = t->files.n == 0};
 	vec_push(t->arena, &t->files, f);

@@ -86,7 +86,12 @@ Item eval_scaled(Build *b, const Ast *call)
 	s->span = call->span;
 	s->scope = b->frame->scope;
 	for (size_t i = 0; i < call->list.n && ok; i++) {
-		const Ast *arg = call->list.at[i], **named = named_argument(s, &block, &group, arg);
+		const Ast *arg = call->list.at[i];
+		if (arg->kind == AST_BAD) {
+			b->errors++; /* reported by the parser */
+			return bad();
+		}
+		const Ast **named = named_argument(s, &block, &group, arg);
 		if (named) {
 			*named = arg->a;
 		} else if (!arg->name && !arg->op && types < 2) {

@@ -12,6 +12,7 @@ struct Interner {
 	Arena *arena;
 	Slot *slot;
 	size_t cap, n;
+	const Interner *base; /* asked first; or NULL */
 };
 
 /* Eight bytes at a time: keys of a checkpoint are long, and there are many of them. */
@@ -38,6 +39,24 @@ Interner *interner_new(Arena *a)
 	return t;
 }
 
+Interner *interner_over(Arena *a, const Interner *base)
+{
+	Interner *t = interner_new(a);
+	t->base = base;
+	return t;
+}
+
+/* Where the text is, or would be. */
+static Slot *slot_of(const Interner *t, const char *s, size_t n, uint32_t h)
+{
+	size_t i = h & (t->cap - 1);
+	for (; t->slot[i].text; i = (i + 1) & (t->cap - 1)) {
+		const Slot *k = &t->slot[i];
+		if (k->hash == h && k->length == n && memcmp(k->text, s, n) == 0) break;
+	}
+	return &t->slot[i];
+}
+
 static void grow(Interner *t)
 {
 	Interner old = *t;
@@ -54,14 +73,19 @@ static void grow(Interner *t)
 const char *intern(Interner *t, const char *s, size_t n)
 {
 	uint32_t h = hash(s, n);
-	if (2 * t->n >= t->cap) grow(t);
-	size_t i = h & (t->cap - 1);
-	for (; t->slot[i].text; i = (i + 1) & (t->cap - 1))
-		if (t->slot[i].hash == h && t->slot[i].length == n && memcmp(t->slot[i].text, s, n) == 0)
-			return t->slot[i].text;
-	t->slot[i] = (Slot){arena_strndup(t->arena, s, n), n, h};
+	for (const Interner *base = t->base; base; base = base->base) {
+		const Slot *known = slot_of(base, s, n, h);
+		if (known->text) return known->text;
+	}
+	Slot *at = slot_of(t, s, n, h);
+	if (at->text) return at->text;
+	if (2 * t->n >= t->cap) {
+		grow(t);
+		at = slot_of(t, s, n, h);
+	}
+	*at = (Slot){arena_strndup(t->arena, s, n), n, h};
 	t->n++;
-	return t->slot[i].text;
+	return at->text;
 }
 
 const char *intern_str(Interner *t, const char *s)

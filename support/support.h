@@ -73,6 +73,8 @@ size_t arena_bytes(const Arena *a); /* held from the system, for memory reports 
 /* --- intern.c: one pointer for each distinct string ------------------------------------------ */
 typedef struct Interner Interner;
 Interner *interner_new(Arena *a);
+/* What base has is found there; base may not grow any more, and lives at least as long. */
+Interner *interner_over(Arena *a, const Interner *base);
 const char *intern(Interner *t, const char *s, size_t n);
 const char *intern_str(Interner *t, const char *s);
 

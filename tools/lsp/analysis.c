@@ -22,11 +22,12 @@ static Analysis *analysis_new(Server *s)
 	Arena *arena = tool_arena(s->tool);
 	Analysis *a = NEW(arena, Analysis);
 	a->arena = arena;
-	a->names = interner_new(arena);
+	if (!s->library) s->library = library_new(s->tool->arena);
+	a->names = interner_over(arena, library_names(s->library));
 	a->d.arena = arena;
 	a->d.limit = 200;
 	a->server = s;
-	a->options = (FrontendOptions){.open = open_document, .open_context = a};
+	a->options = (FrontendOptions){.open = open_document, .open_context = a, .library = s->library};
 	return a;
 }
 

@@ -59,6 +59,7 @@ void transport_close(Transport *t);
 /* --- server.c --------------------------------------------------------------------------------------- */
 struct Server {
 	Tool *tool;
+	const Library *library;
 	Transport in;
 	ColumnUnits encoding;
 	Document *documents;

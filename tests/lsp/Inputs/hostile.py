@@ -49,7 +49,8 @@ for odd in ("", "\n", "\r", "\0", "x", "#", '"', "import", 'import "', "import \
             "(" * 5000, "{" * 5000, "layer L(" + "a: int, " * 3000 + "b: int) {}", "x." * 3000, "model M { " + "if true { " * 150,
             "layer A(n: int) { use b[i in 0..n]: B(n) }\nlayer B(n: int) { use a[i in 0..n]: A(n) }",
             "layer A(n: int) { weight w: f32[n, n + q]\n def forward(x: f32[n]) -> f32[n] { return forward(x) } }",
-            "def f(n: int) { let a = [i for i in 0..1000000000] }", "import \"b\"\nlet x = y", "\ufeffmodel", "test \"é\" { x = }"):
+            "def f(n: int) { let a = [i for i in 0..1000000000] }", "import \"b\"\nlet x = y", "\ufeffmodel",
+            "let t = scaled(f8e4m3, f32, blocx = k=[1, 2], key=\"{key}_s\")\nmodel M { weight w: t[4, 4] }", "test \"é\" { x = }"):
     c.change("a.nac", odd)
     for offset in {0, len(odd) // 2, len(odd)}:
         ask_all("a.nac", c.position(odd, offset))
