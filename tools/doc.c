@@ -475,11 +475,17 @@ static void constants(Doc *d)
 	table_finish(d);
 }
 
+/* A full stop at comment[n], which "et al." is not. */
+static bool sentence_ends(const char *comment, size_t n)
+{
+	if (comment[n] != '.' || (comment[n + 1] != ' ' && comment[n + 1] != '\n')) return false;
+	return n < 5 || memcmp(comment + n - 5, "et al", 5) != 0;
+}
+
 static const char *first_sentence(Doc *d, const char *comment)
 {
 	size_t n = 0;
-	while (comment[n] &&
-	       !(comment[n] == '.' && (comment[n + 1] == ' ' || comment[n + 1] == '\n')) &&
+	while (comment[n] && !sentence_ends(comment, n) &&
 	       !(comment[n] == '\n' && (comment[n + 1] == '\n' || comment[n + 1] == ' ')))
 		n++;
 	char *s = arena_strndup(d->t->arena, comment, n);

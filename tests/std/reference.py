@@ -260,8 +260,57 @@ def bags():
     case("bags", {"ids": ids}, {mode + "s": layer(ids) for mode, layer in net.items()}, net)
 
 
+def losses_dense():
+    n, x, t = 3, 4, 11
+    logits, target = rand(n, 5, 3, x), torch.randint(0, 5, (n, 3, x))
+    target[0, 1, 2] = target[2, 0, 0] = -100
+    line, said, w = rand(n, 5, x), torch.randint(0, 5, (n, x)), torch.rand(5).to(torch.float32).double() + 0.5
+    speech, heard, wide = 2 * rand(t, n, 6), torch.tensor([11, 7, 4]), torch.tensor([4, 0, 2])
+    words = torch.tensor([[1, 3, 3, 2], [5, 1, 1, 4], [2, 2, 5, 1]])        # a label said twice, nothing, twice again
+    s, logp = speech.log_softmax(-1), logits.log_softmax(1)
+    ce, nll, ctc = F.cross_entropy, F.nll_loss, F.ctc_loss
+    out = {
+        "ce": ce(logits, target), "ce_smooth": ce(logits, target, label_smoothing=0.1), "ce_weight": ce(logits, target, w),
+        "ce_all": ce(logits, target, w, label_smoothing=0.3), "ce_sum": ce(logits, target, w, label_smoothing=0.3, reduction="sum"),
+        "ce_none": ce(logits, target, reduction="none"), "ce_none_all": ce(logits, target, w, label_smoothing=0.3, reduction="none"),
+        "ce_line": ce(line, said, ignore_index=2), "nll": nll(logp, target, w),
+        "nll_none": nll(logp, target.clamp(0), w, ignore_index=3, reduction="none"), "ctc": ctc(s, words, heard, wide),
+        "ctc_sum": ctc(s, words, heard, wide, reduction="sum"), "ctc_none": ctc(s, words, heard, wide, reduction="none"),
+        "ctc_zero": ctc(s, words, heard, (2 * wide).clamp(max=4), zero_infinity=True), "ctc_last": ctc(s, words - 1, heard, wide, blank=5, reduction="none"),
+    }
+    assert ctc(s, words, heard, (2 * wide).clamp(max=4), reduction="none").isinf().any()
+    case("losses_dense", {"logits": logits, "target": target, "w": w, "line": line, "said": said, "speech": speech, "words": words, "heard": heard,
+                          "wide": wide}, out)
+
+
+def images():
+    x1, x2, x3 = rand(3, 2, 9), rand(3, 2, 7, 10), rand(3, 2, 4, 5, 6)
+    cubic = {"mode": "bicubic", "align_corners": False}
+    out = {
+        "d1": F.max_pool1d(x1, 3, 2, 1, 2), "d2": F.max_pool2d(x2, (2, 3), (1, 2), (0, 1), (3, 2)), "d2_plain": F.max_pool2d(x2, 3, dilation=2),
+        "d2_ceil": F.max_pool2d(x2, 2, 3, 1, 2, ceil_mode=True), "d3": F.max_pool3d(x3, 2, 1, 1, (1, 2, 1)), "cubic": F.interpolate(x2, (9, 13), **cubic),
+        "corners": F.interpolate(x2, (9, 13), mode="bicubic", align_corners=True), "smaller": F.interpolate(x2, (3, 4), **cubic),
+        "one": F.interpolate(x2, (1, 5), mode="bicubic", align_corners=True), "up": F.interpolate(x2, scale_factor=3, **cubic),
+    }
+    case("images", {"x1": x1, "x2": x2, "x3": x3}, out)
+
+
+def axes():
+    x, src = rand(4, 3, 5), rand(4, 4, 5)
+    first, middle = torch.randint(0, 4, (2, 3, 5)), torch.randint(0, 3, (4, 4, 5))
+    last = torch.stack([torch.randperm(5)[:2] for _ in range(12)]).reshape(4, 3, 2)
+    order = x.argsort(1)
+    out = {
+        "take0": x.gather(0, first), "take1": x.gather(1, middle), "take2": x.gather(2, last), "sort1": x.sort(1)[0],
+        "add0": x.scatter_add(0, first, src[:2, :3]), "add1": x.scatter_add(1, middle, src), "put1": x.scatter(1, order, src[:, :3]),
+        "put2": x.scatter(2, last, src[:, 1:, :2]),
+    }
+    case("axes", {"x": x, "first": first, "middle": middle, "last": last, "src": src, "order": order}, out)
+
+
 if __name__ == "__main__":
     os.makedirs(os.path.join(HERE, "Inputs", "golden"), exist_ok=True)
-    for f in (activations, reductions, movement, convolutions, pooling, resizing, norms, losses, recurrent, attentions, bags):
+    for f in (activations, reductions, movement, convolutions, pooling, resizing, norms, losses, recurrent, attentions, bags,
+              losses_dense, images, axes):
         f()
         print(f.__name__, os.path.getsize(os.path.join(HERE, "Inputs", "golden", f.__name__ + ".npz")))

@@ -80,9 +80,10 @@ def check_size(options, size):
 
 def compile_time(options, size, target):
     """In CPU seconds; or what Pearl says of a model that one chip cannot hold."""
+    settings = ["--set", size["set"]] if size["set"] else []
     out = os.path.join(options.folder, "zoo." + ("so" if target == "cpu" else "pearl"))
     try:
-        return f"{nacre(options, 'compile', *model_of(size), '--target', target, '-o', out)[2]:.1f} s"
+        return f"{nacre(options, 'compile', *model_of(size), *settings, '--target', target, '-o', out)[2]:.1f} s"
     except Failed as e:
         chips = re.search(r"[0-9]+ chips", str(e))
         if target == "pearl" and (re.search("memory of .base", str(e)) or chips):
