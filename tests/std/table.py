@@ -10,7 +10,7 @@ table = (source / "doc/operations.md").read_text()
 builtins = set(re.findall(r'^(?:BUILTIN|FORM)\("(\w+)"', (source / "frontend/builtins.def").read_text(), re.M))
 files = {p.stem: p.read_text() for p in (source / "frontend/std").glob("*.nac")}
 std = {name for text in files.values() for name in re.findall(r"^(?:layer|def) (\w+)", text, re.M)}
-words = {"approximate", "tanh", "correction", "amax", "padding", "before", "after", "reduction", "mean", "sum", "none", "unbiased", "padding_idx"}
+words = {"approximate", "tanh", "correction", "amax", "padding", "before", "after", "reduction", "mean", "sum", "none", "unbiased", "padding_idx", "lengths"}
 
 failed = []
 rows = re.findall(r"^\| (.*) \| (.*) \| (.*) \|$", table, re.M)[1:]
