@@ -62,16 +62,6 @@ static bool is_free(const Node *n)
 	return n->n_in > 0;
 }
 
-/* Made of weights and constants by pure operations: computed once, before the first call. */
-static bool is_constant(const Node *n)
-{
-	if (n->op == OP_WEIGHT || n->op == OP_CONST) return true;
-	if (is_leaf(n) || !n->n_in) return false;
-	for (uint32_t i = 0; i < n->n_in; i++)
-		if (!is_constant(n->in[i])) return false;
-	return true;
-}
-
 /* Is it used by something that is not? */
 static bool leaves_constants(const Node *n)
 {
@@ -189,6 +179,29 @@ static Node *part_by_turn(Node *n)
 	return s->in[0];
 }
 
+/* An operand of a product: a scaled weight as it is stored, where the kernel applies the scales. */
+static void need_operand(Node *n, uint32_t which)
+{
+	Node *x = n->in[which];
+	if ((n->op != OP_EINSUM && n->op != OP_ROUTED) || !takes_scales(n, which)) {
+		need_buffer(x);
+		return;
+	}
+	for (uint32_t i = 0; i < x->n_in; i++) need_buffer(x->in[i]);
+}
+
+/* Does the product that reads this scaled weight apply the scales? */
+static bool is_scaled_later(const Node *n)
+{
+	Users u = node_users(n);
+	if (n->op != OP_DEQUANT || u.n != 1 || node_is_result(n)) return false;
+	const Node *user = u.at[0];
+	for (uint32_t i = 0; i < user->n_in; i++)
+		if (user->in[i] == n && (user->op == OP_EINSUM || user->op == OP_ROUTED))
+			return takes_scales(user, i);
+	return false;
+}
+
 static void mark_operands(Node *n)
 {
 	switch (n->op) {
@@ -207,7 +220,7 @@ static void mark_operands(Node *n)
 	case OP_SCAN:
 	case OP_TOPK:
 	case OP_SORT:
-		for (uint32_t i = 0; i < n->n_in; i++) need_buffer(n->in[i]);
+		for (uint32_t i = 0; i < n->n_in; i++) need_operand(n, i);
 		break;
 	case OP_GATHER:
 		need_result(n->in[0]);
@@ -273,7 +286,7 @@ static void mark_graph(Graph *g)
 		if (op_info[n->op].kind == KIND_ELEMENTWISE && !is_free(n) && node_users(n).n > 1)
 			n->mark = MATERIAL;
 		if ((op_info[n->op].kind == KIND_ELEMENTWISE || n->op == OP_DEQUANT) && !is_free(n) &&
-		    is_constant(n)) {
+		    is_constant(n) && !is_scaled_later(n)) {
 			/* past the movements after it, which stay in addressing */
 			const Node *last = n;
 			while (node_users(last).n == 1 && is_movement(node_users(last).at[0]))
@@ -519,18 +532,46 @@ static const char *describe(Arena *a, const Graph *g)
 	return t.n ? t.at : "move";
 }
 
+/* The scaled weight that the constant n is computed from, or NULL. */
+static const Node *scaling_in(const Node *n)
+{
+	if (n->op == OP_DEQUANT) return n;
+	for (uint32_t i = 0; i < n->n_in && !is_leaf(n); i++) {
+		const Node *found = scaling_in(n->in[i]);
+		if (found) return found;
+	}
+	return NULL;
+}
+
+static const char *why_expanded(const Node *n, const Node *scaled)
+{
+	Users u = node_users(n);
+	while (u.n == 1 && is_movement(u.at[0]) && !node_is_result(u.at[0])) {
+		n = u.at[0];
+		u = node_users(n);
+	}
+	for (uint32_t i = 0; i < u.n; i++)
+		for (uint32_t k = 0; k < u.at[i]->n_in; k++) {
+			if (u.at[i]->in[k] != n) continue;
+			const char *why = scales_refused(u.at[i], k, scaled);
+			if (why) return why;
+		}
+	return "it is more than transposed before it is used";
+}
+
 /* What a scaled weight costs where no kernel applies the scales as it reads. */
 static void remark_copy(PassContext *c, const Node *n)
 {
 	int64_t count;
-	if (n->op != OP_DEQUANT || !is_constant(n) ||
-	    !dim_is_const(type_count(c->m->dims, &n->type), &count))
-		return;
-	diag_remark(c->d, n->span, "the scaled weight %s is kept as f32 too, in %.3g MB, made once",
-	            n->in[0]->op == OP_WEIGHT
-	                ? c->m->weights.at[node_attr_const(n->in[0], "number")->i].name
-	                : "of this layer",
-	            (double)count * 4 / 1e6);
+	const Node *scaled = is_constant(n) ? scaling_in(n) : NULL;
+	if (!scaled || !dim_is_const(type_count(c->m->dims, &n->type), &count)) return;
+	const Node *w = scaled->in[0];
+	while (w->n_in == 1) w = w->in[0];
+	diag_remark(c->d, n->span, "the scaled weight %s is kept as %s too, in %.3g MB, made once: %s",
+	            w->op == OP_WEIGHT ? c->m->weights.at[node_attr_const(w, "number")->i].name
+	                               : "of this layer",
+	            dtype_name(n->type.dtype), (double)dtype_bytes(n->type.dtype, count) / 1e6,
+	            why_expanded(n, scaled));
 }
 
 static void build_kernel(Former *f, Node *root)

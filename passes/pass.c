@@ -9,10 +9,11 @@ const Pass passes[NUM_PASSES] = {
 #include "passes/passes.def"
 };
 
-const char *const passes_default[] = {
-	"inline",    "canonicalize", "fold",  "cse",          "dce",     "raise",        "fold_norm",
-	"decompose", "canonicalize", "turns", "layout",       "flatten", "canonicalize", "fold",
-	"route",     "cse",          "dce",   "form_kernels", NULL};
+const char *const passes_default[] = {"inline",       "canonicalize", "fold",         "cse",
+                                      "dce",          "raise",        "fold_norm",    "decompose",
+                                      "canonicalize", "turns",        "layout",       "flatten",
+                                      "canonicalize", "fold",         "route",        "cse",
+                                      "dce",          "scales",       "form_kernels", NULL};
 
 const Pass *pass_named(const char *name)
 {

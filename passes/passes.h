@@ -75,6 +75,15 @@ Node *rewrite_transpose(Rewrite *w, Node *x, const int64_t *perm);
 bool node_const_scalar(const Node *n, double *v); /* a constant of one element (or all equal) */
 uint32_t node_use_count(const Node *n);           /* walks the entry: fine for rules */
 bool is_elementwise(const Node *n);
+/* Made of weights and constants by pure operations: computed once, before the first call. */
+bool is_constant(const Node *n);
+
+/* --- scales.c --- */
+/* Does operand `which` of product n come scaled, as the kernels of products take it: (q - z) * scale with one
+ * block or blocks of 8 and more along the summed axis? */
+bool takes_scales(const Node *n, uint32_t which);
+/* Why product n would not take `scaled` (OP_DEQUANT) as that operand; NULL: it does. */
+const char *scales_refused(const Node *n, uint32_t which, const Node *scaled);
 
 /* What is written by hand is not looked into. */
 static inline bool is_entered(const Node *n)

@@ -72,6 +72,15 @@ uint32_t node_use_count(const Node *n)
 	return count_in(n->owner, n);
 }
 
+bool is_constant(const Node *n)
+{
+	if (n->op == OP_WEIGHT || n->op == OP_CONST) return true;
+	if (op_info[n->op].kind == KIND_STRUCTURE || !n->n_in) return false;
+	for (uint32_t i = 0; i < n->n_in; i++)
+		if (!is_constant(n->in[i])) return false;
+	return true;
+}
+
 bool is_elementwise(const Node *n)
 {
 	return op_info[n->op].kind == KIND_ELEMENTWISE;

@@ -150,13 +150,17 @@ static Element element_address(Gen *g, const TileAccess *a)
 	Value panel = LLVMBuildUDiv(g->build, n, nb, ""), column = LLVMBuildURem(g->build, n, nb, "");
 	Value at = ptr_add(g, ptr_add(g, h->base, offset), imul(g, panel, h->stride[o->rank - 1]));
 	if (o->enc.kind == ENC_PACK) {
-		int64_t size = dtype_bits(h->dtype) / 8, kg = o->enc.kg;
+		int64_t bits = dtype_bits(h->dtype), kg = o->enc.kg;
 		Value group = LLVMBuildUDiv(g->build, k, const_i64(g, kg), ""),
 			  in = LLVMBuildURem(g->build, k, const_i64(g, kg), "");
-		at = ptr_add(g, at, imul(g, group, const_i64(g, (int64_t)o->enc.nb * kg * size)));
-		at = ptr_add(g, at,
-		             imul(g, iadd(g, imul(g, column, const_i64(g, kg)), in), const_i64(g, size)));
-		e.at = at;
+		at = ptr_add(g, at, imul(g, group, const_i64(g, (int64_t)o->enc.nb * kg * bits / 8)));
+		Value number = iadd(g, imul(g, column, const_i64(g, kg)), in);
+		if (h->dtype == DT_I4) {
+			e.shift = LLVMBuildShl(g->build, LLVMBuildAnd(g->build, number, const_i64(g, 1), ""),
+			                       const_i64(g, 2), "");
+			e.at = ptr_add(g, at, LLVMBuildLShr(g->build, number, const_i64(g, 1), ""));
+		} else
+			e.at = ptr_add(g, at, imul(g, number, const_i64(g, bits / 8)));
 		return e;
 	}
 	int64_t half = o->enc.group / 2, group_bytes = 4 * (int64_t)o->enc.nb + half * o->enc.nb;

@@ -194,10 +194,13 @@ static void choose_dot(Gen *g, Plan *p)
 	DType a = home_of(g, p->in[0].obj)->dtype, b = home_of(g, p->in[1].obj)->dtype;
 	const Machine *m = g->machine;
 	if (p->moves[0][p->column] || !p->n_k) return;
-	MacDot dot = m->bf16 && a == DT_BF16 && b == DT_BF16 ? DOT_BF16
-	             : m->vnni && a == DT_I8 && b == DT_I8   ? DOT_I8
-	             : m->vnni && a == DT_U8 && b == DT_I8   ? DOT_U8
-	                                                     : DOT_NONE;
+	MacDot dot =
+		m->bf16 && a == DT_BF16 && b == DT_BF16 ? DOT_BF16
+		: m->vnni && a == DT_I8 && b == DT_I8   ? DOT_I8
+		: m->vnni && a == DT_U8 && b == DT_I8   ? DOT_U8
+		: dtype_is_float(a) && b == DT_I4 && (p->row == p->s->n_space || !p->moves[1][p->row])
+			? DOT_I4
+			: DOT_NONE;
 	if (dot != DOT_NONE && reads_panels(g, p, mac_group(dot), m->lanes)) p->dot = dot;
 }
 
@@ -263,17 +266,17 @@ static Strides panel_strides(Gen *g, const Plan *p)
 	const TileAccess *a = &p->in[1];
 	const TileObj *o = a->obj;
 	Home *h = home_of(g, o);
-	int64_t size = dtype_bits(o->dtype) / 8, nb = o->enc.nb, kg = o->enc.kg;
+	int64_t row = o->enc.nb * (int64_t)dtype_bits(o->dtype) / 8;
 	Dim coef[TILE_SPACE], rest;
 	Strides r = {.row = const_i64(g, 0), .column = h->stride[o->rank - 1]};
 	for (uint32_t i = 0; i < p->n_k; i++) r.k[i] = const_i64(g, 0);
 	index_split(g, a->index[o->rank - 1], s->space, s->n_space, coef, &rest);
-	Value panel = LLVMBuildUDiv(g->build, index_value(g, rest), const_i64(g, nb), "");
+	Value panel = LLVMBuildUDiv(g->build, index_value(g, rest), const_i64(g, o->enc.nb), "");
 	r.base = ptr_add(g, h->base, imul(g, panel, h->stride[o->rank - 1]));
 	for (uint32_t d = 0; d + 1 < o->rank; d++) {
 		index_split(g, a->index[d], s->space, s->n_space, coef, &rest);
-		Value step = d + 2 == o->rank ? const_i64(g, nb * size)
-		                              : h->stride[d]; /* of one k: whole groups only */
+		Value step =
+			d + 2 == o->rank ? const_i64(g, row) : h->stride[d]; /* of one k: whole groups only */
 		r.base = ptr_add(g, r.base, imul(g, index_value(g, rest), step));
 		for (uint32_t v = 0; v < s->n_space; v++) {
 			Value by = imul(g, index_value(g, coef[v]), step);
@@ -286,7 +289,6 @@ static Strides panel_strides(Gen *g, const Plan *p)
 				r.base = ptr_add(g, r.base, imul(g, g->sym[s->space[v].sym->id], by));
 		}
 	}
-	(void)kg;
 	return r;
 }
 

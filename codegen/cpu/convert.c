@@ -70,6 +70,24 @@ static Value widen_small(Gen *g, SmallFloat s, Value raw)
 	return bits(g, or_(g, u, sign), g->f32);
 }
 
+/* Through f16, which holds every f8: e5m2 is its upper byte; e4m3 has 4 bits of exponent in place of 5 and
+ * so comes 2^8 too small, and its one NaN must be made. */
+static Value widen_f8(Gen *g, DType t, Value raw)
+{
+	uint32_t n = lanes_of(raw);
+	Type half = vector_of(LLVMHalfTypeInContext(g->context), n), real = vector_of(g->f32, n);
+	if (t == DT_F8E5M2) {
+		Value h = shift_left(g, resize(g, raw, g->i16, false), 8);
+		return LLVMBuildFPExt(g->build, LLVMBuildBitCast(g->build, h, half, ""), real, "");
+	}
+	Value nan = LLVMBuildICmp(g->build, LLVMIntEQ, or_(g, raw, const_int(g->i8, -128, n)),
+	                          const_int(g->i8, -1, n), "");
+	Value h = and_bits(g, shift_left(g, resize(g, raw, g->i16, true), 7), 0xbfff);
+	h = choose(g, nan, const_int(g->i16, 0x7e00, n), h);
+	Value f = LLVMBuildFPExt(g->build, LLVMBuildBitCast(g->build, h, half, ""), real, "");
+	return float_mul(g, f, const_f32(g, 256, n));
+}
+
 static Value narrow_small(Gen *g, SmallFloat s, Value v, Type element)
 {
 	uint32_t n = lanes_of(v);
@@ -136,7 +154,8 @@ Value widen(Gen *g, DType t, Value raw)
 			                      vector_of(g->f32, n), "");
 		return widen_small(g, small_floats[t], raw);
 	case DT_F8E4M3:
-	case DT_F8E5M2: return widen_small(g, small_floats[t], raw);
+	case DT_F8E5M2:
+		return g->machine->f16c ? widen_f8(g, t, raw) : widen_small(g, small_floats[t], raw);
 	case DT_I8: return resize(g, raw, g->i32, true);
 	case DT_U8: return resize(g, raw, g->i32, false);
 	case DT_I4: /* the nibble in the low bits */

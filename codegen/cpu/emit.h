@@ -274,8 +274,9 @@ typedef enum MacDot {
 	DOT_NONE,
 	DOT_BF16,
 	DOT_I8,
-	DOT_U8
-} MacDot; /* by the type of the splatted operand */
+	DOT_U8,
+	DOT_I4 /* floats by nibbles: two of k in a byte of the panel */
+} MacDot;  /* by the type of the splatted operand */
 typedef struct MacOperand {
 	DType dtype;
 	bool vector, rows;

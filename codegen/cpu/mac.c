@@ -23,7 +23,7 @@ uint32_t mac_rows(const Gen *g, uint32_t vectors)
 
 uint32_t mac_group(MacDot dot)
 {
-	return dot == DOT_NONE ? 1 : dot == DOT_BF16 ? 2 : 4;
+	return dot == DOT_NONE ? 1 : dot == DOT_BF16 || dot == DOT_I4 ? 2 : 4;
 }
 
 /* --- the state of one function --- */
@@ -109,10 +109,65 @@ static Value multiply_add(Mac *m, Value a, Value b, Value c)
 	return fmadd(g, a, b, c);
 }
 
+/* The nibbles of vector j as floats: the rows k and k + 1 of the panel. */
+static void nibbles(Mac *m, Value p, uint32_t j, Value *low, Value *high)
+{
+	Gen *g = m->g;
+	uint32_t n = m->lanes;
+	Type wide = vector_of(g->i32, n), real = vector_of(g->f32, n);
+	Value raw = load(g, vector_of(g->i8, n), ptr_addc(g, p, (int64_t)(j * n)), 1);
+	Value v = LLVMBuildSExt(g->build, raw, wide, "");
+	if (n == 16) { /* a vector is a table of 16, chosen by the low four bits */
+		Value entry[16];
+		for (int i = 0; i < 16; i++) entry[i] = const_f32(g, i < 8 ? i : i - 16, 1);
+		Value args[] = {LLVMConstVector(entry, 16), v};
+		*low = intrinsic(g, "llvm.x86.avx512.permvar.sf.512", NULL, 2, args);
+		args[1] = LLVMBuildLShr(g->build, v, const_i32(g, 4, n), "");
+		*high = intrinsic(g, "llvm.x86.avx512.permvar.sf.512", NULL, 2, args);
+		return;
+	}
+	Value first = LLVMBuildShl(g->build, v, const_i32(g, 28, n), "");
+	first = LLVMBuildAShr(g->build, first, const_i32(g, 28, n), "");
+	*low = LLVMBuildSIToFP(g->build, first, real, "");
+	*high = LLVMBuildSIToFP(g->build, LLVMBuildAShr(g->build, v, const_i32(g, 4, n), ""), real, "");
+}
+
+/* Two steps of k, or the last one alone, by a byte of each column. */
+static void step_nibbles(Mac *m, const RowPointers *p, bool alone)
+{
+	Gen *g = m->g;
+	const MacShape *s = m->shape;
+	const MacOperand *o = &s->op[0];
+	Value low[MAX_VECTORS], high[MAX_VECTORS];
+	Type st = storage_type(g, o->dtype);
+	uint32_t size = dtype_bits(o->dtype) / 8;
+	for (uint32_t j = 0; j < s->vectors; j++) nibbles(m, p[1].at[0], j, &low[j], &high[j]);
+	for (uint32_t r = 0; r < m->rows; r++) {
+		Value at = row_pointer(m, 0, &p[0], r), x[2];
+		for (uint32_t i = 0; i < (alone ? 1 : 2); i++)
+			x[i] =
+				splat(g, as_accumulated(m, o->dtype, load(g, st, ptr_addc(g, at, i * size), size)),
+			          m->lanes);
+		for (uint32_t j = 0; j < s->vectors; j++) {
+			Value *c = &m->acc[r * s->vectors + j];
+			if (alone)
+				*c = fmadd(g, x[0], low[j], *c);
+			else if (m->rows == 1) /* one addition after the other, not two */
+				*c = float_add(g, *c, fmadd(g, x[1], high[j], float_mul(g, x[0], low[j])));
+			else
+				*c = fmadd(g, x[1], high[j], fmadd(g, x[0], low[j], *c));
+		}
+	}
+}
+
 /* One step of k: every accumulator is updated. */
 static void step(Mac *m, const RowPointers *p, Value only_splat)
 {
 	Gen *g = m->g;
+	if (m->shape->dot == DOT_I4) {
+		step_nibbles(m, p, false);
+		return;
+	}
 	const MacShape *s = m->shape;
 	Value fixed[2][MAX_VECTORS];
 	for (uint32_t op = 0; op < 2; op++)
@@ -172,6 +227,11 @@ static void out_all(Mac *m, const Loop *l, uint32_t first)
 static void partial_group(Mac *m, Value *at, Value rest)
 {
 	Gen *g = m->g;
+	if (m->shape->dot == DOT_I4) {
+		RowPointers p[2] = {row_pointers(m, 0, at[0]), row_pointers(m, 1, at[1])};
+		step_nibbles(m, p, true);
+		return;
+	}
 	uint32_t group = mac_group(m->shape->dot), width = 32 / group;
 	Type t = LLVMIntTypeInContext(g->context, width);
 	/* the elements are copied into a zeroed word of each row */
@@ -198,34 +258,85 @@ static void partial_group(Mac *m, Value *at, Value rest)
 	m->in.row[0] = row;
 }
 
-static void innermost(Mac *m, Value *at)
+/* How many sums of each accumulator run side by side: where there are few, each addition would wait for
+ * the one before. */
+static uint32_t chains_of(const Mac *m)
+{
+	uint32_t n = m->rows * m->shape->vectors;
+	return sums_columns(m->shape) ? 1 : n == 1 ? 8 : n == 2 ? 4 : n <= 4 ? 2 : 1;
+}
+
+/* Most of the steps in so many chains; moves `at` on to those that are left, whose number is returned. */
+static Value in_chains(Mac *m, Value *at, Value steps, const Value *by, uint32_t chains)
+{
+	Gen *g = m->g;
+	uint32_t n = m->rows * m->shape->vectors;
+	Value sum[8 * MAX_VECTORS], first[8 * MAX_VECTORS];
+	Loop l;
+	loop_begin(g, &l, const_i64(g, 0), LLVMBuildUDiv(g->build, steps, const_i64(g, chains), ""),
+	           const_i64(g, 1));
+	Value moving[2] = {loop_carry(g, &l, at[0]), loop_carry(g, &l, at[1])};
+	for (uint32_t i = 0; i < chains * n; i++)
+		first[i] = i < n ? m->acc[i] : LLVMConstNull(LLVMTypeOf(m->acc[0]));
+	for (uint32_t i = 0; i < chains * n; i++) sum[i] = loop_carry(g, &l, first[i]);
+	for (uint32_t c = 0; c < chains; c++) {
+		RowPointers p[2];
+		for (uint32_t op = 0; op < 2; op++)
+			p[op] = row_pointers(
+				m, op, c ? ptr_add(g, moving[op], imul(g, by[op], const_i64(g, c))) : moving[op]);
+		memcpy(m->acc, sum + c * n, n * sizeof *sum);
+		step(m, p, NULL);
+		memcpy(sum + c * n, m->acc, n * sizeof *sum);
+	}
+	for (uint32_t op = 0; op < 2; op++)
+		l.next[op] = ptr_add(g, moving[op], imul(g, by[op], const_i64(g, chains)));
+	for (uint32_t i = 0; i < chains * n; i++) l.next[2 + i] = sum[i];
+	loop_end(g, &l);
+	at[0] = l.out[0];
+	at[1] = l.out[1];
+	for (uint32_t i = 0; i < n; i++) {
+		Value all = l.out[2 + i];
+		for (uint32_t c = 1; c < chains; c++) {
+			Value more = l.out[2 + c * n + i];
+			bool whole = m->shape->integer || m->shape->dot == DOT_I8 || m->shape->dot == DOT_U8;
+			all = whole ? iadd(g, all, more) : float_add(g, all, more);
+		}
+		m->acc[i] = all;
+	}
+	return LLVMBuildURem(g->build, steps, const_i64(g, chains), "");
+}
+
+static void innermost(Mac *m, Value *from)
 {
 	Gen *g = m->g;
 	const MacShape *s = m->shape;
-	uint32_t level = s->k_rank ? s->k_rank - 1 : 0, group = mac_group(s->dot);
-	RowPointers p[2] = {row_pointers(m, 0, at[0]), row_pointers(m, 1, at[1])};
+	uint32_t level = s->k_rank ? s->k_rank - 1 : 0, group = mac_group(s->dot),
+			 chains = chains_of(m);
+	Value at[2] = {from[0], from[1]}, by[2];
+	for (uint32_t op = 0; op < 2 && s->k_rank; op++)
+		by[op] = s->op[op].k_step != INT64_MIN ? const_i64(g, s->op[op].k_step)
+		                                       : m->in.k_stride[op][level];
 	if (!s->k_rank) {
+		RowPointers p[2] = {row_pointers(m, 0, at[0]), row_pointers(m, 1, at[1])};
 		step(m, p, NULL);
 		return;
 	}
 	Value k = m->in.k[level],
 		  groups =
 			  group == 1 ? k : LLVMBuildLShr(g->build, k, const_i64(g, group == 2 ? 1 : 2), "");
+	Value left = chains > 1 ? in_chains(m, at, groups, by, chains) : groups;
+	RowPointers p[2] = {row_pointers(m, 0, at[0]), row_pointers(m, 1, at[1])};
 	Loop l;
-	loop_begin(g, &l, const_i64(g, 0), groups, const_i64(g, 1));
+	loop_begin(g, &l, const_i64(g, 0), left, const_i64(g, 1));
 	RowPointers moving[2] = {p[0], p[1]};
 	for (uint32_t op = 0; op < 2; op++)
 		for (uint32_t i = 0; i < p[op].n; i++) moving[op].at[i] = loop_carry(g, &l, p[op].at[i]);
 	carry_all(m, &l);
 	step(m, moving, NULL);
 	uint32_t slot = 0;
-	Value by[2];
-	for (uint32_t op = 0; op < 2; op++) {
-		by[op] = s->op[op].k_step != INT64_MIN ? const_i64(g, s->op[op].k_step)
-		                                       : m->in.k_stride[op][level];
+	for (uint32_t op = 0; op < 2; op++)
 		for (uint32_t i = 0; i < p[op].n; i++)
 			l.next[slot++] = ptr_add(g, moving[op].at[i], by[op]);
-	}
 	next_all(m, &l, slot);
 	loop_end(g, &l);
 	out_all(m, &l, slot);
@@ -233,7 +344,7 @@ static void innermost(Mac *m, Value *at)
 	/* a loop of at most one turn, so that the accumulators need no other joining */
 	Value rest = LLVMBuildAnd(g->build, k, const_i64(g, group - 1), "");
 	Value end[2];
-	for (uint32_t op = 0; op < 2; op++) end[op] = ptr_add(g, at[op], imul(g, groups, by[op]));
+	for (uint32_t op = 0; op < 2; op++) end[op] = ptr_add(g, at[op], imul(g, left, by[op]));
 	Loop once;
 	loop_begin(g, &once, const_i64(g, 0),
 	           choose(g, iless(g, const_i64(g, 0), rest), const_i64(g, 1), const_i64(g, 0)),

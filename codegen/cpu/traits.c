@@ -4,10 +4,11 @@
 #include "ir/target.h"
 
 /* The order is explained in passes/passes.def. */
-static const char *const pipeline[] = {
-	"inline",    "canonicalize", "fold",  "cse",          "dce",     "raise",        "fold_norm",
-	"decompose", "canonicalize", "turns", "layout",       "flatten", "canonicalize", "fold",
-	"route",     "cse",          "dce",   "form_kernels", NULL};
+static const char *const pipeline[] = {"inline",       "canonicalize", "fold",         "cse",
+                                       "dce",          "raise",        "fold_norm",    "decompose",
+                                       "canonicalize", "turns",        "layout",       "flatten",
+                                       "canonicalize", "fold",         "route",        "cse",
+                                       "dce",          "scales",       "form_kernels", NULL};
 
 static TileTraits traits_of(const Machine *m)
 {

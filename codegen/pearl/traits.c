@@ -2,10 +2,11 @@
 #include "codegen/pearl/internal.h"
 
 /* The order is explained in passes/passes.def. */
-static const char *const pipeline[] = {
-	"inline",    "canonicalize", "fold",  "cse",          "dce",     "raise",        "fold_norm",
-	"decompose", "canonicalize", "turns", "layout",       "flatten", "canonicalize", "fold",
-	"route",     "cse",          "dce",   "form_kernels", NULL};
+static const char *const pipeline[] = {"inline",       "canonicalize", "fold",         "cse",
+                                       "dce",          "raise",        "fold_norm",    "decompose",
+                                       "canonicalize", "turns",        "layout",       "flatten",
+                                       "canonicalize", "fold",         "route",        "cse",
+                                       "dce",          "scales",       "form_kernels", NULL};
 
 void pearl_target(const PearlMachine *m, Target *out)
 {

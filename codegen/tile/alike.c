@@ -171,7 +171,7 @@ TileArg *alike_arguments(Kernel *k, const Made *made)
 		if (o->kind == FROM_RESULT) args[i] = k->args[o->number]; /* results come first */
 		if (o->kind != FROM_PACK) continue;
 		Node *w = region_node(k->g, region_position(made->kernel->region, o->w));
-		if (!pack_argument(k, w, o->form, o->dims, o->k_first, &args[i])) return NULL;
+		if (!pack_argument(k, w, &o->as, o->dims, &args[i])) return NULL;
 	}
 	return args;
 }

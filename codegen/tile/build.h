@@ -67,16 +67,23 @@ typedef struct Build {
 typedef enum PackForm {
 	PACK_MATRIX, /* w [K, N] (k_first) or [N, K] -> [K, N] in panels */
 	PACK_STACK,  /* w [E, N, K] -> [E, K, N] in panels: a matrix for each of the first dim */
-	PACK_CONV    /* w [ky, kx, C, N] -> [ky, kx*C, N] in panels */
+	PACK_CONV,   /* w [ky, kx, C, N] -> [ky, kx*C, N] in panels */
+	PACK_SCALES, /* scales [blocks, N / block] (k_first) or [N / block, blocks] -> [blocks, N] */
+	PACK_SCALES_STACK /* scales [E, N / block, blocks] -> [E, blocks, N] */
 } PackForm;
+typedef struct PackAs {
+	PackForm form;
+	bool k_first;
+	bool mixed;    /* narrow elements that are multiplied by floats: no groups of k */
+	int64_t block; /* scales: columns that share one */
+} PackAs;
 /* What a formal of a kernel stands for, so that a like kernel can be launched with it again. */
 typedef struct Origin {
 	enum { FROM_ARG, FROM_RESULT, FROM_PACK } kind;
 	uint32_t number; /* of the region argument or the result */
 	Node *w;         /* packed: the value, and how */
-	PackForm form;
+	PackAs as;
 	Dim dims[3];
-	bool k_first;
 } Origin;
 
 /* A kernel in construction. */
@@ -194,10 +201,32 @@ const char *hand_result_name(Build *b, const Node *hand, uint32_t result);
 /* pack.c: weights in the order in which contractions read them */
 /* A formal of kernel k that holds the packed form (dims: its logical shape) of the value w, reached
  * by movements from a weight; made by a prepack kernel, once for all entries. NULL: not packed. */
-TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first);
+TileObj *pack_weight(Kernel *k, Node *w, const PackAs *as, const Dim *dims);
 uint32_t pack_rank(PackForm form); /* of its logical shape */
 /* The buffer of the packed form; false: it is not packed. */
-bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileArg *out);
+bool pack_argument(Kernel *k, Node *w, const PackAs *as, const Dim *dims, TileArg *out);
+
+/* scaled.c: products of weights that stay as they are stored */
+/* The second operand of a product when it comes scaled (OP_DEQUANT, as the pass `scales` leaves it). */
+typedef struct Scaled {
+	Node *stored, *scale, *zero; /* zero: NULL when there is none */
+	uint32_t k_axis, n_axis;     /* dims of them; a first one before is a stack of matrices */
+	int64_t depth, k_block, n_block;
+	TileObj *panels, *scales, *zeros; /* formals of what is packed; NULL: read where it lies */
+} Scaled;
+/* The part of the product that is made: h rows by w columns, from the column `column` of `matrix` (NULL:
+ * there is one). */
+typedef struct ScaledTile {
+	Dim h, w, column, matrix;
+	bool rows, columns; /* whether the tile has that axis, or is one row or column */
+	int64_t mr, nr;
+	void *ctx;
+	/* x[row, k], the row counted in the tile */
+	bool (*operand)(Kernel *k, void *ctx, Dim row, Dim at, TileAccess *out);
+} ScaledTile;
+bool scaled_open(Kernel *k, Node *operand, uint32_t k_axis, uint32_t n_axis, Scaled *out);
+/* A place [mr, nr] that holds the tile of x * ((q - zero) * scale), made in block `in`. */
+TileObj *scaled_product(Kernel *k, TileBlock *in, const Scaled *s, const ScaledTile *t);
 /* Where a weight itself is packed beside being read row by row, the rows are taken from its panels. */
 void share_panels(Build *b);
 /* tied.c: fewer weights in memory at once */

@@ -20,6 +20,7 @@ typedef struct Product {
 	Dim size[128];
 	TileObj *packed; /* formal of the packed second operand, or NULL */
 	TileObj *acc;
+	Scaled scaled; /* when b is scaled as it is read */
 } Product;
 
 static bool has(const char *s, uint32_t n, char c)
@@ -35,7 +36,7 @@ static void letters_add(Letters *l, char c)
 static bool is_constant(const Kernel *k, const Node *n)
 {
 	while (n->op != OP_ARG) {
-		if (n->n_in != 1) return false;
+		if (n->n_in != 1 && n->op != OP_DEQUANT) return false;
 		n = n->in[0];
 	}
 	return k->actual[node_attr_const(n, "number")->i].buf->kind == TB_WEIGHT;
@@ -97,12 +98,23 @@ static void index_of(const char *letters, uint32_t n, const Dim *value, Dim *out
 
 static void try_pack(Kernel *k, Product *p)
 {
-	if (!k->b->t->packs_weights || p->bn != 2 || p->k.n != 1 || p->n.n != 1 ||
-	    !is_constant(k, p->b))
+	if (p->b->op == OP_DEQUANT || !k->b->t->packs_weights || p->bn != 2 || p->k.n != 1 ||
+	    p->n.n != 1 || !is_constant(k, p->b))
 		return;
 	Dim dims[2] = {p->size[(unsigned char)p->k.at[0]], p->size[(unsigned char)p->n.at[0]]};
 	bool k_first = p->bs[0] == p->k.at[0];
-	p->packed = pack_weight(k, p->b, PACK_MATRIX, dims, k_first);
+	DType x = p->a->type.dtype, w = p->b->type.dtype;
+	PackAs as = {PACK_MATRIX, k_first, .mixed = dtype_is_float(x) && x != w};
+	p->packed = pack_weight(k, p->b, &as, dims);
+}
+
+static bool open_scaled(Kernel *k, Product *p)
+{
+	if (p->b->op != OP_DEQUANT) return true;
+	if (p->bn != 2 || p->k.n != 1 || p->n.n != 1)
+		return kernel_fail(k, "a scaled operand is a matrix with one summed index");
+	uint32_t k_axis = p->bs[0] == p->k.at[0] ? 0 : 1;
+	return scaled_open(k, p->b, k_axis, 1 - k_axis, &p->scaled);
 }
 
 /* --- the nest --- */
@@ -142,6 +154,41 @@ static void contract(Kernel *k, Product *p, const Tile *t, int64_t mr, int64_t n
 	}
 }
 
+typedef struct Rows {
+	Product *p;
+	const Tile *t;
+} Rows;
+
+/* The operand of the rows' side at a row of the tile and a place on the summed axis. */
+static bool row_operand(Kernel *k, void *ctx, Dim row, Dim at, TileAccess *out)
+{
+	const Rows *r = ctx;
+	Dim value[128], index[MAX_RANK];
+	memcpy(value, r->t->value, sizeof value);
+	if (r->t->mi)
+		value[(unsigned char)r->t->mi] =
+			dim_add(k->b->m->dims, value[(unsigned char)r->t->mi], row);
+	value[(unsigned char)r->p->k.at[0]] = at;
+	index_of(r->p->as, r->p->an, value, index);
+	return access_value(k, r->p->a, index, out);
+}
+
+static void contract_scaled(Kernel *k, Product *p, const Tile *t, int64_t mr, int64_t nr)
+{
+	Rows rows = {p, t};
+	ScaledTile tile = {.h = t->h,
+	                   .w = t->w,
+	                   .column = t->value[(unsigned char)p->n.at[0]],
+	                   .rows = t->mi != 0,
+	                   .columns = t->ni != 0,
+	                   .mr = mr,
+	                   .nr = nr,
+	                   .ctx = &rows,
+	                   .operand = row_operand};
+	p->acc = scaled_product(k, t->body, &p->scaled, &tile);
+	if (!p->acc) k->b->failed = true;
+}
+
 /* Loop over a letter one by one. */
 static void each(Kernel *k, Tile *t, const Product *p, char c)
 {
@@ -170,7 +217,10 @@ bool build_contraction(Kernel *k)
 		if (n_products == 2) return kernel_fail(k, "more than two products in one kernel");
 		if (!classify(k, n, &p[n_products++])) return false;
 	}
-	for (uint32_t i = 0; i < n_products; i++) try_pack(k, &p[i]);
+	for (uint32_t i = 0; i < n_products; i++) {
+		if (!open_scaled(k, &p[i])) return false;
+		try_pack(k, &p[i]);
+	}
 	Product *f = &p[0];
 	Tile t = {.body = &k->k->body, .h = dim_c(b, 1), .w = dim_c(b, 1)};
 	for (size_t i = 0; i < 128; i++) t.value[i] = dim_c(b, 0);
@@ -201,7 +251,9 @@ bool build_contraction(Kernel *k)
 		t.h = loop_len(b, split);
 		t.body = &split->body;
 	}
-	for (uint32_t i = 0; i < n_products; i++) contract(k, &p[i], &t, t.mi ? mr : 1, t.ni ? nr : 1);
+	for (uint32_t i = 0; i < n_products && !b->failed; i++)
+		(p[i].b->op == OP_DEQUANT ? contract_scaled : contract)(k, &p[i], &t, t.mi ? mr : 1,
+		                                                        t.ni ? nr : 1);
 	if (b->failed) return false;
 
 	/* the epilogue, on the tile in accumulators */

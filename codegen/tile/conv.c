@@ -305,7 +305,7 @@ static bool build_dense(Conv *v, Strip *s)
 	TileObj *packed = NULL;
 	if (run) {
 		Dim dims[3] = {dim_c(b, outer_taps * ytaps), dim_c(b, v->size[x] * v->c), dim_c(b, v->kk)};
-		packed = pack_weight(k, w, PACK_CONV, dims, true);
+		packed = pack_weight(k, w, &(PackAs){.form = PACK_CONV, .k_first = true}, dims);
 		run = packed != NULL; /* a weight that the call computes is read tap by tap */
 	}
 	TileBlock *body = s->body;

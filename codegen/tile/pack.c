@@ -9,8 +9,7 @@
 struct Packed {
 	TileObj *buf, *from;
 	uint32_t n_lead;
-	PackForm form;
-	bool k_first;
+	PackAs as;
 	const Node *w;
 };
 
@@ -147,30 +146,41 @@ static Node *root_argument(Node *w)
 
 uint32_t pack_rank(PackForm form)
 {
-	return form == PACK_MATRIX ? 2 : 3;
+	return form == PACK_MATRIX || form == PACK_SCALES ? 2 : 3;
 }
 
-/* out[k, n] = w[k, n] (or w[n, k]); out[e, k, n] = w[e, n, k]; out[y, x*C + c, n] = w[(z,) y, x, c, n] */
-static bool pack_body(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileObj *to)
+static bool in_panels(PackForm form)
+{
+	return form != PACK_SCALES && form != PACK_SCALES_STACK;
+}
+
+/* out[k, n] = w[k, n] (or w[n, k]); out[e, k, n] = w[e, n, k]; out[y, x*C + c, n] = w[(z,) y, x, c, n];
+ * scales: n // block in w */
+static bool pack_body(Kernel *k, Node *w, const PackAs *as, const Dim *dims, TileObj *to)
 {
 	Build *b = k->b;
+	PackForm form = as->form;
+	bool k_first = as->k_first;
+	Dim block = dim_c(b, in_panels(form) ? 1 : as->block);
 	DimPool *p = b->m->dims;
 	uint32_t rank = w->type.rank;
 	Dim index[MAX_RANK], columns = dims[pack_rank(form) - 1], matrix = dim_c(b, 0);
 	TileBlock *body = &k->k->body;
-	if (form == PACK_STACK) body = each_of(k, body, "e", dims[0], &matrix);
+	bool matrices = form == PACK_STACK || form == PACK_SCALES_STACK;
+	if (matrices) body = each_of(k, body, "e", dims[0], &matrix);
 	TileStmt *s = loop(k, body, TILE_PAR, "n", dim_c(b, 0), columns, b->t->nr, true);
 	TileStmt *put = tile_stmt(b->p, &s->body, TILE_PUT);
-	if (form == PACK_MATRIX) {
+	if (pack_rank(form) == 2) {
 		Dim row = space(k, put, "k", dims[0]),
 			column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
 		index[k_first ? 0 : 1] = row;
-		index[k_first ? 1 : 0] = column;
+		index[k_first ? 1 : 0] = in_panels(form) ? column : dim_floordiv(p, column, block);
 		put->out[0] = access2(to, row, column);
-	} else if (form == PACK_STACK) {
+	} else if (matrices) {
 		Dim row = space(k, put, "k", dims[1]),
 			column = dim_add(p, loop_at(b, s), space(k, put, "n", loop_len(b, s)));
-		index[0] = matrix, index[1] = column, index[2] = row;
+		index[0] = matrix, index[2] = row;
+		index[1] = in_panels(form) ? column : dim_floordiv(p, column, block);
 		put->out[0] = access_of(to, 3, (Dim[]){matrix, row, column});
 	} else {
 		Dim tap = dim_c(b, 0);
@@ -197,7 +207,7 @@ static bool make_packed(Kernel *k, Node *w, Packed *p, const Dim *dims)
 	Build *b = k->b;
 	Arena *a = b->m->arena;
 	Node *arg = root_argument(w);
-	uint32_t number = (uint32_t)node_attr(arg, "number")->i, rank = pack_rank(p->form);
+	uint32_t number = (uint32_t)node_attr(arg, "number")->i, rank = pack_rank(p->as.form);
 	Kernel pk = {.b = b, .node = k->node, .g = k->g, .lead = k->lead, .keep = k->keep};
 	TileArg actual = k->actual[number], to = {.buf = p->buf, .n_lead = p->n_lead};
 	Frame *frames = NULL;
@@ -222,7 +232,7 @@ static bool make_packed(Kernel *k, Node *w, Packed *p, const Dim *dims)
 	pk.actual[number] = actual;
 	TileObj *out = kernel_formal(&pk, TB_OUT, "panels", p->buf->dtype, rank, dims, to);
 	out->enc = p->buf->enc;
-	if (!pack_body(&pk, w, p->form, dims, p->k_first, out)) return false;
+	if (!pack_body(&pk, w, &p->as, dims, out)) return false;
 	open_prepack(b);
 	TileStep **tail = open_frames(b, frames);
 	step_launch(b, pk.k, pk.args, frames ? &tail : &b->prepack_tail);
@@ -234,28 +244,40 @@ static Packed *find_packed(Build *b, const Packed *want, const Dim *dims, uint32
 	Renaming r = {b->m->dims, NULL, NULL, want->n_lead};
 	for (size_t i = 0; i < b->packed.n; i++) {
 		Packed *p = b->packed.at[i];
-		bool same = p->from == want->from && p->n_lead == want->n_lead && p->form == want->form &&
-		            p->k_first == want->k_first && p->buf->rank == p->n_lead + rank &&
-		            tree_same(&r, p->w, want->w);
+		const PackAs *x = &p->as, *y = &want->as;
+		bool same = p->from == want->from && p->n_lead == want->n_lead && x->form == y->form &&
+		            x->k_first == y->k_first && x->mixed == y->mixed && x->block == y->block &&
+		            p->buf->rank == p->n_lead + rank && tree_same(&r, p->w, want->w);
 		for (uint32_t k = 0; same && k < rank; k++) same = p->buf->dims[p->n_lead + k] == dims[k];
 		if (same) return p;
 	}
 	return NULL;
 }
 
-bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first, TileArg *out)
+/* What a packed form of elements of t holds: no row of bits that no address names. */
+static DType packed_dtype(const PackAs *as, DType t)
+{
+	return t == DT_I4 && !in_panels(as->form) ? DT_I8 : t;
+}
+
+static Encoding panels_of(const TileTraits *t, const PackAs *as, DType dtype)
+{
+	uint32_t kg = dtype == DT_I4 ? 2 : as->mixed || !t->kg[dtype] ? 1 : t->kg[dtype];
+	return (Encoding){.kind = ENC_PACK, .nb = t->nr, .kg = kg};
+}
+
+bool pack_argument(Kernel *k, Node *w, const PackAs *as, const Dim *dims, TileArg *out)
 {
 	Build *b = k->b;
 	Node *arg = root_argument(w);
-	uint32_t rank = pack_rank(form);
-	if (!arg || (form != PACK_CONV && !b->t->packs_weights)) return false;
+	uint32_t rank = pack_rank(as->form);
+	if (!arg || (as->form != PACK_CONV && !b->t->packs_weights)) return false;
 	const TileArg *actual = &k->actual[node_attr(arg, "number")->i];
 	DType t = w->type.dtype;
-	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) || t == DT_I4 ||
-	    actual->n_lead + rank > TILE_RANK)
+	if (actual->buf->kind != TB_WEIGHT || !is_static(&w->type) ||
+	    (t == DT_I4 && in_panels(as->form) && !as->mixed) || actual->n_lead + rank > TILE_RANK)
 		return false;
-	Packed want = {
-		.from = actual->buf, .n_lead = actual->n_lead, .form = form, .k_first = k_first, .w = w};
+	Packed want = {.from = actual->buf, .n_lead = actual->n_lead, .as = *as, .w = w};
 	Packed *p = find_packed(b, &want, dims, rank);
 	if (!p) {
 		Dim all[TILE_RANK];
@@ -264,11 +286,11 @@ bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_fi
 		p = NEW(b->m->arena, Packed);
 		*p = want;
 		p->buf = tile_buf(b->p, TB_WEIGHT,
-		                  arena_printf(b->m->arena, "%s.panels%u", want.from->name, b->serial++), t,
-		                  want.n_lead + rank, all);
-		if (b->t->packs_weights) /* else only the order of the dims changes */
-			p->buf->enc =
-				(Encoding){.kind = ENC_PACK, .nb = b->t->nr, .kg = b->t->kg[t] ? b->t->kg[t] : 1};
+		                  arena_printf(b->m->arena, "%s.panels%u", want.from->name, b->serial++),
+		                  packed_dtype(as, t), want.n_lead + rank, all);
+		if (b->t->packs_weights &&
+		    in_panels(as->form)) /* else only the order of the dims changes */
+			p->buf->enc = panels_of(b->t, as, t);
 		if (!make_packed(k, w, p, dims)) return false;
 		vec_push(b->m->arena, &b->packed, p);
 	}
@@ -277,15 +299,16 @@ bool pack_argument(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_fi
 	return true;
 }
 
-TileObj *pack_weight(Kernel *k, Node *w, PackForm form, const Dim *dims, bool k_first)
+TileObj *pack_weight(Kernel *k, Node *w, const PackAs *as, const Dim *dims)
 {
 	TileArg to;
-	uint32_t rank = pack_rank(form);
-	if (!pack_argument(k, w, form, dims, k_first, &to)) return NULL;
-	TileObj *f = kernel_formal(k, TB_WEIGHT, "panels", w->type.dtype, rank, dims, to);
+	uint32_t rank = pack_rank(as->form);
+	if (!pack_argument(k, w, as, dims, &to)) return NULL;
+	TileObj *f = kernel_formal(k, TB_WEIGHT, in_panels(as->form) ? "panels" : "table",
+	                           to.buf->dtype, rank, dims, to);
 	f->enc = to.buf->enc;
 	Origin *o = &k->origin[k->k->bufs.n - 1];
-	*o = (Origin){.kind = FROM_PACK, .w = w, .form = form, .k_first = k_first};
+	*o = (Origin){.kind = FROM_PACK, .w = w, .as = *as};
 	memcpy(o->dims, dims, rank * sizeof *dims);
 	return f;
 }
@@ -296,10 +319,10 @@ void share_panels(Build *b)
 	for (size_t i = 0; i < b->packed.n; i++) {
 		const Packed *p = b->packed.at[i];
 		const Node *w = p->w;
-		bool k_first = p->k_first;
+		bool k_first = p->as.k_first;
 		for (; w->op == OP_TRANSPOSE && w->type.rank == 2; w = w->in[0])
 			k_first ^= node_attr_const(w, "perm")->ints[0] == 1;
-		if (p->form == PACK_MATRIX && !k_first && !p->n_lead && w->op == OP_ARG)
+		if (p->as.form == PACK_MATRIX && !k_first && !p->n_lead && w->op == OP_ARG)
 			rows_from_panels(b->p, p->from, p->buf);
 	}
 }

@@ -39,32 +39,57 @@ typedef struct Routed {
 	Dim rows, columns, width, matrices;
 	TileObj *packed;
 	const char *check;
-	Dim n, nw; /* the panel of columns in hand, and its width */
+	Scaled scaled; /* when w is scaled as it is read */
+	Dim n, nw;     /* the panel of columns in hand, and its width */
+	Dim row;       /* the row of x in hand, or */
+	TileObj *from; /* what gives the rows of x, in x's dim 0 */
 } Routed;
 
-/* acc = rows of x times w[e]; `from`: what gives the row r of x, in x's dim 0. */
-static void multiply(Kernel *k, Routed *t, TileBlock *in, TileObj *acc, Dim e, Dim h, Dim row,
-                     TileObj *from)
+/* x at a row of the tile and a place on the summed axis. */
+static bool routed_operand(Kernel *k, void *ctx, Dim row, Dim at, TileAccess *out)
+{
+	const Routed *t = ctx;
+	if (!access_value(k, t->x, (Dim[]){t->from ? dim_c(k->b, 0) : t->row, at}, out)) return false;
+	if (!t->from) return true;
+	TileAccess *rows = NEW(k->b->m->arena, TileAccess);
+	*rows = access1(t->from, row);
+	out->rows = rows;
+	out->index[0] = NULL;
+	return true;
+}
+
+/* A place that holds h rows of x times the panel of w[e]. */
+static TileObj *multiply(Kernel *k, Routed *t, TileBlock *in, Dim e, Dim h)
 {
 	Build *b = k->b;
 	DimPool *p = b->m->dims;
+	int64_t mr = t->from ? b->t->mr : 1, nr = b->t->nr;
+	if (t->w->op == OP_DEQUANT) {
+		ScaledTile tile = {.h = h,
+		                   .w = t->nw,
+		                   .column = t->n,
+		                   .matrix = e,
+		                   .rows = t->from != NULL,
+		                   .columns = true,
+		                   .mr = mr,
+		                   .nr = nr,
+		                   .ctx = t,
+		                   .operand = routed_operand};
+		return scaled_product(k, in, &t->scaled, &tile);
+	}
+	TileObj *acc = place(k, in, "acc", k->k->bufs.at[0]->dtype, LEVEL_ACC, 2, (int64_t[]){mr, nr});
 	TileStmt *s = tile_stmt(b->p, in, TILE_CONTRACT);
-	Dim r = from ? space(k, s, "i", h) : dim_c(b, 0), j = space(k, s, "j", t->nw),
+	Dim r = t->from ? space(k, s, "i", h) : dim_c(b, 0), j = space(k, s, "j", t->nw),
 		c = space(k, s, "k", t->width), column = dim_add(p, t->n, j);
 	s->out[0] = access2(acc, r, j);
 	s->n_out = 1;
 	s->n_in = 2;
-	access_value(k, t->x, (Dim[]){from ? dim_c(b, 0) : row, c}, &s->in[0]);
-	if (from) {
-		TileAccess *rows = NEW(b->m->arena, TileAccess);
-		*rows = access1(from, r);
-		s->in[0].rows = rows;
-		s->in[0].index[0] = NULL;
-	}
+	routed_operand(k, t, r, c, &s->in[0]);
 	if (t->packed)
 		s->in[1] = access_of(t->packed, 3, (Dim[]){e, c, column});
 	else
 		access_value(k, t->w, (Dim[]){e, column, c}, &s->in[1]);
+	return acc;
 }
 
 static TileBlock *each_panel(Kernel *k, Routed *t, TileBlock *in)
@@ -88,9 +113,9 @@ static void row_by_row(Kernel *k, Routed *t)
 	TileAccess at;
 	if (!access_value(k, t->idx, &m, &at)) return;
 	Dim e = load_index(k, body, "e", at, dim_c(b, 0), t->matrices, t->check);
-	TileObj *acc =
-		place(k, body, "acc", k->k->bufs.at[0]->dtype, LEVEL_ACC, 2, (int64_t[]){1, b->t->nr});
-	multiply(k, t, body, acc, e, NULL, row, NULL);
+	t->row = row;
+	TileObj *acc = multiply(k, t, body, e, NULL);
+	if (!acc) return;
 	TileStmt *put = tile_stmt(b->p, body, TILE_PUT);
 	Dim j = space(k, put, "j", t->nw);
 	put_value(k, put, access2(acc, dim_c(b, 0), j), access2(k->out[0], m, dim_add(p, t->n, j)));
@@ -133,9 +158,9 @@ static void rows_of_each(Kernel *k, Routed *t)
 		map->n_out = 1;
 		map->out[0] = access1(from, r);
 	}
-	TileObj *acc =
-		place(k, body, "acc", k->k->bufs.at[0]->dtype, LEVEL_ACC, 2, (int64_t[]){mr, b->t->nr});
-	multiply(k, t, body, acc, e, h, NULL, from);
+	t->from = from;
+	TileObj *acc = multiply(k, t, body, e, h);
+	if (!acc) return;
 	TileStmt *put = tile_stmt(b->p, body, TILE_PUT);
 	r = space(k, put, "i", h);
 	Dim j = space(k, put, "j", t->nw);
@@ -164,9 +189,11 @@ bool build_routed(Kernel *k)
 	            .width = w->dim[2]};
 	if (k->root[0] != n || k->out[0]->rank != 2)
 		return kernel_fail(k, "a routed product is stored as it is");
-	if (k->b->t->packs_weights) {
+	if (t.w->op == OP_DEQUANT) {
+		if (!scaled_open(k, t.w, 2, 1, &t.scaled)) return false;
+	} else if (k->b->t->packs_weights) {
 		Dim dims[3] = {t.matrices, t.width, t.columns};
-		t.packed = pack_weight(k, t.w, PACK_STACK, dims, false);
+		t.packed = pack_weight(k, t.w, &(PackAs){.form = PACK_STACK}, dims);
 	}
 	if (t.order)
 		rows_of_each(k, &t);

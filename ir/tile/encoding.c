@@ -19,7 +19,7 @@ static bool usable(const Encoding *e, DType t, uint32_t rank)
 {
 	switch (e->kind) {
 	case ENC_PLAIN: return true;
-	case ENC_PACK: return rank >= 2 && e->nb && e->kg && dtype_bits(t) >= 8;
+	case ENC_PACK: return rank >= 2 && e->nb && e->kg && (dtype_bits(t) >= 8 || e->kg % 2 == 0);
 	case ENC_I4: return rank >= 2 && e->nb && e->group && e->group % 2 == 0;
 	}
 	return false;
@@ -52,8 +52,8 @@ int64_t encoding_bytes(const Encoding *e, DType t, uint32_t rank, const int64_t 
 		return fits ? n : -1;
 	}
 	fits = fits && times(&n, up(dims[rank - 2], e->kg)) && times(&n, e->nb) && times(&n, e->kg);
-	fits = fits && times(&n, dtype_bits(t) / 8);
-	return fits ? n : -1;
+	fits = fits && times(&n, dtype_bits(t));
+	return fits ? n / 8 : -1;
 }
 
 Dim encoding_bytes_dim(DimPool *p, const Encoding *e, DType t, uint32_t rank, const Dim *dims)

@@ -22,7 +22,8 @@ typedef enum TileLevel { LEVEL_AUTO, LEVEL_ACC, LEVEL_NEAR, LEVEL_SHARED } TileL
 /* How the elements of a buffer lie in memory. Dimensions before the last two are plain outer ones.
  * ENC_PLAIN: row-major; the last-but-one stride is padded by `pad` elements.
  * ENC_PACK:  the last two dimensions [K, N] as panels [ceil(N/nb)][ceil(K/kg)][nb][kg], zero filled
- *            (kg = 1, 2, 4 for f32, bf16, i8: what a dot instruction takes at once).
+ *            (kg = 1, 2, 4 for f32, bf16, i8: what a dot instruction takes at once; even for i4, whose
+ *            first of two elements is the low nibble of a byte).
  * ENC_I4:    [K, N] of i4, K in groups of `group`: panels [ceil(N/nb)][K/group] of
  *            { f32 scale[nb]; nibbles[group/2][nb] } where the byte of (k2, n) holds k = k2 in its
  *            low nibble and k = k2 + group/2 in its high nibble; the logical value is q * scale. */

@@ -7,8 +7,9 @@
 
 #include <dirent.h>
 
-static const char *const rewriting[] = {"canonicalize", "decompose", "raise", "fold_norm",
-                                        "flatten",      "layout",    "turns", NULL};
+static const char *const rewriting[] = {"canonicalize", "decompose", "raise",
+                                        "fold_norm",    "flatten",   "layout",
+                                        "turns",        "scales",    NULL};
 
 static bool has_line(const Text *t, const char *line, size_t n)
 {
