@@ -338,6 +338,7 @@ struct Build {
 	Dim *
 		dim_now; /* of the entry, by place in `state_dims`; NULL: a tensor was assigned to its rows */
 	VEC(Ragged) ragged; /* of the entry */
+	VEC(Node *) checks; /* of rows: the call stops where they fail, also when nothing uses them */
 	const Ast *branch;  /* the side of an `if` that sizes decide when the model runs; NULL: none */
 	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
@@ -624,6 +625,9 @@ const char *failed_relation(Build *b, const char *relation, Dim lo, Dim hi, Span
 /* --- ragged.c --- */
 /* By the extent or the key; NULL: not ragged. Valid until the next is added. */
 const Ragged *ragged_find(const Build *b, Dim d);
+/* Rows that have been checked: they stay when nothing uses them. */
+void ragged_keep(Build *b, Node *rows, Span at);
+void ragged_keep_all(Build *b); /* at the end of an entry */
 const Ragged *ragged_add(Build *b, Dim key, Dim extent, Dim batch, Node *rows);
 /* rows, which trap when one lies outside lo..hi, told by `check`. */
 Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, const char *check, Span at);
@@ -683,6 +687,7 @@ const Source *import_source(Arena *a, const FrontendOptions *o, const Source *fr
                             const char *name, const char **path, const char **why);
 
 /* --- entry.c ------------------------------------------------------------------------------------------------ */
+void mark_live(Graph *g); /* marks what the results need */
 void build_entries(Build *b, Instance *model);
 void entry_begin(Build *b, const char *name, Span at); /* nodes go to a new entry from now on */
 bool build_test(Build *b, const Ast *test);

@@ -242,11 +242,12 @@ void add_require(Build *b, Dim nonneg, const char *text)
 	for (size_t i = 0; i < b->entry->require.n; i++)
 		if (b->entry->require.at[i] == nonneg) return;
 	if (b->branch) {
+		const char *relation = arena_printf(b->arena, "%s >= 0", dim_text(b->arena, nonneg));
 		Diag *m = complain(b, b->branch->span,
-		                   "a side of this `if` needs %s, which must hold on both", text);
+		                   "a side of this `if` needs %s, which must hold on both", relation);
 		diag_help(b->d, m,
 		          "require %s  before it; or two entries, the dims apart by  where S in lo..hi",
-		          text);
+		          relation);
 		return;
 	}
 	vec_push(b->arena, &b->entry->require, nonneg);

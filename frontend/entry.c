@@ -6,7 +6,7 @@
 
 /* --- after building ------------------------------------------------------------------------------------- */
 
-static void mark_live(Graph *g)
+void mark_live(Graph *g)
 {
 	for (size_t i = 0; i < g->results.n; i++) g->results.at[i]->mark = 1;
 	for (Node *n = g->last; n; n = n->prev) {
@@ -89,6 +89,7 @@ static void number_nodes(Build *b)
 static void tidy(Build *b, Entry *e)
 {
 	NameCounts seen = {0};
+	ragged_keep_all(b);
 	mark_live(e->graph);
 	sweep(e->graph);
 	distinct_names(b, e->graph, &seen);
@@ -111,6 +112,7 @@ void entry_begin(Build *b, const char *name, Span at)
 		b->dim_now[i] = dim_sym(b->m->dims, b->state_dims.at[i]->sym);
 	b->m->facts.nonneg.n = 0;
 	b->ragged.n = 0;
+	b->checks.n = 0;
 }
 
 /* A position that does not move by what was written at it leaves a gap, or lets rows be overwritten. */
@@ -292,9 +294,9 @@ static bool ragged_input(Build *b, const Ast *dim)
 	if (!rows_dim(b, d->d, &batch)) return false;
 	Type t = type_tensor(DT_I32, 1, &batch);
 	Node *n = add_input(b, dim->name, &t, d->span);
-	return ragged_add(
-		b, k->item.dim, k->item.dim, batch,
-		ragged_checked(b, n, s->lo, k->item.dim, failed_range(b, n, dim->name, s->lo), d->span));
+	n = ragged_checked(b, n, s->lo, k->item.dim, failed_range(b, n, dim->name, s->lo), d->span);
+	ragged_keep(b, n, d->span);
+	return ragged_add(b, k->item.dim, k->item.dim, batch, n);
 }
 
 /* The range of a parameter that is a dim. */
@@ -379,6 +381,7 @@ static bool rows_input(Build *b, const Ast *p, Arguments *out)
 	Type t = type_tensor(DT_I32, 1, &batch);
 	Node *n = add_input(b, p->name, &t, p->op_span);
 	n = ragged_checked(b, n, lo, hi, failed_range(b, n, p->name, lo), p->span);
+	ragged_keep(b, n, p->span);
 	vec_push(b->arena, out,
 	         ((Argument){.name = p->name, .item = item_node(n), .ast = p, .span = p->op_span}));
 	return n != NULL;

@@ -83,6 +83,59 @@ Node *ragged_checked(Build *b, Node *rows, Dim lo, Dim hi, const char *check, Sp
 	return out;
 }
 
+void ragged_keep(Build *b, Node *rows, Span at)
+{
+	if (!rows) return;
+	if (rows->owner == b->entry->graph)
+		vec_push(b->arena, &b->checks, rows);
+	else
+		complain(b, at, "a requirement on rows stands outside of loops");
+}
+
+/* Elements of a result at most, or many. */
+static double much(const Node *n)
+{
+	double all = 1;
+	for (uint32_t i = 0; i < n->type.rank; i++) {
+		int64_t lo, hi;
+		dim_range(NULL, n->type.dim[i], &lo, &hi);
+		all *= (double)hi;
+	}
+	return all;
+}
+
+/* The smallest result depends on the checks that nothing else does: it is zero where rows are negative,
+ * which none is that has passed its check. */
+void ragged_keep_all(Build *b)
+{
+	Graph *g = b->entry->graph;
+	Node *least = NULL, **to = NULL;
+	if (!b->checks.n) return;
+	mark_live(g);
+	for (size_t i = 0; i < b->checks.n; i++) {
+		Node *rows = b->checks.at[i];
+		if (rows->mark) continue;
+		Node *one = emit_reduce(b, OP_REDUCE, "min", rows, 1, (int64_t[]){0}, false, rows->span);
+		least = least ? emit_binary(b, OP_MIN, least, one, rows->span) : one;
+	}
+	for (Node *n = g->first; n; n = n->next) n->mark = 0;
+	if (!least) return;
+	for (size_t i = 0; i < g->results.n; i++)
+		if (!to || much(g->results.at[i]) < much(*to)) to = &g->results.at[i];
+	if (!to) {
+		complain(b, least->span,
+		         "rows cannot be checked in an entry that returns nothing and stores no state");
+		return;
+	}
+	Node *below = emit_binary(b, OP_LT, least, emit_number(b, DT_I32, 0, least->span), least->span),
+		 *zero = emit_number(b, (*to)->type.dtype, 0, least->span);
+	Node *kept =
+		below && zero
+			? emit(b, node_new(b->m, OP_SELECT, 3, (Node *[]){below, zero, *to}, (*to)->span))
+			: NULL;
+	if (kept) *to = emit_cast(b, kept, (*to)->type.dtype, kept->span);
+}
+
 const Ragged *ragged_add(Build *b, Dim key, Dim extent, Dim batch, Node *rows)
 {
 	if (!rows) return NULL;

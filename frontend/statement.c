@@ -277,8 +277,9 @@ static void require_rows(Build *b, const Ast *e, int op, const Item *u, const It
 		return;
 	}
 	if (r && limit && !ragged_find(b, limit)) {
-		ragged_limit(b, d, strict ? dim_addc(p, limit, -1) : limit, failed_rows(b, e->span, strict),
-		             e->span);
+		d = ragged_limit(b, d, strict ? dim_addc(p, limit, -1) : limit,
+		                 failed_rows(b, e->span, strict), e->span);
+		if (d) ragged_keep(b, ragged_find(b, d)->rows, e->span);
 		return;
 	}
 	const Ragged *high = limit ? ragged_find(b, limit) : NULL;
@@ -294,12 +295,22 @@ static void require_rows(Build *b, const Ast *e, int op, const Item *u, const It
 		return;
 	}
 	/* the checked room gives the left side anew, so that what uses it has been checked */
-	Node *top = high->rows, *room = emit_binary(b, OP_SUB, top, x, e->span);
+	Graph *graph = b->graph;
+	Loop *loop = b->loop;
+	Node *top = high->rows;
+	if (top->owner == b->entry->graph && x->owner == b->entry->graph) {
+		b->graph = b->entry->graph;
+		b->loop = NULL;
+	}
+	Node *room = emit_binary(b, OP_SUB, top, x, e->span);
 	const char *check = arena_printf(b->arena, "`%s` fails for a row: %s - %s is {index%s}",
 	                                 text_of(b, e->span), text_of(b, (more ? e->a : e->b)->span),
 	                                 text_of(b, low->span), strict ? "+1" : "");
 	room = ragged_checked(b, room, dim_const(p, strict), high->extent, check, e->span);
+	ragged_keep(b, room, e->span);
 	x = emit_binary(b, OP_SUB, top, room, e->span);
+	b->graph = graph;
+	b->loop = loop;
 	if (r)
 		ragged_add(b, r->key, r->extent, r->batch, x);
 	else if (low->kind == AST_NAME && function_scope_of(b->frame->scope, low->name))
