@@ -47,12 +47,19 @@ static const char *kernel_path(Build *b, const Ast *a, const File *file)
 typedef struct Sizes {
 	VEC(const char *) name;
 	VEC(Dim) value;
+	bool full;
 } Sizes;
+
+enum { SIZE_LIMIT = 64 };
 
 static void add_size(Build *b, Sizes *s, const char *name, Dim value)
 {
 	for (size_t i = 0; i < s->name.n; i++)
 		if (s->name.at[i] == name) return;
+	if (s->name.n >= SIZE_LIMIT) {
+		s->full = true;
+		return;
+	}
 	vec_push(b->arena, &s->name, name);
 	vec_push(b->arena, &s->value, value);
 }
@@ -159,7 +166,9 @@ bool kernel_begin(Build *b, KernelCall *k, const Ast *def, const File *file, con
 {
 	const char *path = kernel_path(b, find_attribute(def, "kernel"), file);
 	Sizes sizes = {0};
-	if (!path) return false;
+	/* what follows is looked at in each call */
+	size_t work = def->list.n * (def->results.n + 1) + b->m->states.n + b->state_dims.n;
+	if (!path || !spend(b, work, at)) return false;
 	if (!def->results.n || def->results.n > KERNEL_RESULTS) {
 		Diag *m = complain(b, def->op_span, "a def with @kernel declares its results, %d at most",
 		                   KERNEL_RESULTS);
@@ -181,6 +190,10 @@ bool kernel_begin(Build *b, KernelCall *k, const Ast *def, const File *file, con
 	if (!take_operands(b, k, &sizes, in)) return false;
 	add_types(b, &sizes, &def->list);
 	add_types(b, &sizes, &def->results);
+	if (sizes.full) {
+		complain(b, def->op_span, "a def with @kernel has at most %d dims", SIZE_LIMIT);
+		return false;
+	}
 	attr_str(k->node, "sizes", joined(b, sizes.name.n, sizes.name.at));
 	attr_dims(b->m, k->node, "dims", (uint32_t)sizes.value.n, sizes.value.at);
 	k->asserts = b->asserts.n;

@@ -47,6 +47,7 @@ bool command_opt(Tool *t)
 	TargetId id;
 	Target target;
 	Module *m = module_load(t, t->a.files.at[0]);
+	if (m && t->a.target && !module_for_target(m, &t->d, t->a.target)) return false;
 	if (!m || !target_chosen(t, TARGET_INTERP, &id) || !target_traits(t, id, &target) ||
 	    !print_after_known(t))
 		return false;

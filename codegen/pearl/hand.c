@@ -268,6 +268,10 @@ static bool fits(HandFiles *f, const HandFile *file, const HandCall *call)
 	const Interface *i = p->interface;
 	for (uint32_t n = 0; n < call->n_tensor; n++) {
 		const HandTensor *x = &call->tensor[n];
+		if (hand_tensor(call, x->name) != n) {
+			hand_error(f, call->at, "two tensors of the call are named `%s`", x->name);
+			return false;
+		}
 		bool found = false;
 		for (uint32_t k = 0; k < i->n_tensor; k++) found |= strcmp(i->tensor[k].name, x->name) == 0;
 		if (found) continue;

@@ -109,12 +109,11 @@ static uint8_t hold(Linker *l, Dim d)
 	uint32_t r = PEARL_REGS;
 	while (r && l->used >> (r - 1) & 1) r--;
 	if (!r) {
-		Diag *m = hand_error(l->c->hand, l->call->at,
-		                     "the kernel leaves no register for what this call gives it: %s",
-		                     dim_text(l->c->arena, d));
-		diag_help(l->c->d, m,
-		          "it needs one for each parameter that is no constant, and for each part that "
-		          "a loop chooses of a tensor");
+		Diag *m = hand_error(l->c->hand, l->call->at, "the kernel leaves too few registers alone");
+		diag_help(
+			l->c->d, m,
+			"it needs one for each size that this call computes, and for each tensor of which a "
+			"loop around chooses a part");
 		l->c->failed = true;
 		return 0;
 	}
@@ -130,6 +129,23 @@ static Dim moving_offset(const Linker *l, const Store *s)
 	return s->offset ? dim_addc(p, s->offset, -dim_constant(s->offset)) : dim_const(p, 0);
 }
 
+/* The value of parameter n of the kernel. */
+static Dim param_value(const Linker *l, uint32_t n)
+{
+	uint32_t s = 0;
+	while (strcmp(l->call->size[s], l->h->interface->param[n].name) != 0) s++;
+	return l->call->value[s];
+}
+
+/* The parameter of the whole program that d is, or -1. */
+static int64_t own_param(const Linker *l, Dim d)
+{
+	const DimSym *s = dim_as_sym(d);
+	for (uint32_t i = 0; s && i < l->c->p->params.n; i++)
+		if (l->c->p->params.at[i] == s) return i;
+	return -1;
+}
+
 static void hold_all(Linker *l)
 {
 	const Interface *f = l->h->interface;
@@ -141,10 +157,8 @@ static void hold_all(Linker *l)
 		const PearlInsn *i = &l->h->code.at[k];
 		uint32_t n = i->op == I_PARAM ? (uint32_t)i->field[F_GET_what] : UINT32_MAX;
 		if (n == UINT32_MAX || l->param_reg[n] < PEARL_REGS) continue;
-		for (uint32_t s = 0; s < l->call->n_size; s++)
-			if (strcmp(l->call->size[s], f->param[n].name) == 0 &&
-			    !dim_is_const(l->call->value[s], NULL))
-				l->param_reg[n] = hold(l, l->call->value[s]);
+		Dim d = param_value(l, n);
+		if (!dim_is_const(d, NULL) && own_param(l, d) < 0) l->param_reg[n] = hold(l, d);
 	}
 	for (uint32_t k = 0; k < f->n_tensor; k++) {
 		Dim d = moving_offset(l, l->store[k]);
@@ -221,23 +235,29 @@ static PearlInsn *put(Linker *l, const PearlInsn *like)
 	return i;
 }
 
+/* As `like`, at its place: of the same stage and line. */
+static PearlInsn insn_like(const PearlInsn *like, PearlOpcode op)
+{
+	PearlInsn i = {.op = op, .stage = like->stage, .line = like->line};
+	memset(i.desc, PEARL_NONE, sizeof i.desc);
+	return i;
+}
+
 static void put_param(Linker *l, const PearlInsn *like)
 {
-	uint32_t n = (uint32_t)like->field[F_GET_what], s = 0;
-	int64_t value;
-	PearlInsn i = {.op = I_MOVI,
-	               .stage = like->stage,
-	               .line = like->line,
-	               .desc = {PEARL_NONE, PEARL_NONE, PEARL_NONE, PEARL_NONE}};
+	uint32_t n = (uint32_t)like->field[F_GET_what];
+	Dim d = param_value(l, n);
+	int64_t value, own = own_param(l, d);
+	if (own >= 0) {
+		put(l, like)->field[F_GET_what] = own;
+		return;
+	}
+	bool fixed = dim_is_const(d, &value);
+	PearlInsn i = insn_like(like, fixed ? I_MOVI : I_ADD);
 	i.field[F_ALU_dst] = like->field[F_GET_dst];
 	i.field[F_ALU_use_imm] = 1;
-	while (strcmp(l->call->size[s], l->h->interface->param[n].name) != 0) s++;
-	if (dim_is_const(l->call->value[s], &value)) {
-		i.field[F_ALU_imm] = value;
-	} else {
-		i.op = I_ADD;
-		i.field[F_ALU_a] = l->param_reg[n];
-	}
+	i.field[F_ALU_imm] = fixed ? value : 0;
+	i.field[F_ALU_a] = fixed ? 0 : l->param_reg[n];
 	put(l, &i);
 }
 
@@ -248,10 +268,7 @@ static void put_ldd(Linker *l, const PearlInsn *like)
 	put(l, like)->field[F_LDD_entry] = link_desc(l, number);
 	int32_t tensor = d->space == SPACE_HBM ? l->h->regions.at[d->region].tensor : -1;
 	if (tensor < 0 || l->offset_reg[tensor] == PEARL_REGS) return;
-	PearlInsn i = {.op = I_SETD,
-	               .stage = like->stage,
-	               .line = like->line,
-	               .desc = {PEARL_NONE, PEARL_NONE, PEARL_NONE, PEARL_NONE}};
+	PearlInsn i = insn_like(like, I_SETD);
 	i.field[F_SETD_slot] = like->field[F_LDD_slot];
 	i.field[F_SETD_field] = DF_BASE;
 	i.field[F_SETD_src] = l->offset_reg[tensor];
@@ -268,7 +285,7 @@ static bool loops_fit(Linker *l)
 		if (depth <= PEARL_LEVELS) continue;
 		hand_error(
 			l->c->hand, pearl_insn_span(l->h, &l->h->code.at[k]),
-			"with the %u loops of the model around it, the kernel's loops nest more than %d deep",
+			"with the loops of the model around it (%u), the kernel's loops nest more than %d deep",
 			around, PEARL_LEVELS);
 		return false;
 	}

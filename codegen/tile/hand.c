@@ -49,17 +49,42 @@ static const Node *argument_of(const Node *x)
 	return x->op == OP_ARG ? x : NULL;
 }
 
+/* The kernel gives what the program gives, in order, and nothing else. */
+static bool gives_results(const Kernel *k, const Node *n)
+{
+	uint32_t count = (uint32_t)n->region->results.n;
+	if (k->g->results.n != count) return false;
+	for (uint32_t i = 0; i < count; i++) {
+		const Node *r = k->g->results.at[i];
+		if (count == 1 ? r != n
+		               : r->op != OP_GET || r->in[0] != n || node_attr_const(r, "number")->i != i)
+			return false;
+	}
+	return true;
+}
+
+/* Is the operand all of its argument, or the part that a loop's index chooses along the first dims? */
+static bool lies_in_place(const Kernel *k, const Node *arg, const Type *t)
+{
+	uint32_t number = (uint32_t)node_attr_const(arg, "number")->i, lead = k->lead[number];
+	if (arg->type.rank != t->rank + lead) return false;
+	for (uint32_t d = 0; d < t->rank; d++)
+		if (arg->type.dim[lead + d] != t->dim[d]) return false;
+	return shows_dims(k->b, t, k->keep[number]);
+}
+
 bool build_hand(Kernel *k)
 {
 	Build *b = k->b;
 	Node *n = kernel_anchor(k, OP_HAND);
+	if (!gives_results(k, n))
+		return kernel_fail(k, "its results are not those of the program in it");
 	const char *names = node_attr(n, "operands")->s, *sizes = node_attr(n, "sizes")->s;
 	for (uint32_t i = 0; i < n->n_in; i++) {
 		const Type *t = &n->in[i]->type;
 		const Node *arg = argument_of(n->in[i]);
 		uint32_t number = arg ? (uint32_t)node_attr_const(arg, "number")->i : 0;
-		if (!arg || arg->type.rank != t->rank + k->lead[number] ||
-		    !shows_dims(b, t, k->keep[number]))
+		if (!arg || !lies_in_place(k, arg, t))
 			return kernel_fail(
 				k, "an operand of a program written by hand does not lie in memory as it is");
 		Dim dims[MAX_RANK + 1];
