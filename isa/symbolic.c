@@ -439,8 +439,11 @@ static bool eliminate(SymSpace *s, uint32_t atom, const Sym *coef, const Sym *re
 {
 	const SymAtom x = s->atoms.at[atom];
 	const Sym *const *bounds = lower ? x.low : x.high;
+	int64_t end = lower ? x.lo : x.hi, none;
 	Ways w = {.n = 0};
-	for (uint32_t k = 0; k < 2; k++) add_way(s, &w, coef, rest, bounds[k], x.scale);
+	for (uint32_t k = 0; k < 2; k++)
+		if (is_open(end) || !sym_is_const(bounds[k], &none)) /* else the end is as tight */
+			add_way(s, &w, coef, rest, bounds[k], x.scale);
 	if (x.kind == ATOM_MIN || x.kind == ATOM_MAX) {
 		/* the least of two: above a bound when both are, below it when one is */
 		if ((x.kind == ATOM_MIN) != lower) {
@@ -450,7 +453,6 @@ static bool eliminate(SymSpace *s, uint32_t atom, const Sym *coef, const Sym *re
 		           with_bound(s, coef, rest, x.b, 1, depth))
 			return true;
 	}
-	int64_t end = lower ? x.lo : x.hi;
 	if (!is_open(end)) add_way(s, &w, coef, rest, sym_const(s, end), 1);
 	for (uint32_t k = 0; k < w.n; k++)
 		if (prove(s, w.goal[k], depth)) return true;
