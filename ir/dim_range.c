@@ -198,6 +198,47 @@ static int64_t lower_by_fact(Bounder *b, const Goal *g, Dim e, Dim fact)
 	return lower(b, dim_sub(p, e, dim_mul(p, times, fact)), g->depth + 1, g->facts_left - 1);
 }
 
+static Dim atom_value(DimPool *p, const DimAtom *a)
+{
+	return a->kind == ATOM_SYM ? dim_sym(p, a->sym) : dim_apply(p, a->kind, a->a, a->b);
+}
+
+/* e = (atom - end) * quotient + rest, rest free of the atom. */
+static bool divide(DimPool *p, Dim e, const DimAtom *atom, Dim end, Dim *quotient, Dim *rest)
+{
+	Dim coef, other, q, r;
+	*quotient = dim_const(p, 0);
+	*rest = e;
+	if (!has_atom(e, atom)) return true;
+	if (!dim_split(p, e, atom, &coef, &other) || !divide(p, coef, atom, end, &q, &r)) return false;
+	*quotient = combine(p, q, atom_value(p, atom), r);
+	*rest = combine(p, end, r, other);
+	return !(*quotient)->poison && !(*rest)->poison;
+}
+
+/* Where the atom appears squared: e is at least what it is at an end of the atom's range, when the
+ * quotient by the distance from there has the right sign. */
+static int64_t lower_by_end(Bounder *b, const Goal *g, Dim e)
+{
+	DimPool *p = b->p;
+	int64_t best = INT64_MIN, v;
+	Dim x = atom_value(p, g->atom), quotient, rest;
+	for (int side = -1; side <= 1 && best < 0; side += 2) {
+		Dim end;
+		if (g->atom->kind == ATOM_SYM)
+			end = side < 0 ? g->atom->sym->lo : g->atom->sym->hi;
+		else {
+			v = lower(b, dim_mulc(p, x, -side), g->depth + 1, g->facts_left);
+			if (v == INT64_MIN) continue;
+			end = dim_const(p, -side * v);
+		}
+		if (!divide(p, e, g->atom, end, &quotient, &rest)) continue;
+		if (lower(b, dim_mulc(p, quotient, -side), g->depth + 1, g->facts_left) >= 0)
+			best = most_of(best, lower(b, rest, g->depth + 1, g->facts_left));
+	}
+	return best;
+}
+
 static int64_t lower(Bounder *b, Dim e, int depth, int facts_left)
 {
 	int64_t v;
@@ -205,13 +246,15 @@ static int64_t lower(Bounder *b, Dim e, int depth, int facts_left)
 	if (dim_is_const(e, &v)) return v;
 	Goal g = {.atom = latest(e), .depth = depth, .facts_left = facts_left};
 	if (!dim_split(b->p, e, g.atom, &g.coef, &g.rest)) return INT64_MIN;
+	int64_t best = has_atom(g.coef, g.atom) ? lower_by_end(b, &g, e) : INT64_MIN;
+	if (best >= 0) return best;
 	if (dim_is_const(g.coef, &v)) {
 		g.positive = v > 0;
 	} else {
 		g.positive = lower(b, g.coef, depth + 1, 0) >= 0;
-		if (!g.positive && lower(b, dim_mulc(b->p, g.coef, -1), depth + 1, 0) < 0) return INT64_MIN;
+		if (!g.positive && lower(b, dim_mulc(b->p, g.coef, -1), depth + 1, 0) < 0) return best;
 	}
-	int64_t best = lower_atom(b, &g);
+	best = most_of(best, lower_atom(b, &g));
 	if (!b->facts || !facts_left) return best;
 	for (size_t i = b->facts->nonneg.n; i-- > 0 && best < 0;)
 		best = most_of(best, lower_by_fact(b, &g, e, b->facts->nonneg.at[i]));

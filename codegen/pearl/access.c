@@ -518,6 +518,29 @@ Chunk loop_over(Compiler *c, Work *w, uint32_t v)
 	return (Chunk){NULL, NULL};
 }
 
+Chunk loop_over_all(Compiler *c, Work *w, uint32_t mask)
+{
+	DimPool *p = c->p->dims;
+	int64_t size[TILE_SPACE] = {0}, total = 1;
+	for (uint32_t v = 0; v < w->n_space; v++)
+		if (mask >> v & 1 && dim_is_const(w->space[v].extent, &size[v])) total *= size[v];
+	work_maps(c, w);
+	DimSym *all = dim_sym_new(p, intern_str(c->p->names, arena_printf(c->arena, "c%u", c->temps++)),
+	                          SYM_LOOP, dim_const(p, 0), dim_const(p, total - 1), c->at);
+	Chunk k = {.saved = c->list};
+	k.node = loop_open(c, all, NULL, dim_const(p, 0), dim_const(p, total), 1, false);
+	c->list = &k.node->body;
+	Dim rest = dim_sym(p, all);
+	for (uint32_t v = w->n_space; v-- > 0;) {
+		if (!(mask >> v & 1)) continue;
+		Dim n = dim_const(p, size[v]);
+		work_replace(c, w, w->space[v].sym, dim_mod(p, rest, n));
+		rest = dim_floordiv(p, rest, n);
+		work_drop(c, w, v);
+	}
+	return k;
+}
+
 /* A loop over v by which x becomes affine in it: over panels, or over each position. */
 static Chunk loop_until_affine(Compiler *c, Work *w, const TileAccess *x, uint32_t *v)
 {

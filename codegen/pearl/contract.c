@@ -33,6 +33,13 @@ static DType common_type(DType a, DType b)
 	return DT_F32;
 }
 
+static bool all_constant(const Work *w, uint32_t mask)
+{
+	for (uint32_t v = 0; v < w->n_space; v++)
+		if (mask >> v & 1 && !dim_is_const(w->space[v].extent, NULL)) return false;
+	return true;
+}
+
 /* out (+)= a * b elementwise with loops over k: the vector unit. */
 static void depthwise(Compiler *c, Work *w)
 {
@@ -73,6 +80,8 @@ static void depthwise(Compiler *c, Work *w)
 	for (uint32_t v = w->n_space; v-- > 0;)
 		if (greatest(c, w->space[v].extent) == 1 && r.k >> v & 1)
 			work_drop(c, w, v), r = roles_of(w);
+	if (c->shallow && bits(r.k) > 1 && all_constant(w, r.k))
+		open[n++] = loop_over_all(c, w, r.k), r = roles_of(w);
 	while (r.k) open[n++] = chunk_open(c, w, lowest(r.k), 1), r = roles_of(w);
 	for (uint32_t v = 0; v < w->n_space; v++) order[v] = v;
 	Insn *i = insn_add(c, I_V_TRI);

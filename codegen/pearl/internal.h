@@ -128,6 +128,7 @@ typedef struct Compiler {
 	LoopInfo *loop;      /* innermost loop around */
 	uint32_t par_depth;  /* par loops around */
 	bool has_par, no_stages;
+	bool shallow; /* one loop over all taps of a window rather than one for each dim */
 	bool failed;
 	uint32_t temps;
 	uint32_t ring_descriptors; /* registers that rings of staged loops take */
@@ -180,6 +181,9 @@ typedef struct Chunk {
 Chunk chunk_open(Compiler *c, Work *w, uint32_t v, int64_t size);
 /* Variable v becomes a loop (or 0 where its extent is 1) and leaves the space. */
 Chunk loop_over(Compiler *c, Work *w, uint32_t v);
+/* One loop over all positions of the variables of a mask, whose extents are constant: they leave the
+ * space as quotients and remainders of its number. */
+Chunk loop_over_all(Compiler *c, Work *w, uint32_t mask);
 void chunk_close(Compiler *c, Chunk k);
 /* Makes every access of w affine in its variables: splits variables where indices divide them by a
  * constant (only if `may_split`), copies what is read otherwise into temporaries, and loops over the
@@ -206,9 +210,8 @@ static inline int64_t round_up(int64_t v, int64_t to)
 }
 
 /* --- single.c --- */
-/* Takes loops that run exactly once out of the kernel in hand, if what it was lowered to is nested too
- * deep; false: it is not, or there are none. */
-bool pearl_drop_single(Compiler *c, const StepList *lowered);
+bool pearl_too_deep(const StepList *lowered); /* loops are nested deeper than the machine can */
+bool pearl_drop_single(Compiler *c); /* takes such loops out of the kernel; false: there are none */
 
 /* --- lower.c: statements ------------------------------------------------------------------------ */
 void pearl_lower_block(Compiler *c, const TileBlock *b);

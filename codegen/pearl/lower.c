@@ -496,8 +496,17 @@ static void link_launch(Compiler *c, const TileStep *step)
 	c->kernel = NULL;
 }
 
+/* What may make a kernel less deep that is nested too deep; false: nothing that was not done. */
+static bool less_deep(Compiler *c)
+{
+	if (pearl_drop_single(c)) return true;
+	if (c->shallow) return false;
+	return c->shallow = true;
+}
+
 static void lower_launch(Compiler *c, const TileStep *step)
 {
+	c->shallow = false;
 	c->kernel = step->kernel;
 	c->at = step->kernel->span;
 	if (step->kernel->hand) {
@@ -510,7 +519,7 @@ static void lower_launch(Compiler *c, const TileStep *step)
 	for (int attempt = 0; attempt < 7 && !done && !c->failed; attempt++) {
 		c->no_stages = attempt > 0; /* rings cost memory: they go first */
 		done = try_kernel(c, step, budget, &body);
-		if (!c->failed && pearl_drop_single(c, &body)) {
+		if (!c->failed && pearl_too_deep(&body) && less_deep(c)) {
 			done = false;
 			attempt--;
 			continue;

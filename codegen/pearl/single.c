@@ -73,11 +73,11 @@ static bool runs_once(Compiler *c, const TileStmt *s)
 	return lo >= 1 && hi <= by;
 }
 
-static bool is_too_deep(const StepList *l)
+bool pearl_too_deep(const StepList *l)
 {
 	for (const Step *n = l->first; n; n = n->next) {
 		if (n->kind == FORM_LOOP && n->loop->depth >= PEARL_LEVELS) return true;
-		if (is_too_deep(&n->body) || is_too_deep(&n->orelse)) return true;
+		if (pearl_too_deep(&n->body) || pearl_too_deep(&n->orelse)) return true;
 	}
 	return false;
 }
@@ -105,7 +105,7 @@ static bool drop(Compiler *c, TileBlock *b)
 	return any;
 }
 
-bool pearl_drop_single(Compiler *c, const StepList *lowered)
+bool pearl_drop_single(Compiler *c)
 {
-	return is_too_deep(lowered) && drop(c, &c->kernel->body);
+	return drop(c, &c->kernel->body);
 }
