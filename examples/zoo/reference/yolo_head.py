@@ -51,7 +51,7 @@ with torch.no_grad():
 found = [torch.stack(t) for t in zip(*map(detections, boxes))]
 print(found[3])
 inputs = dict(zip(("p3", "p4", "p5"), maps))
-case = dict(model="Yolo", set=f"channels={CHANNELS},classes={CLASSES},Y={Y},X={X},keep={KEEP},threshold={THRESHOLD}".replace(" ", ""),
+case = dict(model="Yolo", set=f"channels={CHANNELS},classes={CLASSES},keep={KEEP},threshold={THRESHOLD}".replace(" ", ""),
             parameters=229245, full="")
 save_case("yolo_head", "yolo_head.nac", net.state_dict(), inputs, {"boxes": boxes}, entry="raw", **case)
 save_case("yolo_head_detections", "yolo_head.nac", net.state_dict(), inputs, dict(zip(("boxes", "scores", "labels", "count"), found)),
