@@ -224,14 +224,33 @@ static Node *routed_i8(Build *b, const Node *n)
 	return emit_binary(b, OP_MUL, y, emit(b, chosen), at);
 }
 
+/* Each image has its own scale, so that none depends on the others of its batch, and each channel of the
+ * result that of its weights. */
+static Node *conv_i8(Build *b, Node *n)
+{
+	Span at = n->span;
+	uint32_t rank = n->in[0]->type.rank;
+	int64_t axes[MAX_RANK] = {0};
+	Dim dims[MAX_RANK];
+	for (uint32_t i = 1; i < rank; i++) axes[i - 1] = i;
+	Quantized x = quantize(b, n->in[0], rank - 1, axes, at),
+			  w = quantize(b, n->in[1], rank - 1, axes, at);
+	if (!x.q || !w.q || !x.scale || !w.scale) return NULL;
+	for (uint32_t i = 0; i < rank; i++) dims[i] = w.scale->type.dim[i == 1 ? 0 : 1];
+	n->in[0] = x.q;
+	n->in[1] = w.q;
+	Node *y = emit_cast(b, emit(b, n), DT_F32, at);
+	y = emit_binary(b, OP_MUL, y, x.scale, at);
+	return emit_binary(b, OP_MUL, y, emit_reshape(b, w.scale, rank, dims, at), at);
+}
+
 Node *emit_in_precision(Build *b, Node *n)
 {
 	Precision *p = b->precision;
 	Node *y = NULL;
 	b->precision = NULL;
 	if (p->dtype == DT_I8 && n->op == OP_CONV) {
-		Diag *m = complain(b, n->span, "@precision(i8) of a convolution is not supported");
-		diag_help(b->d, m, "bf16 is; or @keep(f32) before this statement");
+		y = conv_i8(b, n);
 	} else if (p->dtype == DT_I8) {
 		y = n->op == OP_EINSUM ? einsum_i8(b, n) : routed_i8(b, n);
 	} else {
