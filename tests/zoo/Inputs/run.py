@@ -1,8 +1,8 @@
 """run.py NACRE sizes | compile | goldens | resized | table [--no-llvm] [--folder DIR] [NAME...]: the zoo against what is published.
 
 sizes: each line of examples/zoo/sizes.json has its number of parameters.
-compile: each of its default sizes compiles for every target, without weights; what is too large for one
-chip of Pearl says so.
+compile: each of its default sizes (with --all: each size) compiles for every target, without weights; what
+is too large for one chip of Pearl says so.
 goldens: at the size of each examples/zoo/golden/NAME/case.json every target gives PyTorch's output.
 resized: one artefact of a target gives what the interpreter gives at each of the sizes of RESIZED.
 table: all of that as the tables of doc/zoo.md.
@@ -166,7 +166,7 @@ def run_sizes(options):
 def run_compile(options):
     def both(size):
         return ", ".join(f"{t} {compile_time(options, size, t)}" for t in targets(options)[1:])
-    return run_all("compile", [(s["name"], lambda s=s: both(s)) for s in defaults()])
+    return run_all("compile", [(s["name"], lambda s=s: both(s)) for s in (sizes() if options.all else defaults())])
 
 
 def run_goldens(options):
@@ -193,11 +193,12 @@ def run_table(options):
         errors = [f"{max(error(options, n, c, t) for n, c in mine):.1e}" for t in targets(options)]
         times = [compile_time(options, size, t) for t in targets(options)[1:]]
         print(f"| {size['name']} | [{size['file']}](../examples/zoo/{size['file']}) | {lines} | {' | '.join(errors + times)} |", flush=True)
-    print("\n| model | settings | parameters | published |\n" + "|---" * 4 + "|")
+    print("\n| model | settings | parameters | published | compiled for the CPU | for Pearl |\n" + "|---" * 6 + "|")
     for size in sizes():
         check_size(options, size)
         settings = f"`{size['set']}`" if size["set"] else f"[{size['file']}](../examples/zoo/{size['file']})"
-        print(f"| {size['name']} | {settings} | {size['parameters']:,} | {size['source']} |")
+        times = [compile_time(options, size, t) if size["set"] else "above" for t in targets(options)[1:]]
+        print(f"| {size['name']} | {settings} | {size['parameters']:,} | {size['source']} | {' | '.join(times)} |", flush=True)
     return 0
 
 
@@ -210,6 +211,7 @@ def main():
     parser.add_argument("what", choices=RUNS)
     parser.add_argument("names", nargs="*", help="of goldens; by default all")
     parser.add_argument("--no-llvm", action="store_true", help="without the CPU target")
+    parser.add_argument("--all", action="store_true", help="compile: every published size")
     parser.add_argument("--folder", default="zoo-out", help="for what is written on the way")
     options = parser.parse_intermixed_args()
     os.makedirs(options.folder, exist_ok=True)
