@@ -67,6 +67,38 @@ static bool prefix_between(const char *key, const char *have, const char **prefi
 	return *longer || shorter;
 }
 
+/* Keys that the file has as they are, of those that could be told with another prefix; *one is such. */
+static size_t found_as_is(Binder *b, const char *prefix, size_t n, bool longer, const char **one)
+{
+	size_t found = 0;
+	for (size_t i = 0; i < b->m->weights.n; i++)
+		for (uint32_t k = 0; k < b->m->weights.at[i].n_keys; k++) {
+			const char *key = b->m->weights.at[i].keys[k];
+			key = arena_strndup(b->arena, key, strcspn(key, "|"));
+			if (!longer && strncmp(key, prefix, n) != 0) continue;
+			if (!tensor_file_find(b->f, key)) continue;
+			*one = key;
+			found++;
+		}
+	return found;
+}
+
+/* Some keys of the file have the prefix and some do not: more than a head that stands outside. */
+static bool prefix_mixed(Binder *b, const Misfit *m, const char *other, const char *prefix,
+                         size_t n, bool longer, size_t found)
+{
+	const char *text = shown_name(b->arena, arena_strndup(b->arena, prefix, n)), *one = NULL;
+	size_t as_is = found_as_is(b, prefix, n, longer, &one);
+	if (as_is < 2 || as_is * 8 < found) return false;
+	Diag *d = diag_error(
+		b->d, m->weight->span,
+		"some keys of '%s' have the prefix `%s` and some do not: %zu of %zu weights are there %s it, as %s, "
+		"and %zu as in the model, as '%s'",
+		path_of(b), text, found, b->keys, longer ? "with" : "without", shown(b, other), as_is, one);
+	diag_help(b->d, d, "--prefix %s  reads a key either way", text);
+	return true;
+}
+
 static bool prefix_differs(Binder *b, size_t missing)
 {
 	enum { TRIED = 8 };
@@ -82,6 +114,7 @@ static bool prefix_differs(Binder *b, size_t missing)
 			if (!prefix_between(m->key, b->f->list[k].name, &prefix, &size, &longer)) continue;
 			size_t found = found_with(b, prefix, size, longer);
 			if (found * 2 < missing) continue;
+			if (prefix_mixed(b, m, b->f->list[k].name, prefix, size, longer, found)) return true;
 			const char *text = shown_name(b->arena, arena_strndup(b->arena, prefix, size));
 			Diag *d = diag_error(
 				b->d, m->weight->span,

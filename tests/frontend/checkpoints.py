@@ -57,6 +57,8 @@ CASES = {
     "half": whole(dtype="BF16"),
     "surplus prefix": renamed("model.", "transformer.model."),
     "lacking prefix": renamed("model.", ""),
+    "mixed prefixes": renamed("model.layers.1", "layers.1"),
+    "mixed prefixes, more": renamed("model.layers.2", "transformer.model.layers.2"),
     "one missing": changed(model__layers__1__norm__weight=None),
     "misspelt": renamed("layers.2.norm", "layers.2.nrom"),
     "many missing": renamed("proj.weight", "projection.w"),
@@ -91,6 +93,7 @@ def main():
         save(path, tensors)
         show(case, path)
     show("surplus prefix, told", folder / "surplus-prefix.safetensors", "--prefix", "transformer.")
+    show("mixed prefixes, told", folder / "mixed-prefixes.safetensors", "--prefix", "model.")
     show("lacking prefix, told", folder / "lacking-prefix.safetensors", "--prefix", "model.")
 
     shards = folder / "shards"
