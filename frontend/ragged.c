@@ -110,7 +110,7 @@ void ragged_keep_all(Build *b)
 {
 	Graph *g = b->entry->graph;
 	Node *least = NULL, **to = NULL;
-	if (!b->checks.n) return;
+	if (!b->checks.n || b->errors) return;
 	mark_live(g);
 	for (size_t i = 0; i < b->checks.n; i++) {
 		Node *rows = b->checks.at[i];
