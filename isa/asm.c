@@ -454,7 +454,8 @@ static void desc_place(Assembler *s, PearlDesc *d)
 		d->base = any_constant(s, "an address");
 		asm_expect(s, "]");
 	}
-	if (!s->failed) d->space = s->p->regions.at[d->region].space;
+	/* a channel that was reported may lie in no region */
+	if (!s->failed && d->region < s->p->regions.n) d->space = s->p->regions.at[d->region].space;
 }
 
 static void desc(Assembler *s)
