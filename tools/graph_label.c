@@ -231,6 +231,11 @@ static void label_by_op(Picture *v, Box *b, const Node *n)
 	case OP_CAST:
 		b->name = arena_printf(v->t->arena, "\xe2\x86\x92 %s", dtype_name(n->type.dtype));
 		break;
+	case OP_HAND: {
+		const char *file = node_attr_const(n, "file")->s, *slash = strrchr(file, '/');
+		b->name = slash ? slash + 1 : file;
+		break;
+	}
 	case OP_TOPK:
 		b->name = arena_printf(v->t->arena, "top %lld", (long long)node_attr_const(n, "k")->i);
 		break;
