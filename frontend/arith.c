@@ -194,6 +194,22 @@ static Item lists(Build *b, const Item *x, const Item *y, Span at)
 	return item_list(b, &l);
 }
 
+/* [a, b] * 2 is [a, b, a, b]; nothing for less than once. */
+static Item repeated(Build *b, const Item *x, int64_t times, Span at)
+{
+	ItemList l = {0};
+	size_t n = x->list->n;
+	if (n && times > (int64_t)(LIST_LIMIT / n)) {
+		over_limit(b, at, "this list grows beyond 1048576 elements");
+		return bad();
+	}
+	for (int64_t k = 0; k < times && n; k++) {
+		if (!spend(b, n, at)) return bad();
+		for (size_t i = 0; i < n; i++) vec_push(b->arena, &l, x->list->at[i]);
+	}
+	return item_list(b, &l);
+}
+
 /* --- tensors --- */
 
 static Node *power(Build *b, Node *x, const Item *y, Span at)
@@ -355,6 +371,10 @@ Item operate(Build *b, const Ast *e, int op, Item x, Item y, Span at)
 	if (equality && (none || !(tensor || x.kind == ITEM_DIM || y.kind == ITEM_DIM)))
 		return item_bool(item_same(b, &x, &y) == same);
 	if (x.kind == ITEM_LIST && y.kind == ITEM_LIST && op == '+') return lists(b, &x, &y, at);
+	if (op == '*' && x.kind == ITEM_LIST && y.kind == ITEM_INT)
+		return repeated(b, &x, y.integer, at);
+	if (op == '*' && x.kind == ITEM_INT && y.kind == ITEM_LIST)
+		return repeated(b, &y, x.integer, at);
 	if (x.kind == ITEM_TEXT && y.kind == ITEM_TEXT && op == '+' &&
 	    strlen(x.text) + strlen(y.text) < TEXT_LIMIT)
 		return spend(b, (strlen(x.text) + strlen(y.text)) / 16, at)

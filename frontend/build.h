@@ -343,6 +343,7 @@ struct Build {
 	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
 	VEC(const Ast *) wrong; /* defs of entries, with errors */
+	const Ast *collected;   /* the loop whose values were last collected */
 	VEC(Member *) weights, states;
 	VEC(Stored) stored; /* parts of states that the entry has written */
 	VEC(Node *) asserts;

@@ -360,11 +360,60 @@ Item builtin_one_hot(Call *c)
 		emit_cast(b, emit_binary(b, OP_EQ, wide, iota(b, n, c->at), c->at), DT_F32, c->at));
 }
 
+/* A width that is known only when the model runs. */
+static bool has_dim(const Item *pair)
+{
+	bool any = pair->kind == ITEM_DIM;
+	for (size_t i = 0; pair->kind == ITEM_LIST && i < pair->list->n; i++)
+		any |= pair->list->at[i].kind == ITEM_DIM;
+	return any;
+}
+
+static bool dim_widths(Call *c, const Item *pair, Dim out[2])
+{
+	const Item *at[2] = {pair, pair};
+	if (pair->kind == ITEM_LIST) {
+		if (pair->list->n != 2) {
+			complain(c->b, c->in[1].span, "the widths of an axis are (before, after)");
+			return false;
+		}
+		at[0] = &pair->list->at[0];
+		at[1] = &pair->list->at[1];
+	}
+	for (uint32_t k = 0; k < 2; k++) {
+		if (!need_dim(c->b, at[k], c->in[1].span, "a width of pad", &out[k])) return false;
+		if (ragged_find(c->b, out[k]) ||
+		    !assume_le(c->b, dim_const(c->b->m->dims, 0), out[k], c->in[1].span)) {
+			complain(c->b, c->in[1].span, "padding is never negative, and the same for all rows");
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The axis with so many more elements before and behind it. */
+static Node *widened(Call *c, Node *x, uint32_t axis, const Dim width[2], double value)
+{
+	Node *part[3];
+	uint32_t n = 0;
+	for (uint32_t k = 0; k < 2 && x; k++) {
+		if (k == 1) part[n++] = x;
+		Dim dims[MAX_RANK];
+		memcpy(dims, x->type.dim, x->type.rank * sizeof *dims);
+		dims[axis] = width[k];
+		if (dim_is(width[k], 0)) continue;
+		Node *one = emit_number(c->b, x->type.dtype, value, c->at);
+		if (!(part[n++] = emit_broadcast(c->b, one, x->type.rank, dims, c->at))) return NULL;
+	}
+	return emit_concat(c->b, n, part, axis, c->at);
+}
+
 /* [(lo, hi), ..] for the last axes. */
 Item builtin_pad(Call *c)
 {
 	Build *b = c->b;
 	int64_t lo[MAX_RANK] = {0}, hi[MAX_RANK] = {0};
+	Dim widths[MAX_RANK][2] = {{0}};
 	double value;
 	Node *x = call_tensor(c, 0);
 	const Item *w = &c->in[1].item;
@@ -380,6 +429,10 @@ Item builtin_pad(Call *c)
 	for (size_t i = 0; i < w->list->n; i++) {
 		int64_t pair[2];
 		size_t axis = x->type.rank - w->list->n + i;
+		if (has_dim(&w->list->at[i]) && strcmp(mode, "constant") == 0) {
+			if (!dim_widths(c, &w->list->at[i], widths[axis])) return bad();
+			continue;
+		}
 		if (!need_ints(b, &w->list->at[i], c->in[1].span, "a width of pad", 2, pair)) return bad();
 		if (pair[0] < 0 || pair[1] < 0) {
 			complain(b, c->in[1].span, "padding is never negative");
@@ -397,7 +450,10 @@ Item builtin_pad(Call *c)
 	attr_ints(b->m, n, "lo", x->type.rank, lo);
 	attr_ints(b->m, n, "hi", x->type.rank, hi);
 	attr_float(n, "value", value);
-	return item_node(emit(b, n));
+	n = emit(b, n);
+	for (uint32_t i = 0, rank = x->type.rank; i < rank && n; i++)
+		if (widths[i][0]) n = widened(c, n, i, widths[i], value);
+	return item_node(n);
 }
 
 /* --- making tensors ------------------------------------------------------------------------------------ */

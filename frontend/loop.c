@@ -330,6 +330,7 @@ static void take_collected(Build *b, const Ast *s, const ItemList *values)
 	if (s->c) {
 		assign_to(b, &s->c->list, values->n == 1 ? values->at[0] : item_list(b, values), s->c->span,
 		          NULL);
+		b->collected = s;
 	} else if (values->n) {
 		Diag *m = complain(b, s->span, "what this loop yields is not used");
 		diag_help(b->d, m, "it is collected on a new first axis:  ys = for %s in .. { .. }",
@@ -736,10 +737,7 @@ static void run_loop(Build *b, const Ast *s)
 	Item lo = eval(b, s->a->a), hi = s->a->b ? eval(b, s->a->b) : lo;
 	Dim from, to;
 	int64_t i, n;
-	if (lo.kind == ITEM_BAD || hi.kind == ITEM_BAD) {
-		if (s->c) assign_to(b, &s->c->list, bad(), s->span, NULL);
-		return;
-	}
+	if (lo.kind == ITEM_BAD || hi.kind == ITEM_BAD) return;
 	if (!s->a->b) {
 		run_for_list(b, s, &lo);
 		return;
@@ -766,7 +764,7 @@ static void run_loop(Build *b, const Ast *s)
 /* What a loop with a mistake would have given is not missed later on. */
 void run_for(Build *b, const Ast *s)
 {
-	uint32_t errors = b->errors;
+	b->collected = NULL;
 	run_loop(b, s);
-	if (s->c && b->errors != errors) assign_to(b, &s->c->list, bad(), s->span, NULL);
+	if (s->c && b->collected != s) assign_to(b, &s->c->list, bad(), s->span, NULL);
 }

@@ -17,25 +17,40 @@ static bool overlap(const TileObj *a, const TileObj *b)
 	return !(a->live_last < b->live_first || b->live_last < a->live_first);
 }
 
-/* Which entry uses the buffer: arena buffers of different entries may share. */
-static bool steps_use(const TileStep *s, const TileObj *b)
+/* Which entries use which buffer: arena buffers of different entries may share. */
+typedef struct Uses {
+	const TileProgram *p;
+	bool *of; /* by entry, the prepack entry last, and buffer */
+} Uses;
+
+static void note_uses(const TileStep *s, bool *of)
 {
 	for (; s; s = s->next) {
-		if (s->kind == STEP_LOOP && steps_use(s->body, b)) return true;
-		if (s->kind == STEP_LAUNCH)
-			for (uint32_t k = 0; k < s->kernel->bufs.n; k++)
-				if (s->args[k].buf == b) return true;
+		if (s->kind == STEP_LOOP) note_uses(s->body, of);
+		for (uint32_t k = 0; s->kind == STEP_LAUNCH && k < s->kernel->bufs.n; k++)
+			of[s->args[k].buf->id] = true;
 	}
-	return false;
 }
 
-static bool may_share(const TileProgram *p, const TileObj *a, const TileObj *b)
+static Uses uses_of(Compiler *c)
 {
-	if (a->kind != TB_ARENA || b->kind != TB_ARENA) return false;
+	const TileProgram *p = c->p;
+	size_t n = p->bufs.n;
+	Uses u = {p, NEW_ARRAY(c->arena, bool, (p->entries.n + 1) * n + 1)};
 	for (uint32_t i = 0; i <= p->entries.n; i++) {
 		const TileEntry *e = i < p->entries.n ? p->entries.at[i] : p->prepack;
-		if (e && steps_use(e->steps, a) && steps_use(e->steps, b) && overlap(a, b)) return false;
+		if (e) note_uses(e->steps, u.of + i * n);
 	}
+	return u;
+}
+
+static bool may_share(const Uses *u, const TileObj *a, const TileObj *b)
+{
+	size_t n = u->p->bufs.n;
+	if (a->kind != TB_ARENA || b->kind != TB_ARENA) return false;
+	if (!overlap(a, b)) return true;
+	for (uint32_t i = 0; i <= u->p->entries.n; i++)
+		if (u->of[i * n + a->id] && u->of[i * n + b->id]) return false;
 	return true;
 }
 
@@ -86,7 +101,8 @@ static bool size_buffer(Compiler *c, uint32_t b)
 }
 
 /* Buffers of the arena: first fit among those that live at the same time, of the `n` placed so far. */
-static int64_t first_fit(const Compiler *c, const uint32_t *placed, uint32_t n, uint32_t b)
+static int64_t first_fit(const Compiler *c, const Uses *uses, const uint32_t *placed, uint32_t n,
+                         uint32_t b)
 {
 	const Store *s = c->buf[b];
 	int64_t at = HBM_FIRST;
@@ -94,8 +110,8 @@ static int64_t first_fit(const Compiler *c, const uint32_t *placed, uint32_t n, 
 		moved = false;
 		for (uint32_t k = 0; k < n; k++) {
 			const Store *t = c->buf[placed[k]];
-			if (may_share(c->p, c->p->bufs.at[b], c->p->bufs.at[placed[k]]) ||
-			    t->base + t->bytes <= at || t->base >= at + s->bytes)
+			if (t->base + t->bytes <= at || t->base >= at + s->bytes ||
+			    may_share(uses, c->p->bufs.at[b], c->p->bufs.at[placed[k]]))
 				continue;
 			at = t->base + t->bytes;
 			moved = true;
@@ -203,12 +219,13 @@ void pearl_map_hbm(Compiler *c)
 	uint32_t *placed = NEW_ARRAY(c->arena, uint32_t, p->bufs.n + 1), n = 0;
 	for (uint32_t b = 0; b < p->bufs.n; b++)
 		if (!size_buffer(c, b)) return;
+	Uses uses = uses_of(c);
 	for (uint32_t turn = 0; turn < 3; turn++)
 		for (uint32_t b = 0; b < p->bufs.n; b++) {
 			const TileObj *o = p->bufs.at[b];
 			Store *s = c->buf[b];
 			if (turn_of(o) != turn) continue;
-			s->base = o->kind == TB_ARENA ? first_fit(c, placed, n, b) : end;
+			s->base = o->kind == TB_ARENA ? first_fit(c, &uses, placed, n, b) : end;
 			placed[n++] = b;
 			if (s->base + s->bytes > end) end = s->base + s->bytes;
 			if (end <= MOST_BYTES) continue;

@@ -32,6 +32,7 @@ RESIZED = {
     "yolo_head": ["N=2,Y=3,X=5", "N=1,Y=1,X=6"],
     "yolo_head_detections": ["N=1,Y=3,X=5"],
     "unet": ["N=1,y=9,x=8", "N=1,y=8,x=10"],
+    "sd_unet": ["N=1,Y=1,X=1,T=7", "N=3,Y=2,X=1,T=1"],
     "unet3d": ["N=2,z=1,y=1,x=1", "N=1,z=2,y=1,x=3"],
 }
 
@@ -187,7 +188,9 @@ def run_table(options):
     for name, case in cases(options):
         found.setdefault((case["file"], case["model"]), []).append((name, case))
     for size in defaults():
-        mine = found.get((size["file"], size["model"])) or [g for k, g in found.items() if k[0] == size["file"]][0]
+        mine = found.get((size["file"], size["model"])) or next((g for k, g in found.items() if k[0] == size["file"]), [])
+        if not mine and options.names:
+            continue
         with open(os.path.join(ZOO, size["file"])) as f:
             lines = len(f.readlines())
         errors = [f"{max(error(options, n, c, t) for n, c in mine):.1e}" for t in targets(options)]
