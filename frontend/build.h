@@ -340,7 +340,7 @@ struct Build {
 	VEC(Ragged) ragged; /* of the entry */
 	VEC(Node *) checks; /* of rows: the call stops where they fail, also when nothing uses them */
 	const Ast *branch;  /* the side of an `if` that sizes decide when the model runs; NULL: none */
-	bool ragged_inside; /* nodes are made that take care of padding themselves */
+	bool ragged_inside;        /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
 	VEC(const Ast *) wrong; /* defs of entries, with errors */
 	const Ast *collected;   /* the loop whose values were last collected */
@@ -640,11 +640,19 @@ Dim ragged_limit(Build *b, Dim d, Dim hi, const char *check, Span at);
 bool ragged_axis(const Build *b, const Type *t, uint32_t axis, uint32_t *batch);
 Node *ragged_spread(Build *b, Node *rows, uint32_t rank, uint32_t axis, Span at);
 Node *ragged_fill(Build *b, Node *x, uint32_t axis, RaggedFill with, Span at);
+/* Each row has at least n elements, or traps. */
+bool ragged_at_least(Build *b, Dim extent, int64_t n, const char *check, Span at);
+/* Windows over a ragged axis: their number, (extent + room) // stride + 1, is ragged too. Each row has one,
+ * or traps. */
+bool ragged_windows(Build *b, Dim extent, int64_t room, int64_t stride, const char *check, Span at);
 Node *ragged_fill_all(Build *b, Node *x, Span at);             /* zeros on every ragged axis */
 Node *ragged_clean(Build *b, Node *x, uint32_t axis, Span at); /* the same where it is needed */
-Node *ragged_mean(Build *b, Node *x, uint32_t n, const int64_t *axes, bool keep, Span at);
+Node *ragged_count(Build *b, const Type *x, uint32_t n, const int64_t *axes, bool keep, Span at);
 Node *ragged_pick(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *index, Span at);
 Node *ragged_cut(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *start, Dim size, Span at);
+/* Each row of a ragged axis from its end on, or element i moved to i + shift around its end. NULL: it is
+ * not ragged. */
+Node *ragged_places(Build *b, Node *x, uint32_t axis, bool backwards, int64_t shift, Span at);
 Node *ragged_put(Build *b, Node *old, Node *value, uint32_t axis, uint32_t batch, Node *start,
                  Node *length, Span at);
 bool ragged_refuses(Build *b, const Node *n); /* after a report */

@@ -29,6 +29,9 @@ static Node *taken(Call *c, Node *x, Node *index, int64_t axis)
 Node *flip_axis(Call *c, Node *x, int64_t axis)
 {
 	Build *b = c->b;
+	uint32_t batch;
+	if (ragged_axis(b, &x->type, (uint32_t)axis, &batch))
+		return ragged_places(b, x, (uint32_t)axis, true, 0, c->at);
 	Node *last = dim_value(c, dim_addc(b->m->dims, x->type.dim[axis], -1));
 	Node *back = emit_binary(b, OP_SUB, last, positions(b, x->type.dim[axis], c->at), c->at);
 	return taken(c, x, back, axis);
@@ -56,6 +59,11 @@ Item builtin_roll(Call *c)
 		return bad();
 	for (uint32_t i = 0; i < n && x; i++) {
 		Dim size = x->type.dim[axes[i]];
+		uint32_t batch;
+		if (ragged_axis(b, &x->type, (uint32_t)axes[i], &batch)) {
+			x = ragged_places(b, x, (uint32_t)axes[i], false, shift[i], c->at);
+			continue;
+		}
 		Node *from = emit_binary(b, OP_SUB, positions(b, size, c->at),
 		                         emit_number(b, DT_I32, (double)shift[i], c->at), c->at);
 		x = taken(c, x, emit_binary(b, OP_MOD, from, dim_value(c, size), c->at), axes[i]);

@@ -121,14 +121,41 @@ Item builtin_scan(Call *c)
 	return item_node(emit(c->b, n));
 }
 
+/* x, of which the last axis may be ragged: each row has `least` elements, and its padding comes behind
+ * them in either order, as what is equal stays in order. */
+static Node *ordered_rows(Call *c, Node *x, int64_t least, const char *check, bool descending)
+{
+	Build *b = c->b;
+	uint32_t axis = x->type.rank - 1, batch;
+	if (!x->type.rank || !ragged_axis(b, &x->type, axis, &batch)) return x;
+	if (least && !ragged_at_least(b, x->type.dim[axis], least, check, c->at)) return NULL;
+	return ragged_fill(b, x, axis, descending ? FILL_LEAST : FILL_GREATEST, c->at);
+}
+
+static Item ordered(Call *c, Node *n)
+{
+	Build *b = c->b;
+	const Type *t = &n->in[0]->type;
+	uint32_t batch;
+	bool inside = b->ragged_inside;
+	b->ragged_inside |= t->rank && ragged_axis(b, t, t->rank - 1, &batch);
+	n = emit(b, n);
+	b->ragged_inside = inside;
+	return tuple_items(b, n, 2, c->at);
+}
+
 Item builtin_topk(Call *c)
 {
 	Node *x = call_tensor(c, 0);
 	int64_t k;
 	if (!x || !need_int(c->b, &c->in[1].item, c->in[1].span, call_what(c, "k"), &k)) return bad();
+	const char *check =
+		arena_printf(c->b->arena, "a row of {index%+lld} has no %lld greatest: `%s`", (long long)k,
+	                 (long long)k, text_of(c->b, c->at));
+	if (!(x = ordered_rows(c, x, k, check, true))) return bad();
 	Node *n = node_new(c->b->m, OP_TOPK, 1, &x, c->at);
 	attr_int(n, "k", k);
-	return tuple_items(c->b, emit(c->b, n), 2, c->at);
+	return ordered(c, n);
 }
 
 Item builtin_sort(Call *c)
@@ -136,9 +163,10 @@ Item builtin_sort(Call *c)
 	Node *x = call_tensor(c, 0);
 	bool descending;
 	if (!x || !call_flag(c, 1, false, &descending)) return bad();
+	if (!(x = ordered_rows(c, x, 0, NULL, descending))) return bad();
 	Node *n = node_new(c->b->m, OP_SORT, 1, &x, c->at);
 	if (descending) attr_int(n, "descending", 1);
-	return tuple_items(c->b, emit(c->b, n), 2, c->at);
+	return ordered(c, n);
 }
 
 Item builtin_along(Call *c)

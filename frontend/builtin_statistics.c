@@ -49,6 +49,14 @@ static Node *dropped(Call *c, Node *x, const Axes *a)
 	return emit_reshape(c->b, x, n, dims, c->at);
 }
 
+/* Elements reduced into one, which for rows of different lengths differ. */
+static Node *count_of(Call *c, Node *x, const Axes *a, bool keep)
+{
+	Item count = item_dim(a->count);
+	Node *n = ragged_count(c->b, &x->type, a->n, a->at, keep, c->at);
+	return n ? n : emit_cast(c->b, as_node(c->b, &count, DT_I32, c->at), DT_F32, c->at);
+}
+
 /* var, std: of `correction` less than the number of elements, as in PyTorch 1 when left out. */
 Item builtin_var(Call *c)
 {
@@ -57,10 +65,10 @@ Item builtin_var(Call *c)
 	double correction;
 	Node *x = input(c, 1, 3, &a);
 	if (!x || !call_number(c, 2, 1, &correction)) return bad();
-	Item count = item_dim(a.count);
-	Node *n = emit_cast(b, as_node(b, &count, DT_I32, c->at), DT_F32, c->at);
+	Node *n = count_of(c, x, &a, true);
 	Node *mean = emit_binary(b, OP_DIV, reduce(c, x, &a, "sum", true), n, c->at);
 	Node *d = emit_binary(b, OP_SUB, x, mean, c->at);
+	n = count_of(c, x, &a, a.keep);
 	Node *v = emit_binary(
 		b, OP_DIV, reduce(c, emit_binary(b, OP_MUL, d, d, c->at), &a, "sum", a.keep),
 		emit_binary(b, OP_SUB, n, emit_number(b, DT_F32, correction, c->at), c->at), c->at);

@@ -98,6 +98,38 @@ static bool conv_operands(Call *c, Node **x, Node **w)
 	return false;
 }
 
+/* Spatial axes of x that are ragged are filled, and so are those that windows over it make. *any: the
+ * node that takes the windows keeps rows apart. */
+static bool window_rows(Call *c, Node **x, uint32_t n, const int64_t *reach, const int64_t *stride,
+                        const int64_t *lo, const int64_t *hi, RaggedFill with, bool *any)
+{
+	Build *b = c->b;
+	uint32_t batch;
+	*any = false;
+	for (uint32_t i = 0; b->ragged.n && i < n; i++) {
+		if (!ragged_axis(b, &(*x)->type, 2 + i, &batch)) continue;
+		if (batch != 0) return true; /* sums over the rows: refused */
+		*any = true;
+		const char *check =
+			arena_printf(b->arena, "a row is too short for a window of `%s`", text_of(b, c->at));
+		*x = ragged_fill(b, *x, 2 + i, with, c->at);
+		if (!*x || !ragged_windows(b, (*x)->type.dim[2 + i], lo[i] + hi[i] - reach[i] - 1,
+		                           stride[i], check, c->at))
+			return false;
+	}
+	if (*any && ragged_axis(b, &(*x)->type, 1, &batch)) *any = false; /* channels: refused */
+	return true;
+}
+
+static Node *emit_windows(Build *b, Node *n, bool keeps_rows)
+{
+	bool inside = b->ragged_inside;
+	b->ragged_inside |= keeps_rows;
+	n = emit(b, n);
+	b->ragged_inside = inside;
+	return n;
+}
+
 Item builtin_conv(Call *c)
 {
 	Build *b = c->b;
@@ -151,13 +183,15 @@ Item builtin_conv(Call *c)
 			memset(hi, 0, sizeof hi);
 		}
 	}
+	bool keeps_rows;
+	if (!window_rows(c, &x, n, reach, stride, lo, hi, FILL_ZERO, &keeps_rows)) return bad();
 	Node *v = node_new(b->m, OP_CONV, 2, (Node *[]){x, w}, c->at);
 	attr_ints(b->m, v, "stride", n, stride);
 	attr_ints(b->m, v, "lo", n, lo);
 	attr_ints(b->m, v, "hi", n, hi);
 	attr_ints(b->m, v, "dilation", n, dilation);
 	attr_int(v, "groups", groups);
-	return item_node(emit(b, v));
+	return item_node(emit_windows(b, v, keeps_rows));
 }
 
 /* --- transposed convolution ---------------------------------------------------------------------- */
@@ -398,6 +432,37 @@ static Node *zeros_around(Build *b, Node *x, uint32_t n, const int64_t *before,
 	return emit(b, v);
 }
 
+typedef struct Pool {
+	uint32_t n;
+	const int64_t *size, *stride, *lo, *hi;
+} Pool;
+
+static Node *pooled(Call *c, Node *x, const Pool *p, bool count_pad, bool keeps_rows)
+{
+	Build *b = c->b;
+	Node *v = node_new(b->m, OP_POOL, 1, &x, c->at);
+	attr_str(v, "reduce", intern_str(b->names, c->f->how));
+	attr_ints(b->m, v, "size", p->n, p->size);
+	attr_ints(b->m, v, "stride", p->n, p->stride);
+	attr_ints(b->m, v, "lo", p->n, p->lo);
+	attr_ints(b->m, v, "hi", p->n, p->hi);
+	if (strcmp(c->f->how, "mean") == 0 && count_pad) attr_int(v, "count_pad", 1);
+	return emit_windows(b, v, keeps_rows);
+}
+
+static bool rows_of_pool(Call *c, Node **x, uint32_t n, const int64_t *reach, const int64_t *stride,
+                         const int64_t *lo, const int64_t *hi, bool mean, bool ceil_mode, bool *any)
+{
+	if (!window_rows(c, x, n, reach, stride, lo, hi, mean ? FILL_ZERO : FILL_LEAST, any))
+		return false;
+	if (!*any || !ceil_mode) return true;
+	Diag *m = complain(
+		c->b, c->at, "ceil_mode: whether a last window begins inside differs from row to row of %s",
+		type_text(c->b->arena, &(*x)->type));
+	diag_help(c->b->d, m, "leave ceil_mode out, or add a padding");
+	return false;
+}
+
 Item builtin_pool(Call *c)
 {
 	Build *b = c->b;
@@ -425,6 +490,8 @@ Item builtin_pool(Call *c)
 			diag_help(b->d, m, "more than that is added with  pad(x, ..)");
 			return bad();
 		}
+	bool keeps_rows;
+	if (!rows_of_pool(c, &x, n, reach, stride, lo, hi, mean, ceil_mode, &keeps_rows)) return bad();
 	if (ceil_mode) {
 		if (mean && count_pad) { /* what ceil_mode adds does not count, the padding does */
 			x = zeros_around(b, x, n, lo, hi, c->at);
@@ -435,12 +502,13 @@ Item builtin_pool(Call *c)
 		}
 		if (!reach_beyond(c, &x->type, n, size, stride, lo, hi)) return bad();
 	}
-	Node *v = node_new(b->m, OP_POOL, 1, &x, c->at);
-	attr_str(v, "reduce", intern_str(b->names, c->f->how));
-	attr_ints(b->m, v, "size", n, size);
-	attr_ints(b->m, v, "stride", n, stride);
-	attr_ints(b->m, v, "lo", n, lo);
-	attr_ints(b->m, v, "hi", n, hi);
-	if (mean && count_pad) attr_int(v, "count_pad", 1);
-	return item_node(emit(b, v));
+	Pool p = {n, size, stride, lo, hi};
+	Node *y = pooled(c, x, &p, count_pad, keeps_rows);
+	if (!keeps_rows || !mean || count_pad || !y) return item_node(y);
+	/* by the elements of each row, not of the batch: the mean of ones and zeros tells their part */
+	Node *ones = emit_broadcast(b, emit_number(b, x->type.dtype, 1, c->at), x->type.rank,
+	                            x->type.dim, c->at);
+	for (uint32_t i = 0; i < n && ones; i++) ones = ragged_fill(b, ones, 2 + i, FILL_ZERO, c->at);
+	Node *part = ones ? pooled(c, ones, &p, count_pad, true) : NULL;
+	return item_node(emit_binary(b, OP_DIV, y, part, c->at));
 }

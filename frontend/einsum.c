@@ -435,7 +435,13 @@ static bool route(Sum *s, Factor *x, const Factor *w, const Roles *r, Span at)
 		complain(b, at, "this product has more than %d dims on its way", MAX_RANK);
 		return false;
 	}
-	/* the operands as x [R, D], w [E, N, D], idx [R*per] */
+	/* the operands as x [R, D], w [E, N, D], idx [R*per]: each row is for itself, whatever padding holds */
+	for (uint32_t i = 0; i < x->node->type.rank; i++)
+		if (strchr(r->k, x->index[i])) x->node = ragged_fill(b, x->node, i, FILL_ZERO, at);
+	Node *chosen = ragged_fill_all(b, w->lookup, at);
+	if (!x->node || !chosen) return false;
+	bool inside = b->ragged_inside;
+	b->ragged_inside = true;
 	Dim row = sizes(s, r->row), width = sizes(s, r->k), columns = sizes(s, r->n);
 	Dim count = dim_mul(p, row, sizes(s, r->more));
 	int64_t per = 1, perm[MAX_RANK] = {0};
@@ -456,15 +462,18 @@ static bool route(Sum *s, Factor *x, const Factor *w, const Roles *r, Span at)
 	matrices = emit_reshape(b, matrices, 3, (Dim[]){experts, columns, width}, at);
 	char lookup[2 * MAX_RANK + 1] = "";
 	memcpy(lookup, w->index, w->n_lookup);
-	Node *idx = spread(s, w->lookup, lookup, order, at);
+	Node *idx = spread(s, chosen, lookup, order, at);
 	idx = emit_reshape(b, idx, 1, &count, at);
+	b->ragged_inside = inside;
 	if (!rows || !matrices || !idx) return false;
 	Node *y = node_new(b->m, OP_ROUTED, 3, (Node *[]){rows, matrices, idx}, at);
 	attr_int(y, "per", known ? per : 1);
-	attr_str(y, "check", failed_choice(b, w->lookup, experts, w->span));
+	attr_str(y, "check", failed_choice(b, chosen, experts, w->span));
 	Dim dims[MAX_RANK];
 	for (uint32_t i = 0; all[i]; i++) dims[i] = s->size[all[i] - 'a'];
+	b->ragged_inside = true;
 	x->node = emit_reshape(b, emit(b, y), (uint32_t)strlen(all), dims, at);
+	b->ragged_inside = inside;
 	snprintf(x->index, sizeof x->index, "%s", all);
 	return x->node != NULL;
 }

@@ -171,7 +171,9 @@ Node *emit_reduce(Build *b, Op op, const char *how, Node *x, uint32_t n_axes, co
 	for (uint32_t i = 0; b->ragged.n && i < n_axes; i++) {
 		uint32_t batch;
 		if (op == OP_MEAN && ragged_axis(b, &x->type, (uint32_t)axes[i], &batch))
-			return ragged_mean(b, x, n_axes, axes, keep, s);
+			return emit_binary(b, OP_DIV,
+			                   emit_reduce(b, OP_REDUCE, "sum", x, n_axes, axes, keep, s),
+			                   ragged_count(b, &x->type, n_axes, axes, keep, s), s);
 		RaggedFill with = !how                       ? FILL_ZERO
 		                  : strcmp(how, "prod") == 0 ? FILL_ONE
 		                  : strcmp(how, "min") == 0  ? FILL_GREATEST

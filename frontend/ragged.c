@@ -217,6 +217,7 @@ Dim ragged_limit(Build *b, Dim d, Dim hi, const char *check, Span at)
 	const Ragged *r = ragged_find(b, d);
 	if (dim_le(&b->m->facts, r->extent, hi) == PROOF_YES) return r->extent;
 	Node *rows = ragged_checked(b, r->rows, dim_const(b->m->dims, 0), hi, check, at);
+	if (rows && rows->owner == b->entry->graph) vec_push(b->arena, &b->checks, rows);
 	Dim extent = dim_min(b->m->dims, r->extent, hi);
 	const Ragged *made = ragged_add(b, r->key, extent, r->batch, rows);
 	return made ? made->extent : NULL;
@@ -296,6 +297,40 @@ Node *ragged_fill_all(Build *b, Node *x, Span at)
 	return x;
 }
 
+bool ragged_at_least(Build *b, Dim extent, int64_t n, const char *check, Span at)
+{
+	const Ragged r = *ragged_find(b, extent);
+	int64_t lo, hi;
+	dim_range(&b->m->facts, r.key, &lo, &hi);
+	if (lo >= n) return true;
+	Node *rows = ragged_checked(b, r.rows, dim_const(b->m->dims, n), r.extent, check, at);
+	return ragged_add(b, r.key, r.extent, r.batch, rows) != NULL;
+}
+
+bool ragged_windows(Build *b, Dim extent, int64_t room, int64_t stride, const char *check, Span at)
+{
+	DimPool *p = b->m->dims;
+	const Ragged r = *ragged_find(b, extent);
+	Dim by = dim_const(p, stride),
+		key = dim_addc(p, dim_floordiv(p, dim_addc(p, r.key, room), by), 1),
+		size = dim_addc(p, dim_floordiv(p, dim_addc(p, r.extent, room), by), 1);
+	int64_t lo, hi;
+	if (ragged_find(b, key)) return true;
+	Outside was = go_outside(b);
+	Node *rows = r.rows;
+	if (stride == 1) {
+		rows = emit_binary(b, OP_ADD, rows, emit_number(b, DT_I32, (double)(room + 1), at), at);
+	} else {
+		rows = emit_binary(b, OP_ADD, rows, emit_number(b, DT_I32, (double)room, at), at);
+		rows = emit_binary(b, OP_FLOORDIV, rows, emit_number(b, DT_I32, (double)stride, at), at);
+		rows = emit_binary(b, OP_ADD, rows, emit_number(b, DT_I32, 1, at), at);
+	}
+	go_back(b, was);
+	dim_range(&b->m->facts, key, &lo, &hi);
+	if (lo < 1) rows = ragged_checked(b, rows, dim_const(p, 1), size, check, at);
+	return ragged_add(b, key, size, r.batch, rows) != NULL;
+}
+
 /* Does what x holds behind the lengths come from a state? Only elements are ever stored there. */
 static bool from_state(const Node *x)
 {
@@ -311,35 +346,37 @@ Node *ragged_clean(Build *b, Node *x, uint32_t axis, Span at)
 	return x && from_state(x) ? x : ragged_fill(b, x, axis, FILL_ZERO, at);
 }
 
-/* The mean over axes of which one is ragged: sum / count. */
-Node *ragged_mean(Build *b, Node *x, uint32_t n, const int64_t *axes, bool keep, Span at)
+/* How many elements of x are reduced into one, beside what they are reduced to: f32; NULL: no axis is
+ * ragged. */
+Node *ragged_count(Build *b, const Type *x, uint32_t n, const int64_t *axes, bool keep, Span at)
 {
-	uint32_t batch = 0, ragged = UINT32_MAX, before = 0;
+	uint32_t batch = 0, before = 0;
 	bool with_batch = false;
-	Dim others = dim_const(b->m->dims, 1);
+	Dim others = dim_const(b->m->dims, 1), of = NULL;
+	Node *rows = NULL;
 	for (uint32_t i = 0; i < n; i++) {
-		if (ragged == UINT32_MAX && ragged_axis(b, &x->type, (uint32_t)axes[i], &batch))
-			ragged = (uint32_t)axes[i];
-		else
-			others = dim_mul(b->m->dims, others, x->type.dim[axes[i]]);
+		if (!b->ragged.n || !ragged_axis(b, x, (uint32_t)axes[i], &batch)) {
+			others = dim_mul(b->m->dims, others, x->dim[axes[i]]);
+			continue;
+		}
+		const Ragged *r = ragged_find(b, x->dim[axes[i]]);
+		rows = rows ? emit_binary(b, OP_MUL, rows, r->rows, at) : r->rows;
+		of = r->batch;
 	}
-	const Ragged *r = ragged_find(b, x->type.dim[ragged]);
+	if (!rows) return NULL;
 	for (uint32_t i = 0; i < n; i++) {
 		with_batch |= axes[i] == batch;
 		before += !keep && axes[i] < batch;
 	}
-	Node *sum = emit_reduce(b, OP_REDUCE, "sum", x, n, axes, keep, at), *rows = r->rows;
 	if (with_batch) {
-		others = dim_floordiv(b->m->dims, others, r->batch);
+		others = dim_floordiv(b->m->dims, others, of);
 		rows = emit_reduce(b, OP_REDUCE, "sum", rows, 1, (int64_t[]){0}, false, at);
-	} else if (sum) {
-		rows = ragged_spread(b, rows, sum->type.rank, batch - before, at);
+	} else {
+		rows = ragged_spread(b, rows, x->rank - (keep ? 0 : n), batch - before, at);
 	}
 	Node *count = emit_cast(b, rows, DT_F32, at);
-	if (!dim_is(others, 1))
-		count =
-			emit_binary(b, OP_MUL, count, emit_cast(b, emit_dim(b, others, at), DT_F32, at), at);
-	return emit_binary(b, OP_DIV, sum, count, at);
+	if (dim_is(others, 1)) return count;
+	return emit_binary(b, OP_MUL, count, emit_cast(b, emit_dim(b, others, at), DT_F32, at), at);
 }
 
 /* --- elements row by row ------------------------------------------------------------------------------------- */
@@ -386,6 +423,23 @@ static Node *clamped(Build *b, Node *i, Dim size, Span at)
 	Node *last = emit_dim(b, dim_addc(b->m->dims, size, -1), at);
 	return emit_binary(b, OP_MAX, emit_binary(b, OP_MIN, i, last, at),
 	                   emit_number(b, DT_I32, 0, at), at);
+}
+
+Node *ragged_places(Build *b, Node *x, uint32_t axis, bool backwards, int64_t shift, Span at)
+{
+	uint32_t batch;
+	if (!x || !ragged_axis(b, &x->type, axis, &batch)) return NULL;
+	Node *rows = ragged_spread(b, ragged_find(b, x->type.dim[axis])->rows, 2, 0, at);
+	Node *i = counter(b, x->type.dim[axis], at);
+	if (backwards) { /* behind the end: the first element, which is padding there */
+		i = emit_binary(b, OP_SUB, rows, i, at);
+		i = emit_binary(b, OP_ADD, i, emit_number(b, DT_I32, -1, at), at);
+	} else { /* a row without elements has nothing to go around */
+		i = emit_binary(b, OP_ADD, i, emit_number(b, DT_I32, (double)-shift, at), at);
+		i = emit_binary(b, OP_MOD, i,
+		                emit_binary(b, OP_MAX, rows, emit_number(b, DT_I32, 1, at), at), at);
+	}
+	return ragged_pick(b, x, axis, batch, clamped(b, i, x->type.dim[axis], at), at);
 }
 
 Node *ragged_cut(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *start, Dim size, Span at)
@@ -486,6 +540,24 @@ static bool keeps_rows(DimPool *p, const Node *n, uint32_t which, uint32_t axis,
 	}
 }
 
+/* What is written instead of an operation that cannot keep rows apart. */
+static const char *instead_of(Op op)
+{
+	switch (op) {
+	case OP_RESHAPE:
+		return "leave the rows apart: einsum, products and functions take [B, S, ..] as it is";
+	case OP_PAD: return "zeros around a row are those of  conv(x, w, padding=1)  or of a pooling";
+	case OP_CONV:
+		return "conv along rows takes [N, C, S] with the rows' dim first, and transposed convolution "
+			   "none";
+	case OP_CONCAT:
+		return "what stands behind a row must be behind its own end:  k[:, pos:pos+S] = x  stores so";
+	default:
+		return "reductions, softmax, products, attention, conv, pooling, sort, topk, flip, cumsum, "
+			   "x[:, -1] and slices from the start respect lengths";
+	}
+}
+
 bool ragged_refuses(Build *b, const Node *n)
 {
 	if (!b->ragged.n || b->ragged_inside) return false;
@@ -500,9 +572,7 @@ bool ragged_refuses(Build *b, const Node *n)
 				"%s of %s: each row of %s has its own length along axis %u, which %s cannot keep apart",
 				op_info[n->op].mnemonic, type_text(b->arena, t), dim_text(b->arena, t->dim[batch]),
 				axis, op_info[n->op].mnemonic);
-			diag_help(
-				b->d, m,
-				"reductions, softmax, products, attention, x[:, -1] and slices from the start respect lengths");
+			diag_help(b->d, m, "%s", instead_of(n->op));
 			return true;
 		}
 	}
