@@ -340,7 +340,7 @@ struct Build {
 	VEC(Ragged) ragged; /* of the entry */
 	VEC(Node *) checks; /* of rows: the call stops where they fail, also when nothing uses them */
 	const Ast *branch;  /* the side of an `if` that sizes decide when the model runs; NULL: none */
-	bool ragged_inside;        /* nodes are made that take care of padding themselves */
+	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
 	VEC(const Ast *) wrong; /* defs of entries, with errors */
 	const Ast *collected;   /* the loop whose values were last collected */
