@@ -87,20 +87,7 @@ void note_origin(Build *b, Diag *of, const Item *item, const char *called)
 const char *text_of(Build *b, Span s)
 {
 	enum { LONGEST = 60 };
-	if (!s.source) return "";
-	Text t = text_new(b->arena);
-	bool blank = false;
-	for (uint32_t i = s.begin; i < s.end && i < s.source->size; i++) {
-		char c = s.source->text[i];
-		bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-		if (!space || !blank) text_append(&t, space ? " " : &c, 1);
-		blank = space;
-		if (t.n >= LONGEST) {
-			text_puts(&t, "...");
-			break;
-		}
-	}
-	return t.at ? t.at : "";
+	return span_text(b->arena, s, LONGEST);
 }
 
 bool over_limit(Build *b, Span at, const char *what)

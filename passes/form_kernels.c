@@ -77,23 +77,34 @@ static bool is_seen_through(const Node *n)
 	return is_movement(n) && n->op != OP_IOTA && n->op != OP_GATHER && n->op != OP_PAD;
 }
 
-/* How many of the first operands are read from memory. */
-static uint32_t operands_in_memory(const Node *n)
+/* How an operation reads an operand. */
+typedef enum OperandUse {
+	USE_COMPUTED, /* where it is needed: it may be computed there */
+	USE_BUFFER,   /* from memory; movements are done by addressing */
+	USE_WINDOW,   /* from memory, and beyond its edges */
+	USE_RESULT,   /* from memory, as it is */
+	USE_HANDED    /* it is handed on as a tensor */
+} OperandUse;
+
+static OperandUse operand_use(const Node *n, uint32_t i)
 {
 	switch (n->op) {
 	case OP_CONV:
-	case OP_POOL:
+	case OP_POOL: return i ? USE_BUFFER : USE_WINDOW;
 	case OP_EINSUM:
 	case OP_ROUTED:
 	case OP_ROUTE:
 	case OP_SCAN:
 	case OP_TOPK:
-	case OP_SORT:
-	case OP_GATHER: return n->n_in;
-	case OP_ATTENTION: return 3; /* the bias may be computed where it is added */
+	case OP_SORT: return USE_BUFFER;
+	case OP_ATTENTION: return i < 3 ? USE_BUFFER : USE_COMPUTED; /* the bias, where it is added */
+	case OP_GATHER: return i ? USE_BUFFER : USE_RESULT;
 	case OP_PAD:
-	case OP_UPDATE: return 1;
-	default: return 0;
+	case OP_UPDATE: return i ? USE_COMPUTED : USE_RESULT;
+	case OP_HAND:
+	case OP_LOOP:
+	case OP_TUPLE: return USE_HANDED;
+	default: return USE_COMPUTED;
 	}
 }
 
@@ -103,8 +114,10 @@ static void spread_constants(Graph *g)
 {
 	for (Node *n = g->first; n; n = n->next) {
 		if (n->op == OP_LOOP) spread_constants(n->region);
-		for (uint32_t i = 0; i < operands_in_memory(n); i++) {
+		for (uint32_t i = 0; i < n->n_in; i++) {
 			Node **use = &n->in[i];
+			OperandUse how = operand_use(n, i);
+			if (how == USE_COMPUTED || how == USE_HANDED) continue;
 			while (is_seen_through(*use)) use = &(*use)->in[0];
 			Node *k = *use;
 			if (k->op != OP_CONST || !is_free(k) || !k->type.rank) continue;
@@ -204,40 +217,16 @@ static bool is_scaled_later(const Node *n)
 
 static void mark_operands(Node *n)
 {
-	switch (n->op) {
-	case OP_CONV:
-	case OP_POOL:
-		need_window(n->in[0]);
-		if (n->n_in > 1) need_buffer(n->in[1]);
-		break;
-	case OP_PAD: need_result(n->in[0]); break;
-	case OP_ATTENTION: /* the bias may be computed where it is added */
-		for (uint32_t i = 0; i < 3; i++) need_buffer(n->in[i]);
-		break;
-	case OP_EINSUM:
-	case OP_ROUTED:
-	case OP_ROUTE:
-	case OP_SCAN:
-	case OP_TOPK:
-	case OP_SORT:
-		for (uint32_t i = 0; i < n->n_in; i++) need_operand(n, i);
-		break;
-	case OP_GATHER:
-		need_result(n->in[0]);
-		need_buffer(n->in[1]);
-		break;
-	case OP_UPDATE: need_result(n->in[0]); break;
-	case OP_HAND: /* it sees tensors in memory, or a part of one that a launch can name */
-		for (uint32_t i = 0; i < n->n_in; i++) {
-			Node *whole = part_by_turn(n->in[i]);
-			need_result(whole ? whole : n->in[i]);
+	for (uint32_t i = 0; i < n->n_in; i++) {
+		/* a program written by hand may see a part of a tensor that a launch can name */
+		Node *whole = n->op == OP_HAND ? part_by_turn(n->in[i]) : NULL;
+		switch (operand_use(n, i)) {
+		case USE_COMPUTED: break;
+		case USE_BUFFER: need_operand(n, i); break;
+		case USE_WINDOW: need_window(n->in[i]); break;
+		case USE_RESULT: need_result(n->in[i]); break;
+		case USE_HANDED: need_result(whole ? whole : n->in[i]); break;
 		}
-		break;
-	case OP_LOOP:
-	case OP_TUPLE:
-		for (uint32_t i = 0; i < n->n_in; i++) need_result(n->in[i]);
-		break;
-	default: break;
 	}
 }
 

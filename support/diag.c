@@ -141,11 +141,19 @@ static void underline(char *marks, const Line *l, Span range, char with)
 	}
 }
 
+/* Is the byte at i within a character that began before it? */
+static bool inside_character(const Line *l, uint32_t i)
+{
+	for (uint32_t back = 1; back < 4 && i >= l->from + back; back++)
+		if (utf8_length(l->source->text + i - back, l->to - (i - back)) > back) return true;
+	return false;
+}
+
 /* How many columns the byte at i takes: none inside a UTF-8 character, up to the next stop for a
  * tab, which is shown as spaces so that the two lines agree on any terminal. */
 static size_t cell_width(const Line *l, uint32_t i, size_t column)
 {
-	if (i < l->to && continues(l->source, i)) return 0;
+	if (i < l->to && inside_character(l, i)) return 0;
 	return i < l->to && l->source->text[i] == '\t' ? TAB - column % TAB : 1;
 }
 
@@ -167,10 +175,11 @@ static void render_line(const Diag *m, Text *out)
 	for (uint32_t i = l.from; i < l.to; i++) {
 		uint8_t c = (uint8_t)text[i];
 		size_t wide = cell_width(&l, i, column);
+		bool shown = c >= 0x80 ? !wide || utf8_length(text + i, l.to - i) : c >= 0x20 && c != 0x7f;
 		if (c == '\t')
 			text_printf(out, "%*s", (int)wide, "");
 		else
-			text_append(out, c < 0x20 || c == 0x7f ? "?" : &text[i], 1);
+			text_append(out, shown ? &text[i] : "?", 1);
 		column += wide;
 	}
 	text_printf(out, "\n%*s | ", width, "");

@@ -117,6 +117,10 @@ enum { SOURCE_LARGEST = 64 << 20 };
 const Source *source_from_file(Arena *a, const char *path, const char **why);
 SourcePlace source_place(const Source *s, uint32_t offset);
 Span span_join(Span a, Span b);
+/* Its text with blanks run together, cut behind so many bytes. */
+const char *span_text(Arena *a, Span s, size_t longest);
+/* Bytes of the UTF-8 character at s, of n bytes; 0: there is none. */
+size_t utf8_length(const char *s, size_t n);
 static inline Span span_none(void)
 {
 	return (Span){NULL, 0, 0};

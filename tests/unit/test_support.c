@@ -65,6 +65,79 @@ Test(vec, grows_and_keeps)
 	arena_free(a);
 }
 
+Test(intern, what_the_base_has_is_found_there)
+{
+	Arena *a = arena_new();
+	Interner *base = interner_new(a);
+	const char *known = intern_str(base, "a name of more than eight bytes");
+	Interner *t = interner_over(a, base);
+	cr_assert_eq(intern_str(t, "a name of more than eight bytes"), known);
+	const char *own = intern_str(t, "a name of more than eight bytez");
+	cr_assert_neq(own, known);
+	for (int i = 0; i < 2000; i++) intern_str(t, arena_printf(a, "layers.%d.weight", i));
+	cr_assert_eq(intern_str(t, "a name of more than eight bytez"), own);
+	cr_assert_eq(intern_str(t, "layers.7.weight"), intern(t, "layers.7.weights", 15));
+	arena_free(a);
+}
+
+Test(text, numbers)
+{
+	static const double numbers[] = {
+		0.5,  0.1,  1.0 / 3, 1e-5,   123456.75, -2e300, 5e-324,
+		1e22, 1e-7, 2.5e-8,  0.0072, 1e16,      -0.25,  2.2250738585072014e-308};
+	static const char *const shown[] = {"0.5",
+	                                    "0.1",
+	                                    "0.3333333333333333",
+	                                    "1e-05",
+	                                    "123456.75",
+	                                    "-2e+300",
+	                                    "5e-324",
+	                                    "1e+22",
+	                                    "1e-07",
+	                                    "2.5e-08",
+	                                    "0.0072",
+	                                    "1e+16",
+	                                    "-0.25",
+	                                    "2.2250738585072014e-308"};
+	Arena *a = arena_new();
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		Text t = text_new(a);
+		text_double(&t, numbers[i]);
+		cr_assert_str_eq(t.at, shown[i]);
+	}
+	Text t = text_new(a);
+	text_int(&t, INT64_MIN);
+	text_int(&t, 0);
+	text_int(&t, INT64_MAX);
+	text_int(&t, -17);
+	cr_assert_str_eq(t.at, "-922337203685477580809223372036854775807-17");
+	arena_free(a);
+}
+
+Test(source, characters_of_utf8)
+{
+	static const struct {
+		const char *text;
+		size_t length;
+	} rows[] = {{"a", 1},
+	            {"\xc3\xa9", 2},
+	            {"\xe6\xbc\xa2", 3},
+	            {"\xf0\x9f\x90\x9a", 4},
+	            {"\xf0\x9f\x90", 0},
+	            {"\xff", 0},
+	            {"\x80", 0},
+	            {"\xc3(", 0},
+	            {"\xc0\xaf", 0},
+	            {"\xe0\x80\xaf", 0},
+	            {"\xed\xa0\x80", 0},
+	            {"\xf4\x90\x80\x80", 0},
+	            {"", 0},
+	            {"\xf5\x80\x80\x80", 0},
+	            {"\xed\x9f\xbf", 3}};
+	for (size_t i = 0; i < COUNT(rows); i++)
+		cr_assert_eq(utf8_length(rows[i].text, strlen(rows[i].text)), rows[i].length, "row %zu", i);
+}
+
 Test(intern, one_pointer_each)
 {
 	Arena *a = arena_new();

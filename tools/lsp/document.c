@@ -80,11 +80,8 @@ bool word_char(char c)
 /* Bytes of the character at s (of n bytes); what is no UTF-8 counts byte by byte. */
 static size_t character(const char *s, size_t n)
 {
-	unsigned char c = (unsigned char)*s;
-	size_t k = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
-	for (size_t i = 1; i < k; i++)
-		if (i >= n || ((unsigned char)s[i] & 0xc0) != 0x80) return 1;
-	return k;
+	size_t k = utf8_length(s, n);
+	return k ? k : 1;
 }
 
 /* A quotation of a file may be cut inside a character. */

@@ -4,19 +4,6 @@
 
 #include <string.h>
 
-const char *span_text(Arena *a, Span s)
-{
-	Text t = text_new(a);
-	bool blank = false;
-	for (uint32_t i = s.begin; i < s.end && i < s.source->size; i++) {
-		char c = s.source->text[i];
-		bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
-		if (!space || !blank) text_append(&t, space ? " " : &c, 1);
-		blank = space;
-	}
-	return t.at ? t.at : "";
-}
-
 const char *symbol_kind_text(const Symbol *s)
 {
 	static const char *const text[] = {
@@ -31,7 +18,7 @@ const char *symbol_kind_text(const Symbol *s)
 const char *symbol_text(Analysis *a, const Symbol *s)
 {
 	const Ast *d = s->decl;
-	const char *text = d ? span_text(a->arena, d->span) : s->name;
+	const char *text = d ? span_text(a->arena, d->span, SIZE_MAX) : s->name;
 	switch (s->kind) {
 	case SYMBOL_LOCAL: return s->name;
 	case SYMBOL_INDEX: return s->name;
@@ -126,7 +113,7 @@ static void add_weight(Analysis *a, Text *rest, const Symbol *s)
 	const Ast *key = s->decl->b;
 	if (s->kind != SYMBOL_WEIGHT && s->kind != SYMBOL_USE) return;
 	if (key)
-		text_printf(rest, "Key: %s", span_text(a->arena, key->span));
+		text_printf(rest, "Key: %s", span_text(a->arena, key->span, SIZE_MAX));
 	else
 		text_printf(rest, "Key: \"%s%s\"", s->name, s->decl->list.n ? ".{i}" : "");
 	text_printf(rest, "%s%s\n\n", *prefix ? " behind " : "", prefix);

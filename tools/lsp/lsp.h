@@ -123,7 +123,6 @@ bool word_char(char c); /* of a name */
 const char *symbol_text(Analysis *a, const Symbol *s);
 const char *symbol_doc(Analysis *a, const Symbol *s); /* the comment above it, or "" */
 const char *symbol_kind_text(const Symbol *s);
-const char *span_text(Arena *a, Span s); /* blanks run together */
 const char *layer_prefix_text(Analysis *a, const Symbol *layer);
 /* The layer or file that the text before a dot stands for; NULL: none known. */
 const Symbol *chain_before(Analysis *a, uint32_t dot);

@@ -92,7 +92,7 @@ static json_t *symbol_json(Server *s, Analysis *a, const Symbol *y)
 	const char *detail = symbol_kind_text(y);
 	if ((y->kind == SYMBOL_WEIGHT || y->kind == SYMBOL_STATE || y->kind == SYMBOL_USE) &&
 	    y->decl->a)
-		detail = span_text(a->arena, y->decl->a->span);
+		detail = span_text(a->arena, y->decl->a->span, SIZE_MAX);
 	return json_pack("{s:s, s:o, s:i, s:o, s:o, s:o}", "name", y->name, "detail",
 	                 valid_string(detail), "kind", symbol_kind(y), "range", range_json(s, all),
 	                 "selectionRange", range_json(s, y->span), "children", kids);

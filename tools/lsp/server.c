@@ -251,6 +251,7 @@ static void cancel(Server *s, Queue *q, json_t *params)
 static void refuse(Server *s, int code, const char *why)
 {
 	json_t *nobody = json_null();
+	fprintf(stderr, "nacre lsp: %s\n", why); /* who looks for the cause looks there */
 	server_fail(s, code, why);
 	answer(s, nobody, NULL);
 }
@@ -263,7 +264,10 @@ static bool take_in(Server *s, Queue *q, bool wait)
 		json_t *message = NULL;
 		const char *why = "";
 		Received got = transport_receive(&s->in, wait, &message, &why);
-		if (got == RECEIVED_END) return false;
+		if (got == RECEIVED_END) {
+			if (*why) fprintf(stderr, "nacre lsp: %s\n", why);
+			return false;
+		}
 		if (got == RECEIVED_NOTHING) return true;
 		if (got == RECEIVED_BAD) {
 			refuse(s, LSP_PARSE_ERROR, why);
@@ -329,5 +333,6 @@ bool command_lsp(Tool *t)
 	for (size_t i = 0; i < s.folders.n; i++) free(s.folders.at[i]);
 	free(s.checkpoint);
 	transport_close(&s.in);
-	return s.shut_down; /* the specification: exit without shutdown is an error */
+	/* the specification: exit without shutdown is an error */
+	return s.shut_down || tool_fail(t, "the client ended without `shutdown`");
 }

@@ -147,7 +147,8 @@ static json_t *symbol_signature(Analysis *a, const Symbol *target, const CallAro
 	text_puts(&label, ")");
 	const AstList *results = &target->decl->results;
 	for (size_t i = 0; target->decl->kind == AST_DEF && i < results->n; i++)
-		text_printf(&label, "%s%s", i ? ", " : " -> ", span_text(a->arena, results->at[i]->span));
+		text_printf(&label, "%s%s", i ? ", " : " -> ",
+		            span_text(a->arena, results->at[i]->span, SIZE_MAX));
 	return help_json(label.at, symbol_doc(a, target), list,
 	                 active_parameter(a, c, offset, &params));
 }

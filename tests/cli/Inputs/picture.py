@@ -1,4 +1,5 @@
-"""Looks at what `nacre graph` wrote: picture.py json|xml|svg [FILE], by default standard input."""
+"""Looks at what `nacre graph` wrote: picture.py json|xml|svg [FILE], by default standard input, or compares two
+pictures in what they say, whatever version of Graphviz found the places: picture.py same FILE FILE COMMAND."""
 import json
 import re
 import sys
@@ -6,6 +7,18 @@ import xml.etree.ElementTree as ElementTree
 
 SVG = "{http://www.w3.org/2000/svg}"
 what = sys.argv[1]
+
+
+def said(name):
+    return sorted(e.text for e in ElementTree.parse(name).iter() if e.tag in (SVG + "title", SVG + "text") and e.text)
+
+
+if what == "same":
+    new, old = said(sys.argv[2]), said(sys.argv[3])
+    if new != old:
+        only = [line for line in new if line not in old][:3] + [line for line in old if line not in new][:3]
+        sys.exit(f"{sys.argv[3]} is not what the compiler draws now: {only}\nwrite it anew: {sys.argv[4]}")
+    sys.exit()
 text = open(sys.argv[2]).read() if len(sys.argv) > 2 else sys.stdin.read()
 
 if what == "json":

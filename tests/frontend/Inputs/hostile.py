@@ -41,8 +41,9 @@ for name, piece, message in (
         ("sum", "a+", DEEP), ("dot", "a.", DEEP), ("call", "a(", DEEP), ("index", "a[", DEEP),
         ("choice", "a if b else ", DEEP), ("close", ")", "this ')' closes nothing"), ("digits", "9", "too large: at most 2^53"),
         ("name", "x", "is not defined"), ("lines", "\n", "unexpected end of line"), ("comment", "#\n", "unexpected end of line"),
-        ("quote", '"', "error: "), ("semicolon", ";", "statements end with their line"), ("control", "\1", "a byte of value 1")):
+        ("quote", '"', "error: "), ("semicolon", ";", "statements end with their line"), ("control", "\1", "is not a text file")):
     case(name, "let a = " + full(piece), message)
+case("one_control", "let a = 1 \1\n", "a byte of value 1")
 case("braces", full("{"), "error: ")
 case("attributes", full("@a\n"), "unexpected end of file")
 case("layers", full("layer A {\n"), "error: ")

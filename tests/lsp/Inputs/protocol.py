@@ -3,6 +3,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 
 from client import Client, LspError
@@ -27,6 +28,15 @@ def error_of(c, method, params):
     except LspError as error:
         return error.code
     return None
+
+
+def test_said():
+    """What is wrong with the connection is told where somebody looks, too."""
+    for sent, wanted in ((b"Content-Length: 99999999999\r\n\r\n{}", "a message of more than 64 MB"),
+                         (b"Content-Len: 2\r\n\r\n{}", "a message without Content-Length"),
+                         (b"Content-Length: 2\r\n\r\n{]", "a message that is no JSON"), (b"", "the client ended without `shutdown`")):
+        ended = subprocess.run([nacre, "lsp"], input=sent, capture_output=True)
+        assert ended.returncode == 1 and wanted in ended.stderr.decode(), (sent, ended)
 
 
 def test_positions():
@@ -179,6 +189,7 @@ def test_ends():
     assert c.end() == 0
 
 
+test_said()
 test_positions()
 test_edits()
 test_errors()
