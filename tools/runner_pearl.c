@@ -73,7 +73,7 @@ static bool transfer(Tool *t, PearlSim *sim, const InterfaceTensor *x, const Hos
 	if (!x->plain)
 		return tool_fail(t, "`%s` does not lie in Pearl's memory as a host array does", x->name);
 	Transfer m = {.t = t, .sim = sim, .x = x, .host = host, .out = out};
-	m.held = x->dtype == DT_I4 ? DT_F32 : (DType)x->dtype;
+	m.held = pearl_held_dtype((DType)x->dtype);
 	int64_t count = host_tensor_count(host), first = 0;
 	m.dense = skip || host->rank != x->rank || !strided(x, m.held);
 	ArenaMark mark = arena_mark(t->arena);

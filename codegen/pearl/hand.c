@@ -305,11 +305,6 @@ static const char *name_at(Arena *a, const char *list, uint32_t number)
 	return arena_strndup(a, list, strcspn(list, ","));
 }
 
-static DType memory_dtype(DType t)
-{
-	return t == DT_I4 ? DT_F32 : t;
-}
-
 static HandCall call_of(Arena *a, const Node *n)
 {
 	const Graph *g = n->region;
@@ -322,7 +317,7 @@ static HandCall call_of(Arena *a, const Node *n)
 		bool result = i >= n->n_in;
 		const Node *x = result ? g->results.at[i - n->n_in] : g->args.at[i];
 		t[i] = (HandTensor){name_at(a, result ? results : operands, result ? i - n->n_in : i),
-		                    memory_dtype(x->type.dtype),
+		                    pearl_held_dtype(x->type.dtype),
 		                    x->type.rank,
 		                    x->type.dim,
 		                    result,

@@ -18,8 +18,10 @@ PearlProgram *pearl_compile(Diags *d, TileProgram *p, const PearlMachine *m,
 /* Are the kernels of m that are written in assembly safe on machine, and do they take what m gives them? What
  * is wrong is told with its place in the assembly and in the model. */
 bool pearl_check_hand_written(Diags *d, Module *m, const PearlMachine *machine);
-/* The element type that a buffer has in HBM: i4 is expanded to f32. */
+/* The element type that a buffer has in HBM: i4 groups are expanded to f32. */
 DType pearl_buffer_dtype(const TileObj *buf);
+/* The same of a plain buffer: i4 takes a byte, as descriptors address bytes. */
+DType pearl_held_dtype(DType t);
 
 /* Host side. `host` is the buffer as the tile program describes it: its encoding, over its actual
  * dims (params in the program's order). hbm is an image of all HBM that the program uses (from

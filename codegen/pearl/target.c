@@ -3,9 +3,14 @@
 #include "codegen/pearl/internal.h"
 #include <string.h>
 
+DType pearl_held_dtype(DType t)
+{
+	return t == DT_I4 ? DT_I8 : t;
+}
+
 DType pearl_buffer_dtype(const TileObj *b)
 {
-	return b->dtype == DT_I4 || b->enc.kind == ENC_I4 ? DT_F32 : b->dtype;
+	return b->enc.kind == ENC_I4 ? DT_F32 : pearl_held_dtype(b->dtype);
 }
 
 /* --- the interface: HBM addresses are put into it --------------------------------------------------- */
