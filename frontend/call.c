@@ -49,6 +49,14 @@ static const char *plural(size_t n)
 	return n == 1 ? "" : "s";
 }
 
+static void help_with_parameters(Build *b, Diag *of, const char *const *names, size_t n)
+{
+	enum { SHOWN = 12 };
+	Text t = text_new(b->arena);
+	for (size_t i = 0; i < n && i < SHOWN; i++) text_printf(&t, "%s%s", i ? ", " : "", names[i]);
+	if (n) diag_help(b->d, of, "it takes %s%s", t.at, n > SHOWN ? ", .." : "");
+}
+
 bool match_arguments(Build *b, const AstList *params, const Arguments *args, Span at,
                      const char *what, Argument *out)
 {
@@ -79,7 +87,10 @@ bool match_arguments(Build *b, const AstList *params, const Arguments *args, Spa
 			for (size_t k = 0; k < params->n; k++) names[k] = params->at[k]->name;
 			const char *near = nearest_name(a->name, names, params->n);
 			Diag *m = complain(b, a->span, "%s has no parameter `%s`", what, a->name);
-			if (near) diag_help(b->d, m, "did you mean `%s`?", near);
+			if (near)
+				diag_help(b->d, m, "did you mean `%s`?", near);
+			else
+				help_with_parameters(b, m, names, params->n);
 			return false;
 		}
 		if (out[to].ast) {

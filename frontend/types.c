@@ -220,7 +220,7 @@ Dim file_dim_value(Build *b, FileDim *f, Span at, bool entry)
 		diag_help(
 			b->d, m,
 			"a def knows the dims that its parameters give, alone or as in 2*%s + 1; those of `%s` "
-			"do not give %s",
+			"do not give %s. In a result `_` is the size that comes out",
 			f->decl->name, b->frame->def->name, f->decl->name);
 	else
 		diag_help(b->d, m,

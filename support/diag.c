@@ -269,5 +269,11 @@ const char *nearest_name(const char *word, const char *const *names, size_t n)
 		best = names[i];
 		within = d;
 	}
+	/* else the only one that it begins: kernel, kernel_size */
+	uint32_t begun = 0;
+	for (size_t i = 0; i < n && letters > 2 && (!best || begun); i++) {
+		if (strncmp(word, names[i], letters) != 0 || names[i][letters] != '_') continue;
+		best = begun++ ? NULL : names[i];
+	}
 	return best;
 }
