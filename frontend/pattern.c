@@ -105,12 +105,26 @@ static bool repeats(const Build *b, int64_t from, int64_t x, int64_t period)
 	return true;
 }
 
+/* The first index of which no pattern says anything, nor of any behind it. */
+static int64_t patterns_end(const Build *b)
+{
+	int64_t end = INT64_MIN;
+	for (size_t i = 0; i < b->patterns.n; i++) {
+		const TurnPattern *p = &b->patterns.at[i];
+		int64_t behind = p->first + p->period * p->n;
+		if (behind > end) end = behind;
+	}
+	return end;
+}
+
 Stretch pattern_stretch(Build *b, int64_t at, int64_t to, int64_t modulus)
 {
 	Stretch best = {at, 1, 1};
+	int64_t end = patterns_end(b);
 	for (int64_t p = modulus; p <= PERIOD_LIMIT && at + 2 * p <= to; p += modulus) {
 		int64_t x = at;
-		while (x + p < to && repeats(b, at, x, p)) x++;
+		while (x + p < to && x < end && repeats(b, at, x, p)) x++;
+		if (x >= end && x + p < to) x = to - p; /* nothing speaks against it */
 		int64_t turns = (x - at) / p + 1;
 		if (turns >= 2 && turns * p > best.turns * best.period) best = (Stretch){at, turns, p};
 	}
