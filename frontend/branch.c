@@ -31,7 +31,7 @@ static bool relation(Build *b, const Ast *e, Dim *out)
 	Dim x = as_dim(b, &u), y = as_dim(b, &v);
 	if (!x || !y || ragged_find(b, x) || ragged_find(b, y)) return false;
 	bool equal = e->op == AST_OP('=', '='), differ = e->op == AST_OP('!', '=');
-	Dim le = at_most(b, x, y), ge = at_most(b, y, x), both = dim_mul(b->m->dims, le, ge);
+	Dim le = at_most(b, x, y), ge = at_most(b, y, x), both = dim_min(b->m->dims, le, ge);
 	if (equal || differ)
 		*out = equal ? both : opposite(b, both);
 	else if (e->op == AST_OP('<', '=') || e->op == '>')
@@ -43,22 +43,29 @@ static bool relation(Build *b, const Ast *e, Dim *out)
 	return true;
 }
 
-/* False: e is no relation of sizes, or one whose sides have a mistake. */
-static bool condition_of(Build *b, const Ast *e, Dim *out)
+/* False: e is no relation of sizes, or one whose sides have a mistake. *open counts what is not known. */
+static bool condition_of(Build *b, const Ast *e, Dim *out, uint32_t *open)
 {
+	enum { RELATIONS = 16 };
 	DimPool *p = b->m->dims;
 	Dim x, y;
 	if (e->kind == AST_UNARY && e->op == '!') {
-		if (!condition_of(b, e->a, &x)) return false;
+		if (!condition_of(b, e->a, &x, open)) return false;
 		*out = opposite(b, x);
 		return true;
 	}
 	if (e->kind == AST_BINARY && (e->op == AST_OP('o', 'r') || e->op == AST_OP('a', 'n'))) {
-		if (!condition_of(b, e->a, &x) || !condition_of(b, e->b, &y)) return false;
-		*out = e->op == AST_OP('o', 'r') ? dim_max(p, x, y) : dim_mul(p, x, y);
+		if (!condition_of(b, e->a, &x, open) || !condition_of(b, e->b, &y, open)) return false;
+		*out = e->op == AST_OP('o', 'r') ? dim_max(p, x, y) : dim_min(p, x, y);
 		return true;
 	}
-	if (e->kind == AST_BINARY) return relation(b, e, out);
+	if (e->kind == AST_BINARY) {
+		if (!relation(b, e, out)) return false;
+		*open += !dim_is_const(*out, NULL);
+		if (*open <= RELATIONS) return true;
+		complain(b, e->span, "a condition on sizes has at most %d relations", RELATIONS);
+		return false;
+	}
 	Item v = eval(b, e);
 	if (v.kind != ITEM_BOOL) return false;
 	*out = dim_const(p, v.integer != 0);
@@ -138,7 +145,9 @@ static void make_names(Build *b, const Ast *s, const Ast *side)
 	Item *found = NEW_ARRAY(b->arena, Item, made.n);
 	const Ast *around = b->branch;
 	b->branch = side;
+	b->probing = true;
 	body_probe(b, side, &made, found);
+	b->probing = false;
 	b->branch = around;
 	for (size_t i = 0; i < made.n; i++) {
 		if (found[i].kind != ITEM_TENSOR) continue;
@@ -195,18 +204,22 @@ void run_if(Build *b, const Ast *s)
 	int64_t known;
 	Dim holds;
 	bool yes;
-	uint32_t errors = b->errors;
+	uint32_t errors = b->errors, open = 0;
 	if (!s->a) {
 		run_block(b, &s->list);
 		return;
 	}
-	bool sizes = b->entry && condition_of(b, s->a, &holds) && !asks_turn(b, holds);
+	bool sizes = b->entry && condition_of(b, s->a, &holds, &open) && !asks_turn(b, holds);
 	if (b->errors == errors && !sizes && condition(b, s->a, "the condition of `if`", &yes)) {
 		run_block(b, yes ? &s->list : &s->list2);
 		return;
 	}
 	if (b->errors == errors && sizes && dim_is_const(holds, &known)) {
 		run_block(b, known ? &s->list : &s->list2);
+		return;
+	}
+	if (b->errors == errors && b->probing) { /* for types: both sides give the same */
+		run_block(b, &s->list);
 		return;
 	}
 	Ast *one = side_of(b, s, &s->list), *other = side_of(b, s, &s->list2);

@@ -339,6 +339,7 @@ struct Build {
 		dim_now; /* of the entry, by place in `state_dims`; NULL: a tensor was assigned to its rows */
 	VEC(Ragged) ragged; /* of the entry */
 	VEC(Node *) checks; /* of rows: the call stops where they fail, also when nothing uses them */
+	bool probing;       /* a side of an `if` is built to learn types, and dropped */
 	const Ast *branch;  /* the side of an `if` that sizes decide when the model runs; NULL: none */
 	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
