@@ -249,6 +249,7 @@ typedef struct Loop {
 	Node **state_arg, **state_now; /* by number; NULL: untouched */
 	VEC(Node *) init;              /* one an arg */
 	DimSym *var;
+	Dim rows_of; /* the extent that each row goes over for itself: those that ended keep what they have */
 	bool uses_stack;
 	int64_t first, period; /* of a compile-time loop: the index is first + period * var here */
 } Loop;
@@ -650,6 +651,9 @@ Node *ragged_fill_all(Build *b, Node *x, Span at);             /* zeros on every
 Node *ragged_clean(Build *b, Node *x, uint32_t axis, Span at); /* the same where it is needed */
 Node *ragged_count(Build *b, const Type *x, uint32_t n, const int64_t *axes, bool keep, Span at);
 Node *ragged_pick(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *index, Span at);
+/* In a loop over a ragged extent: x where a row still has this turn, else other (NULL: zeros). NULL after a
+ * report: x has no axis of the rows. */
+Node *ragged_turn(Build *b, Node *x, Node *other, Dim extent, Dim turn, Span at);
 Node *ragged_cut(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *start, Dim size, Span at);
 /* Each row of a ragged axis from its end on, or element i moved to i + shift around its end. NULL: it is
  * not ragged. */

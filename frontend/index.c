@@ -261,6 +261,11 @@ static bool ragged_one(Build *b, const Ast *e, const Type *t, uint32_t axis, Dim
 	Dim size = t->dim[axis];
 	const Ragged *whole = ragged_find(b, size), *which = ragged_find(b, d),
 				 *any = whole ? whole : which;
+	for (const Loop *l = b->loop; l && whole; l = l->up)
+		if (l->rows_of == size && dim_as_sym(d) == l->var) { /* index_tensor ends the rows */
+			*out = (Sub){SUB_ONE, d, dim_const(p, 1), 0, NULL, NULL, NULL, e->span};
+			return true;
+		}
 	Node *rows = each_row(b, d, any, e->span);
 	bool here = false;
 	const char *check = arena_printf(b->arena, "element {index} of a row, `%s`, lies outside of %s",
@@ -519,6 +524,7 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 	uint32_t n_index = 0;
 	const Sub *cut = NULL;
 	uint32_t cut_axis = 0;
+	Dim turn = NULL, turns = NULL; /* of a loop over rows */
 	bool inside = b->ragged_inside;
 	if (!parse_subs(b, e, own, &subs)) return bad();
 	if (place) {
@@ -534,6 +540,10 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 			start[axis] = all ? dim_const(b->m->dims, 0) : s->start;
 			size[axis] = all ? whole->type.dim[axis] : s->size;
 			step[axis] = s->step > 1 ? s->step : 1;
+			if (s->kind == SUB_ONE && ragged_find(b, whole->type.dim[axis])) {
+				turn = s->start;
+				turns = whole->type.dim[axis];
+			}
 			axis++;
 		}
 		if (s->kind == SUB_PICK || (s->kind == SUB_CUT && !s->start)) {
@@ -560,10 +570,12 @@ static Item index_tensor(Build *b, const Ast *e, Node *whole, const Place *place
 		return bad();
 	}
 	if (!place) turn_axis_first(b, &whole, &subs, start, size, step, e->span);
+	b->ragged_inside |= turn != NULL;
 	for (uint32_t i = 0; i < subs.n; i++) b->ragged_inside |= subs.at[i].kind == SUB_CUT;
 	Node *n = emit_strided_slice(b, whole, start, size, step, e->span);
 	n = emit_reshape(b, n, rank, dims, e->span);
 	b->ragged_inside = inside;
+	if (turn) n = ragged_turn(b, n, NULL, turns, turn, e->span);
 	if (cut && n) n = by_rows(b, n, cut, cut_axis);
 	if (cut && n_index && n) {
 		complain(b, e->span, "take the rows' own parts first, then gather from them");

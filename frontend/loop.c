@@ -88,6 +88,7 @@ typedef struct Roll {
 	bool branch;           /* a side of `if`: one turn or none */
 	const NameList *names; /* what these are bound to at the end of the body goes to `found` */
 	Item *found;
+	Dim rows_of; /* of a loop over a ragged extent */
 } Roll;
 
 static Node *new_arg(Build *b, Loop *l, Node *init, Span at)
@@ -176,6 +177,10 @@ static bool carried_results(Build *b, Roll *r)
 			              : "a value that is carried from turn to turn keeps its type");
 			return false;
 		}
+		if (r->loop.rows_of)
+			n = ragged_turn(b, n, c->arg, r->loop.rows_of, dim_sym(b->m->dims, r->loop.var),
+			                k->span);
+		if (!n) return false;
 		vec_push(b->arena, &r->loop.graph->results, n);
 	}
 	return true;
@@ -372,7 +377,8 @@ static void roll_open(Build *b, Roll *r, Dim count)
 	Module *m = b->m;
 	const Ast *s = r->s;
 	r->node = node_new(m, OP_LOOP, 0, NULL, s->span);
-	r->loop = (Loop){.up = b->loop, .outer = b->graph, .graph = graph_new(m, r->node)};
+	r->loop = (Loop){
+		.up = b->loop, .outer = b->graph, .graph = graph_new(m, r->node), .rows_of = r->rows_of};
 	r->loop.state_arg = NEW_ARRAY(b->arena, Node *, m->states.n + 1);
 	r->loop.state_now = NEW_ARRAY(b->arena, Node *, m->states.n + 1);
 	r->loop.var = dim_sym_new(m->dims, s->list.at[0]->name, SYM_LOOP, dim_const(m->dims, 0),
@@ -392,6 +398,11 @@ static bool roll(Build *b, Roll *r, Dim from, Dim count, const Saved *saved, Ite
 	bool stacked = r->loop.uses_stack;
 	ok = ok && (!r->attempt || body_repeats(b, r, r->loop.graph));
 	if (ok) carried_states(b, r, &state_numbers, &n_state_results);
+	if (ok && r->loop.rows_of && n_state_results) {
+		complain(b, s->a->span,
+		         "a loop whose rows end after different numbers of turns stores no state");
+		ok = false;
+	}
 	ok = ok && collected(b, r);
 	b->graph = saved->graph;
 	b->loop = saved->loop;
@@ -707,9 +718,13 @@ static void run_for_length(Build *b, const Ast *s, Dim from, Dim to)
 	Roll *r = NEW(b->arena, Roll);
 	*r = (Roll){.s = s, .bodies = 1};
 	Item turns = item_dim(dim_sub(b->m->dims, to, from));
-	if (ragged_find(b, to) || ragged_find(b, from) || ragged_find(b, as_dim(b, &turns))) {
-		complain(b, s->a->span, "a loop has one number of turns, %s has one for each row",
-		         text_of(b, s->a->span));
+	bool rows = ragged_find(b, to) && dim_is(from, 0);
+	if (rows) r->rows_of = to;
+	if (!rows &&
+	    (ragged_find(b, to) || ragged_find(b, from) || ragged_find(b, as_dim(b, &turns)))) {
+		Diag *m = complain(b, s->a->span, "turns differ from row to row in %s: they are 0..S",
+		                   text_of(b, s->a->span));
+		diag_help(b->d, m, "what begins elsewhere is cut first:  x[:, 1:]");
 	} else if (marked(s, "unroll")) {
 		complain(b, s->a->span, "a loop over a run-time length cannot be unrolled");
 	} else if (roll(b, r, from, dim_sub(b->m->dims, to, from), &saved, &values)) {

@@ -442,6 +442,23 @@ Node *ragged_places(Build *b, Node *x, uint32_t axis, bool backwards, int64_t sh
 	return ragged_pick(b, x, axis, batch, clamped(b, i, x->type.dim[axis], at), at);
 }
 
+Node *ragged_turn(Build *b, Node *x, Node *other, Dim extent, Dim turn, Span at)
+{
+	const Ragged *r = ragged_find(b, extent);
+	uint32_t axis = 0;
+	if (!x) return NULL;
+	while (axis < x->type.rank && x->type.dim[axis] != r->batch) axis++;
+	if (axis == x->type.rank) {
+		complain(b, at, "%s has no axis %s, whose rows end after different numbers of turns",
+		         type_text(b->arena, &x->type), dim_text(b->arena, r->batch));
+		return NULL;
+	}
+	Node *rows = ragged_spread(b, r->rows, x->type.rank, axis, at);
+	Node *on = emit_binary(b, OP_LT, emit_dim(b, turn, at), rows, at);
+	if (!other) other = emit_number(b, x->type.dtype, 0, at);
+	return on && other ? emit(b, node_new(b->m, OP_SELECT, 3, (Node *[]){on, x, other}, at)) : NULL;
+}
+
 Node *ragged_cut(Build *b, Node *x, uint32_t axis, uint32_t batch, Node *start, Dim size, Span at)
 {
 	if (!x || !start) return NULL;
