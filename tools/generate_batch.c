@@ -1,5 +1,5 @@
 /* nacre generate: passages continued side by side. The rows of a batch are prompts of one length, or of any
- * where the model is ragged; each gives what it gives alone, since no row sees another. A row that has ended
+ * where the model is ragged; each gives what it gives alone, since no row sees another (see rows_most for the CPU). A row that has ended
  * repeats its last token, which nothing reads. Where the longest row fills the context the others go on in
  * a batch of their own, whose tokens so far are known: it makes the same calls again. */
 #include "tools/generate.h"
@@ -421,11 +421,13 @@ static bool batch_run(Batch *b)
 	return true;
 }
 
-/* How many rows a batch may have. */
+/* How many rows a batch may have. The CPU's kernels sum a row in an order that depends on how many rows there
+ * are, so that logits differ in their last bits: there batches are for who asks for them. */
 static size_t rows_most(const Writer *w)
 {
 	int64_t p = batch_dim(w), most = 1;
-	if (w->t->a.batch == 1 || p < 0) return 1;
+	bool exact = w->r.target != TARGET_CPU;
+	if (p < 0 || (w->t->a.batch ? w->t->a.batch == 1 : !exact)) return 1;
 	if (!expr_eval(w->r.face->param[p].hi, w->r.dims.value, &most) || most < 1) return 1;
 	bool asked = w->t->a.batch && w->t->a.batch < most;
 	return asked ? w->t->a.batch : (size_t)most;

@@ -168,7 +168,7 @@ void pearl_lower_reduce(Compiler *c, const TileStmt *s)
 	cut_kept(c, &w, &lead, open, &n);
 	bool accumulate = w.accumulate;
 	DType t = region_type(&w, &s->region);
-	cut_reduced(c, &w, lead, s->reduce, t, &accumulate, open, &n);
+	cut_reduced(c, &w, lead, (uint8_t)s->reduce, t, &accumulate, open, &n);
 	TileAccess a = region_value(c, &w, &s->region, t);
 	if (s->reduce == RED_AMAX) a = magnitude(c, &w, &a, t);
 	TileAccess greatest_one;
