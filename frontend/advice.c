@@ -208,8 +208,9 @@ static const Ast *assigned_inside(const AstList *body, const char *name, uint32_
 
 bool advise_scope(Build *b, Diag *of, const char *name, Span at)
 {
+	enum { MOST = 64 }; /* each search walks the def; more messages are not shown anyway */
 	const Ast *def = b->frame->def, *around = NULL;
-	if (!def || def->span.source != at.source) return false;
+	if (b->scopes_searched++ >= MOST || !def || def->span.source != at.source) return false;
 	const Ast *found = assigned_inside(&def->list2, name, at.begin, NULL, &around);
 	if (!found) return false;
 	if (around->kind == AST_FOR) {

@@ -344,8 +344,9 @@ struct Build {
 	const Ast *branch;  /* the side of an `if` that sizes decide when the model runs; NULL: none */
 	bool ragged_inside; /* nodes are made that take care of padding themselves */
 	VEC(Member *) state_dims;
-	VEC(const Ast *) wrong; /* defs of entries, with errors */
-	const Ast *collected;   /* the loop whose values were last collected */
+	VEC(const Ast *) wrong;   /* defs of entries, with errors */
+	uint32_t scopes_searched; /* by advise_scope */
+	const Ast *collected;     /* the loop whose values were last collected */
 	VEC(Member *) weights, states;
 	VEC(Stored) stored; /* parts of states that the entry has written */
 	VEC(Node *) asserts;

@@ -94,6 +94,9 @@ case("dims_multiplied", "dim A in 1..8, B in 1..8, C in 1..8\nmodel M {\nentry e
 # round and round
 case("layer_itself", model("", "layer L { use l: L }\n").replace("entry", "use l: L\nentry"), "error: ")
 case("layers_each_other", model("", "layer A { use l: B\n use m: B }\nlayer B { use l: A\n use m: A }\n").replace("entry", "use l: A\nentry"), "error: ")
+case("unknown_many", model("for i in 0..2 { z = x }\n" + "".join(f"a{i} = q{i} + 1\n" for i in range(60000))), "is not defined")
+case("list_repeated", "let a = [1, 2]\n" + "".join(f"let b{i} = a * 500000\n" for i in range(3000)), "this takes too long to evaluate")
+case("list_tower", "let a0 = [1, 2]\n" + "".join(f"let a{i + 1} = [a{i}] * 2\n" for i in range(400)), "error: ")
 case("def_itself", "def f(x: int) -> int { return f(x) + f(x) }\nlet a = f(1)\n", "error: ")
 
 # many of something
