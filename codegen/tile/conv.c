@@ -376,22 +376,30 @@ static bool build_depthwise(Conv *v, Strip *s)
 	Build *b = k->b;
 	DimPool *p = b->m->dims;
 	uint32_t x = v->spatial - 1;
-	int64_t mr = 8, cb = b->t->nr < v->c ? b->t->nr : v->c;
+	int64_t mr = b->t->row_pairs ? b->t->mr : 8, cb = b->t->nr < v->c ? b->t->nr : v->c;
 	TileStmt *cs = loop(k, s->body, TILE_PAR, "c", dim_c(b, 0), dim_c(b, v->c), cb, true);
-	XTile t = x_tile(v, s, &cs->body, mr);
-	TileObj *acc = place(k, t.body, "acc", v->n->type.dtype, LEVEL_NEAR, 2, (int64_t[]){mr, cb});
+	DType type = v->n->type.dtype;
+	/* all rows of a block at once where the target can, and the image is of one size */
+	bool block = b->t->row_pairs && v->spatial >= 2 && s->yn_most * s->xn_most <= mr &&
+	             dim_is_const(v->out[x], NULL) && dim_is_const(v->out[x - 1], NULL);
+	XTile t =
+		block ? (XTile){&cs->body, dim_c(b, 0), dim_c(b, 0), s->xn} : x_tile(v, s, &cs->body, mr);
+	TileObj *acc = block ? place(k, t.body, "acc", type, LEVEL_NEAR, 3,
+	                             (int64_t[]){s->yn_most, s->xn_most, cb})
+	                     : place(k, t.body, "acc", type, LEVEL_NEAR, 2, (int64_t[]){mr, cb});
 	TileStmt *c = tile_stmt(b->p, t.body, TILE_CONTRACT);
+	Dim row = block ? space(k, c, "y", s->yn) : t.y;
 	Dim i = space(k, c, "i", t.h), j = space(k, c, "j", loop_len(b, cs)), z = dim_c(b, 0), ky = z,
 		y = z, index[MAX_RANK];
 	if (v->spatial == 3) z = tap(k, c, "kz", v->size[0]);
 	if (v->spatial >= 2) ky = tap(k, c, "ky", v->size[x - 1]);
 	Dim kx = tap(k, c, "kx", v->size[x]);
 	if (v->spatial >= 2)
-		y = dim_add(p, dim_mulc(p, t.y, v->stride[x - 1]), dim_mulc(p, ky, v->dilation[x - 1]));
+		y = dim_add(p, dim_mulc(p, row, v->stride[x - 1]), dim_mulc(p, ky, v->dilation[x - 1]));
 	Dim xi =
 		dim_add(p, dim_mulc(p, dim_add(p, t.x, i), v->stride[x]), dim_mulc(p, kx, v->dilation[x]));
 	Dim channel = dim_add(p, loop_at(b, cs), j);
-	c->out[0] = access2(acc, i, j);
+	c->out[0] = block ? access_of(acc, 3, (Dim[]){row, i, j}) : access2(acc, i, j);
 	c->n_out = 1;
 	c->n_in = 2;
 	c->in[0] = access_of(s->place, 3, (Dim[]){z, y, dim_add(p, dim_mulc(p, xi, v->c), channel)});
@@ -403,11 +411,12 @@ static bool build_depthwise(Conv *v, Strip *s)
 	index[at] = channel;
 	if (!access_value(k, v->n->in[1], index, &c->in[1])) return false;
 	TileStmt *put = tile_stmt(b->p, t.body, TILE_PUT);
+	row = block ? space(k, put, "y", s->yn) : t.y;
 	i = space(k, put, "i", t.h);
 	j = space(k, put, "j", loop_len(b, cs));
-	out_index(v, s, dim_add(p, s->y, t.y), dim_add(p, t.x, i), dim_add(p, loop_at(b, cs), j),
+	out_index(v, s, dim_add(p, s->y, row), dim_add(p, t.x, i), dim_add(p, loop_at(b, cs), j),
 	          index);
-	return store(v, put, index, access2(acc, i, j));
+	return store(v, put, index, block ? access_of(acc, 3, (Dim[]){row, i, j}) : access2(acc, i, j));
 }
 
 bool build_conv(Kernel *k)
