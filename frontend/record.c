@@ -54,7 +54,7 @@ const Recorded *record_around(const Record *r, uint32_t offset)
 
 bool record_any(const Record *r, uint32_t begin, uint32_t end)
 {
-	for (uint32_t at = begin; at < end && at <= r->main->size; at++)
+	for (uint32_t at = begin; r->main && at < end && at <= r->main->size; at++)
 		for (uint32_t k = r->first[at]; k; k = r->places.at[k - 1]->next)
 			if (r->places.at[k - 1]->span.end <= end) return true;
 	return false;

@@ -632,6 +632,7 @@ static NameFile *load(NameTable *t, const char *name, const Source *s)
 	f->source = s;
 	f->ast = library_ast(t->options ? t->options->library : NULL, s);
 	if (!f->ast) f->ast = ast_parse(t->arena, t->names, &silent, s, &errors);
+	f->broken = errors > 0;
 	if (errors) f->ast = ast_parse_loose(t->arena, t->names, s);
 	Walk w = {.t = t, .file = f, .main = t->files.n == 0};
 	vec_push(t->arena, &t->files, f);

@@ -55,6 +55,7 @@ struct NameFile {
 	const Ast *ast;
 	NameScope *scope;
 	VEC(NameFile *) imports; /* without `as` */
+	bool broken;             /* it has mistakes of syntax: names may be missing */
 };
 typedef struct UnknownName {
 	Span span;

@@ -96,25 +96,39 @@ static bool make_folders(char *path)
 }
 
 /* The standard library is part of the command. For an editor to open it, it is written to the user's
- * cache, in a folder named by its contents, so that two versions do not disturb each other. */
-static const char *std_path(const Analysis *a, const Source *source)
+ * cache, in a folder named by its contents, so that two versions do not disturb each other. NULL: there
+ * is no cache. */
+static const char *std_folder(Arena *a)
 {
-	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME"), *why;
+	const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
 	uint32_t sum = 0;
-	struct stat info;
 	for (const FrontendStdFile *f = frontend_std; f->name; f++)
 		sum = crc32c(sum, f->text, strlen(f->text));
-	if ((!cache || *cache != '/') && (!home || *home != '/')) return NULL;
-	char *path =
-		cache && *cache == '/'
-			? arena_printf(a->arena, "%s/nacre/%08x/%s", cache, (unsigned)sum, source->name)
-			: arena_printf(a->arena, "%s/.cache/nacre/%08x/%s", home, (unsigned)sum, source->name);
+	if (cache && *cache == '/') return arena_printf(a, "%s/nacre/%08x/", cache, (unsigned)sum);
+	if (home && *home == '/') return arena_printf(a, "%s/.cache/nacre/%08x/", home, (unsigned)sum);
+	return NULL;
+}
+
+static const char *std_path(const Analysis *a, const Source *source)
+{
+	struct stat info;
+	const char *folder = std_folder(a->arena), *why;
+	if (!folder) return NULL;
+	char *path = arena_printf(a->arena, "%s%s", folder, source->name);
 	if (stat(path, &info) == 0 && (size_t)info.st_size == source->size) return path;
 	if (!make_folders(path)) return NULL;
 	FileOut *f = file_out_open(path, &why);
 	if (!f) return NULL;
 	file_out_write(f, source->text, source->size);
 	return file_out_commit(f, &why) ? path : NULL;
+}
+
+bool source_is_std(const Analysis *a, const Source *source)
+{
+	const char *folder = std_folder(a->arena);
+	return strncmp(source->name, "std/", 4) == 0 ||
+	       (folder && strncmp(path_normal(a->arena, source->name), path_normal(a->arena, folder),
+	                          strlen(path_normal(a->arena, folder))) == 0);
 }
 
 const char *source_uri(Server *s, const Analysis *a, const Source *source)

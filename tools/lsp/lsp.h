@@ -1,7 +1,8 @@
 /* nacre lsp: a language server (LSP 3.17) over standard input and output. transport.c frames messages,
  * server.c dispatches them, document.c keeps the texts that the editor has open and counts positions,
  * analysis.c checks a document once for each version, and the rest answer requests from that:
- * diagnostics.c, hover.c, navigate.c (definition, references, symbols, tokens), rename.c, complete.c and
+ * diagnostics.c, hover.c, navigate.c (definition, symbols, tokens), rename.c (and what else
+ * looks at the whole workspace), complete.c and
  * signature.c. One thread; nothing but the protocol is written to standard output. */
 #ifndef NACRE_LSP_H
 #define NACRE_LSP_H
@@ -98,6 +99,7 @@ void analyses_drop(Server *s);
 /* Of a request's textDocument and position; NULL: an error is set. */
 Analysis *request_analysis(Server *s, json_t *params, uint32_t *offset);
 const char *source_uri(Server *s, const Analysis *a, const Source *source); /* NULL: it has none */
+bool source_is_std(const Analysis *a, const Source *source); /* its copy for editors too */
 json_t *location_json(Server *s, const Analysis *a, Span at);
 
 /* --- the requests ---------------------------------------------------------------------------------------- */
@@ -109,6 +111,7 @@ json_t *request_definition(Server *s, json_t *params);
 json_t *request_references(Server *s, json_t *params);
 json_t *request_highlight(Server *s, json_t *params);
 json_t *request_symbols(Server *s, json_t *params);
+json_t *request_workspace_symbols(Server *s, json_t *params);
 json_t *request_tokens(Server *s, json_t *params);
 json_t *tokens_legend(void);
 json_t *request_prepare_rename(Server *s, json_t *params);
@@ -123,6 +126,7 @@ bool word_char(char c); /* of a name */
 const char *symbol_text(Analysis *a, const Symbol *s);
 const char *symbol_doc(Analysis *a, const Symbol *s); /* the comment above it, or "" */
 const char *symbol_kind_text(const Symbol *s);
+int symbol_kind(const Symbol *s); /* in the protocol's numbers */
 const char *layer_prefix_text(Analysis *a, const Symbol *layer);
 /* The layer or file that the text before a dot stands for; NULL: none known. */
 const Symbol *chain_before(Analysis *a, uint32_t dot);

@@ -63,7 +63,7 @@ enum { /* SymbolKind of LSP */
 	   KIND_CONSTANT = 14
 };
 
-static int symbol_kind(const Symbol *s)
+int symbol_kind(const Symbol *s)
 {
 	switch (s->kind) {
 	case SYMBOL_LAYER:

@@ -1,4 +1,4 @@
-/* References and rename across the files of the workspace: a file's uses of a symbol are those whose
+/* Symbols, references and rename across the files of the workspace: a file's uses of a symbol are those whose
  * declaration has the same place. A new name must be free wherever the old one stands, and what a
  * checkpoint calls a weight or layer stays what it was. */
 #include "tools/lsp/lsp.h"
@@ -84,6 +84,56 @@ static void visit_uses(Server *s, Analysis *a, const Symbol *y, Visit *visit, vo
 	}
 }
 
+/* --- symbols of the workspace ------------------------------------------------------------------------- */
+
+enum { MOST_SYMBOLS = 500 };
+
+/* Do the letters of the query stand in the name, in order? */
+static bool matches(const char *name, const char *query)
+{
+	for (; *query; query++, name++) {
+		char upper[3] = {*query, *query, 0};
+		if (*query >= 'a' && *query <= 'z') upper[1] = (char)(*query - 'a' + 'A');
+		if (*query >= 'A' && *query <= 'Z') upper[1] = (char)(*query - 'A' + 'a');
+		name = strpbrk(name, upper);
+		if (!name) return false;
+	}
+	return true;
+}
+
+static void add_symbols(Server *s, Analysis *a, const NameScope *scope, const char *query,
+                        json_t *list)
+{
+	for (size_t i = 0; i < scope->list.n && json_array_size(list) < MOST_SYMBOLS; i++) {
+		const Symbol *y = scope->list.at[i];
+		bool layer = y->kind == SYMBOL_LAYER || y->kind == SYMBOL_MODEL;
+		json_t *at = y->kind != SYMBOL_PARAM && y->kind != SYMBOL_FILE && matches(y->name, query)
+		                 ? location_json(s, a, y->span)
+		                 : NULL;
+		if (at)
+			json_array_append_new(list, json_pack("{s:s, s:i, s:o, s:s}", "name", y->name, "kind",
+			                                      symbol_kind(y), "location", at, "containerName",
+			                                      scope->owner ? scope->owner->name : ""));
+		if (layer && y->inner) add_symbols(s, a, y->inner, query, list);
+	}
+}
+
+json_t *request_workspace_symbols(Server *s, json_t *params)
+{
+	const char *query = json_string_value(json_object_get(params, "query"));
+	json_t *list = json_array();
+	Arena *a = tool_arena(s->tool);
+	PathList files = {0};
+	candidate_files(s, a, &files);
+	for (size_t i = 0; i < files.n; i++) {
+		Analysis *one = analysis_names(s, files.at[i]);
+		if (one) add_symbols(s, one, one->table->files.at[0]->scope, query ? query : "", list);
+		analysis_free(one);
+	}
+	arena_free(a);
+	return list;
+}
+
 /* --- references ------------------------------------------------------------------------------------------ */
 
 typedef struct Collect {
@@ -111,10 +161,9 @@ json_t *request_references(Server *s, json_t *params)
 
 /* --- rename ------------------------------------------------------------------------------------------------ */
 
-static const char *why_not(const Symbol *y)
+static const char *why_not(const Analysis *a, const Symbol *y)
 {
-	if (strncmp(y->span.source->name, "std/", 4) == 0)
-		return "this belongs to the standard library";
+	if (source_is_std(a, y->span.source)) return "this belongs to the standard library";
 	if (y->kind == SYMBOL_DEF && strcmp(y->name, "forward") == 0 && y->scope && y->scope->owner)
 		return "`forward` is what calling the layer calls";
 	return NULL;
@@ -127,7 +176,7 @@ json_t *request_prepare_rename(Server *s, json_t *params)
 	if (!a) return NULL;
 	const Occurrence *o = names_at(a->table, offset);
 	if (!o) return server_fail(s, LSP_FAILED, "only names of a model file can be renamed");
-	const char *why = why_not(o->symbol);
+	const char *why = why_not(a, o->symbol);
 	if (why) return server_fail(s, LSP_FAILED, why);
 	return json_pack("{s:o, s:s}", "range", range_json(s, o->span), "placeholder", o->symbol->name);
 }
@@ -197,6 +246,9 @@ static void check_clash(Rename *r, Analysis *a, const Occurrence *o)
 static void rename_use(void *context, Server *s, Analysis *a, const Occurrence *o)
 {
 	Rename *r = context;
+	if (a->table->files.at[0]->broken && !r->clash)
+		r->clash = arena_printf(r->arena, "not all names of '%s' are known: mend its syntax first",
+		                        a->source->name);
 	check_clash(r, a, o);
 	add_edit(r, s, a, o->span, r->to);
 	if (o->declares && o->span.begin == o->symbol->span.begin) keep_key(r, s, a, o->symbol);
@@ -211,7 +263,7 @@ json_t *request_rename(Server *s, json_t *params)
 	if (!to) return server_fail(s, LSP_INVALID_PARAMS, "newName is missing");
 	const Occurrence *o = names_at(a->table, offset);
 	if (!o) return server_fail(s, LSP_FAILED, "only names of a model file can be renamed");
-	const char *why = why_not(o->symbol);
+	const char *why = why_not(a, o->symbol);
 	if (why) return server_fail(s, LSP_FAILED, why);
 	if (!is_identifier(to))
 		return server_fail(s, LSP_FAILED, "a name is made of letters, digits and `_`");

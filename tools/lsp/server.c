@@ -84,13 +84,14 @@ static json_t *request_initialize(Server *s, json_t *params)
 	if (!json_array_size(folders))
 		add_folder(s, json_string_value(json_object_get(params, "rootUri")));
 	json_t *can = json_pack(
-		"{s:s, s:{s:b, s:i}, s:b, s:b, s:b, s:b, s:b, s:b, s:{s:b}, s:{s:[s, s, s]}, s:{s:[s, s]}, s:{s:o, s:b}, s:{s:[s]}}",
-		"positionEncoding", encoding, "textDocumentSync", "openClose", 1, "change", 2,
+		"{s:s, s:{s:b, s:i, s:b}, s:b, s:b, s:b, s:b, s:b, s:b, s:b, s:{s:b}, s:{s:[s, s, s]}, s:{s:[s, s]}, s:{s:o, s:b}, s:{s:[s]}}",
+		"positionEncoding", encoding, "textDocumentSync", "openClose", 1, "change", 2, "save", 1,
 		"hoverProvider", 1, "definitionProvider", 1, "referencesProvider", 1,
-		"documentHighlightProvider", 1, "documentSymbolProvider", 1, "documentFormattingProvider",
-		1, "renameProvider", "prepareProvider", 1, "completionProvider", "triggerCharacters", ".",
-		"\"", "/", "signatureHelpProvider", "triggerCharacters", "(", ",", "semanticTokensProvider",
-		"legend", tokens_legend(), "full", 1, "codeActionProvider", "codeActionKinds", "quickfix");
+		"documentHighlightProvider", 1, "documentSymbolProvider", 1, "workspaceSymbolProvider", 1,
+		"documentFormattingProvider", 1, "renameProvider", "prepareProvider", 1,
+		"completionProvider", "triggerCharacters", ".", "\"", "/", "signatureHelpProvider",
+		"triggerCharacters", "(", ",", "semanticTokensProvider", "legend", tokens_legend(), "full",
+		1, "codeActionProvider", "codeActionKinds", "quickfix");
 	return json_pack("{s:o, s:{s:s, s:s}}", "capabilities", can, "serverInfo", "name", "nacre",
 	                 "version", NACRE_VERSION);
 }
@@ -168,6 +169,7 @@ static const Method methods[] = {
 	{"textDocument/references", request_references, NULL},
 	{"textDocument/documentHighlight", request_highlight, NULL},
 	{"textDocument/documentSymbol", request_symbols, NULL},
+	{"workspace/symbol", request_workspace_symbols, NULL},
 	{"textDocument/semanticTokens/full", request_tokens, NULL},
 	{"textDocument/prepareRename", request_prepare_rename, NULL},
 	{"textDocument/rename", request_rename, NULL},

@@ -298,6 +298,48 @@ def test_symbols(c):
     assert seen["heads"] == {"variable"} and seen["ids"] == {"parameter"}
 
 
+def test_workspace_symbols(c):
+    def found(query):
+        return {(s["name"], s["containerName"], os.path.basename(s["location"]["uri"]))
+                for s in c.request("workspace/symbol", {"query": query})}
+    assert found("scale") == {("Scale", "", "lib.nac"), ("scale", "Unused", "main.nac")}
+    assert found("Mxr") == {("Mixer", "", "main.nac")} and found("nowhere") == set()
+    write("closed.nac", "let somewhere = 1\n")
+    assert found("sOMEwh") == {("somewhere", "", "closed.nac")}
+    os.remove(os.path.join(folder, "closed.nac"))
+
+
+def test_rename_refused(c):
+    """Where not all uses are known, and in what is no file of the user's."""
+    broken = MODEL.replace("v = wide(u)", "v = wide(u")
+    c.change("main.nac", broken)
+    assert "mend its syntax" in refused(-32803, c.at, "rename", "main.nac", broken, "use |wide", newName="broad")
+    c.change("main.nac", MODEL)
+    std = c.at("definition", "main.nac", MODEL, "norm: Layer|Norm")["uri"]
+    with open(std[len("file://"):]) as f:
+        text = f.read()
+    c.open(std, text)
+    assert not c.diagnostics(std)
+    assert "standard library" in refused(-32803, c.at, "rename", std, text, "layer |LayerNorm", newName="Other")
+    assert "LayerNorm" in c.hover(std, text, "layer |LayerNorm")
+    c.close(std)
+
+
+def test_closing(c):
+    """A file that is closed unsaved is what the disk holds, for those who import it."""
+    c.change("lib.nac", LIB.replace("Scale", "Grow"))
+    c.close("lib.nac")
+    c.change("main.nac", MODEL + "\n")
+    assert not [d for d in c.diagnostics("main.nac") if d["severity"] < 3]
+    c.open("lib.nac", LIB)
+    c.change("lib.nac", LIB.replace("Scale", "Grow"))
+    c.change("main.nac", MODEL)
+    assert "Scale" in [d for d in c.diagnostics("main.nac") if d["severity"] == 1][0]["message"]
+    c.change("lib.nac", LIB)
+    c.change("main.nac", MODEL)
+    assert not [d for d in c.diagnostics("main.nac") if d["severity"] < 3]
+
+
 def test_format(c):
     messy = "let   a=1\n"
     c.open("messy.nac", messy)
@@ -389,6 +431,6 @@ client.open("main.nac", MODEL)
 first = client.diagnostics("main.nac")
 assert not [d for d in first if d["severity"] < 3], first
 for test in (test_hover, test_definition, test_references, test_rename, test_completion, test_signature, test_symbols,
-             test_format, test_diagnostics, test_unsaved_imports, test_zoo, test_keys):
+             test_workspace_symbols, test_rename_refused, test_closing, test_format, test_diagnostics, test_unsaved_imports, test_zoo, test_keys):
     test(client)
 assert client.finish() == 0
