@@ -58,6 +58,7 @@ def run_entries(tool, folder, name, about):
         taken = " ".join(i["type"] for i in entry["inputs"])
         dims = [f"{d['name']}={small(d['least'], d['greatest'])}" for d in about["dims"]
                 if d["kind"] == "session" or re.search(rf"\b{d['name']}\b", taken)]
+        dims += [f"{d['name']}={d['least']}" for d in about["dims"] if d["name"] in entry["dims"]]
         command = ["run", name, "--entry", entry["name"], "--random-weights", "1", "--target", "interp"]
         must(tool, folder, *command, *(["--dim", ",".join(dims)] if dims else []))
 
