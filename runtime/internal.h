@@ -61,6 +61,7 @@ typedef struct Weight {
 	Memory own; /* a stack, or a copy of data that were not aligned */
 	/* by nacre_model_load: */
 	bool late;         /* read by the prepack entry alone, and fetched by its launches */
+	bool *loaded;      /* by key: bound by the loader */
 	bool *filled;      /* by key: in its place */
 	const void **from; /* by key: where its data lie; NULL: to be read by the loader */
 } Weight;

@@ -100,6 +100,7 @@ static void split_keys(Arena *a, Weight *w, const InterfaceTensor *t)
 	for (const char *s = text; *s; s++) w->n_key += *s == '\n';
 	w->key = NEW_ARRAY(a, const char *, w->n_key);
 	w->bound = NEW_ARRAY(a, bool, w->n_key);
+	w->loaded = NEW_ARRAY(a, bool, w->n_key);
 	w->filled = NEW_ARRAY(a, bool, w->n_key);
 	w->from = NEW_ARRAY(a, const void *, w->n_key);
 	for (uint32_t i = 0; i < w->n_key; i++) {

@@ -130,6 +130,12 @@ static void slice_fill(NacreModel *m, Weight *w, uint32_t key)
 		m->unread = w->key[key];
 }
 
+static NacreStatus all_read(const NacreModel *m, NacreError *e)
+{
+	if (!m->unread) return NACRE_OK;
+	return fail(e, NACRE_IO, "weight `%s` could not be read", m->unread);
+}
+
 static void late_turn(NacreModel *m, Weight *w, uint32_t launch, uint32_t turn)
 {
 	const InterfaceTensor *t = &m->io->tensor[w->tensor];
@@ -190,7 +196,7 @@ static NacreStatus weight_load(NacreModel *m, uint32_t i, NacreError *e)
 		m->loader->tensor(m->loader->ctx, i, key, &t);
 		NacreStatus s = slice_check(m, w, key, &t, &bytes, e);
 		if (s) return s;
-		w->bound[key] = true;
+		w->bound[key] = w->loaded[key] = true;
 		w->n_bound++;
 		if (in_place(m, w, t.data)) {
 			m->bufs[w->tensor] = t.data;
@@ -208,12 +214,40 @@ static NacreStatus weight_load(NacreModel *m, uint32_t i, NacreError *e)
 	return NACRE_OK;
 }
 
+/* After an error in loading or packing: what came from a loader is to be loaded again, what was bound
+ * stays, unless its copy has been let go already: then it is to be bound again. */
+static void weights_forget(NacreModel *m)
+{
+	m->weight_bytes = 0;
+	m->unread = NULL;
+	for (uint32_t i = 0; i < m->n_weight; i++) {
+		Weight *w = &m->weight[i];
+		const InterfaceTensor *t = &m->io->tensor[w->tensor];
+		int64_t bytes = 0;
+		eval_size(t->bytes, NULL, t->name, &bytes, NULL);
+		bool gone = bytes && !m->bufs[w->tensor];
+		for (uint32_t key = 0; key < w->n_key; key++) {
+			if (!w->bound[key] || (!w->loaded[key] && !gone)) continue;
+			w->bound[key] = w->loaded[key] = w->filled[key] = false;
+			w->from[key] = NULL;
+			w->n_bound--;
+		}
+		if (w->n_bound)
+			m->weight_bytes += (uint64_t)bytes / w->n_key * w->n_bound;
+		else
+			memory_release(&w->own);
+		if (!w->n_bound) m->bufs[w->tensor] = NULL;
+	}
+}
+
 NacreStatus nacre_model_load(NacreModel *m, const NacreLoader *loader, NacreError *e)
 {
 	pthread_mutex_lock(&m->lock);
 	NacreStatus s = NACRE_OK;
 	m->loader = loader;
 	for (uint32_t i = 0; i < m->n_weight && !s && !m->ready; i++) s = weight_load(m, i, e);
+	if (!s) s = all_read(m, e);
+	if (s) weights_forget(m);
 	pthread_mutex_unlock(&m->lock);
 	if (!s) s = nacre_model_ready(m, e);
 	m->loader = NULL;
@@ -263,7 +297,7 @@ static NacreStatus make_constants(NacreModel *m, NacreError *e)
 	free(bufs);
 	free(m->turns);
 	m->turns = NULL;
-	if (!s && m->unread) s = fail(e, NACRE_IO, "weight `%s` could not be read", m->unread);
+	if (!s) s = all_read(m, e);
 	if (s)
 		memory_release(&m->consts);
 	else
@@ -277,7 +311,7 @@ NacreStatus nacre_model_ready(NacreModel *m, NacreError *e)
 	NacreStatus s = NACRE_OK;
 	if (!m->ready) {
 		s = all_bound(m, e);
-		if (!s) s = make_constants(m, e);
+		if (!s && (s = make_constants(m, e))) weights_forget(m);
 		if (!s) drop_sources(m);
 		m->ready = !s;
 	}

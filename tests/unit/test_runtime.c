@@ -361,6 +361,136 @@ Test(runtime, weights)
 	arena_free(f.arena);
 }
 
+/* A weight file as a loader sees it. */
+typedef struct WeightFile {
+	NacreTensor tensor[3]; /* w, table.0, table.1 */
+	int unread;            /* the one that cannot be read, or -1 */
+	uint32_t reads;
+} WeightFile;
+
+static uint32_t part_of(const Fixture *f, uint32_t i, uint32_t key)
+{
+	return strcmp(nacre_model_weight_name(f->model, i), "table") == 0 ? 1 + key : 0;
+}
+
+typedef struct Loading {
+	const Fixture *f;
+	WeightFile *file;
+} Loading;
+
+static void file_tensor(void *ctx, uint32_t i, uint32_t key, NacreTensor *out)
+{
+	const Loading *l = ctx;
+	*out = l->file->tensor[part_of(l->f, i, key)];
+}
+
+static bool file_read(void *ctx, uint32_t i, uint32_t key, void *to)
+{
+	const Loading *l = ctx;
+	uint32_t part = part_of(l->f, i, key);
+	const float *from = part ? l->f->table[part - 1] : l->f->w;
+	l->file->reads++;
+	if ((int)part == l->file->unread) return false;
+	memcpy(to, from, part ? sizeof l->f->table[0] : sizeof l->f->w);
+	return true;
+}
+
+/* What a file may get wrong, one after the other with the same model: each is told, nothing of it stays,
+ * and the right file serves at last. */
+Test(runtime, loaded_weights)
+{
+	static const struct {
+		int part;
+		NacreTensor is;
+		NacreStatus status;
+		const char *why;
+	} wrong[] = {
+		{0,
+	     {NACRE_F16, 1, {1}, NULL},
+	     NACRE_BAD_ARGUMENT,
+	     "weight `w` is f16, the model needs f32"},
+		{2, {NACRE_I32, 1, {3}, NULL}, NACRE_BAD_ARGUMENT, "weight `table.1` is i32"},
+		{2,
+	     {NACRE_F32, 1, {4}, NULL},
+	     NACRE_BAD_ARGUMENT,
+	     "weight `table.1` has the shape [4], the model needs [3]"},
+		{1,
+	     {NACRE_F32, 2, {3, 1}, NULL},
+	     NACRE_BAD_ARGUMENT,
+	     "weight `table.0` has the shape [3, 1]"},
+		{1, {NACRE_F32, 9, {3}, NULL}, NACRE_BAD_ARGUMENT, "weight `table.0`"},
+		{1, {NACRE_F32, 1, {-3}, NULL}, NACRE_BAD_ARGUMENT, "weight `table.0` has the shape [-3]"},
+		{0, {(NacreType)77, 1, {1}, NULL}, NACRE_BAD_ARGUMENT, "weight `w` is ?"},
+		{0, {0, 1, {0}, NULL}, NACRE_BAD_ARGUMENT, "weight `w` has the shape [0]"},
+		{0, {NACRE_F32, 1, {1}, NULL}, NACRE_IO, "weight `w` could not be read"},
+		{1, {NACRE_F32, 1, {3}, NULL}, NACRE_IO, "weight `table.0` could not be read"},
+		{2, {NACRE_F32, 1, {3}, NULL}, NACRE_IO, "weight `table.1` could not be read"},
+	};
+	for (int mapped = 0; mapped < 2; mapped++) {
+		Fixture f = {.arena = arena_new(), .w = {3}, .table = {{1, 2, 3}, {4, 5, 6}}};
+		fixture_interface(&f);
+		cr_assert_eq(nacre_model_new(&f.artefact, 2, &f.model, &f.error), NACRE_OK);
+		WeightFile good = {{{NACRE_F32, 1, {1}, mapped ? f.w : NULL},
+		                    {NACRE_F32, 1, {3}, mapped ? f.table[0] : NULL},
+		                    {NACRE_F32, 1, {3}, mapped ? f.table[1] : NULL}},
+		                   -1,
+		                   0};
+		for (size_t i = 0; i < COUNT(wrong); i++) {
+			WeightFile bad = good;
+			bad.tensor[wrong[i].part] = wrong[i].is;
+			if (wrong[i].status == NACRE_IO) bad.unread = wrong[i].part;
+			NacreLoader loader = {file_tensor, file_read, &(Loading){&f, &bad}};
+			expect(&f, nacre_model_load(f.model, &loader, &f.error), wrong[i].status, wrong[i].why);
+			expect(&f, nacre_model_ready(f.model, &f.error), NACRE_MISSING,
+			       "3 weights were not given, the first is `w`");
+		}
+		NacreLoader loader = {file_tensor, file_read, &(Loading){&f, &good}};
+		cr_assert_eq(nacre_model_load(f.model, &loader, &f.error), NACRE_OK, "%s", f.error.text);
+		cr_assert_eq(good.reads, mapped ? 0 : 3);
+		NacreSession *s = session(&f, 7);
+		NacreTensor out[2];
+		cr_assert_eq(call_step(&f, s, 2, 3, 1, out), NACRE_OK, "%s", f.error.text);
+		for (int i = 0; i < 6; i++)
+			cr_assert_float_eq(((float *)out[0].data)[i], 3.0f * (float)(6 - i) + 7, 1e-6);
+		nacre_session_free(s);
+		fixture_close(&f);
+	}
+}
+
+/* What was bound one by one stays bound when a loader fails for the rest. */
+Test(runtime, bound_and_loaded_weights)
+{
+	Fixture f = {.arena = arena_new(), .w = {3}, .table = {{1, 2, 3}, {4, 5, 6}}};
+	fixture_interface(&f);
+	cr_assert_eq(nacre_model_new(&f.artefact, 1, &f.model, &f.error), NACRE_OK);
+	NacreTensor first = {NACRE_F32, 1, {3}, f.table[0]};
+	cr_assert_eq(nacre_model_bind(f.model, 1, 0, &first, &f.error), NACRE_OK);
+	WeightFile file = {
+		{{NACRE_F32, 1, {1}, NULL}, {NACRE_F16, 1, {9}, NULL}, {NACRE_F32, 1, {3}, NULL}}, 2, 0};
+	NacreLoader loader = {file_tensor, file_read, &(Loading){&f, &file}};
+	expect(&f, nacre_model_load(f.model, &loader, &f.error), NACRE_IO,
+	       "weight `table.1` could not be read");
+	expect(&f, nacre_model_ready(f.model, &f.error), NACRE_MISSING,
+	       "2 weights were not given, the first is `w`");
+	file.unread = -1;
+	cr_assert_eq(nacre_model_load(f.model, &loader, &f.error), NACRE_OK, "%s", f.error.text);
+	uint64_t weights, state, activations;
+	NacreSession *s = session(&f, 7);
+	NacreTensor out[2];
+	cr_assert_eq(call_step(&f, s, 1, 2, 1, out), NACRE_OK, "%s", f.error.text);
+	cr_assert_float_eq(((float *)out[0].data)[0], 3.0f * 2 + 7, 1e-6);
+	nacre_session_memory(s, &weights, &state, &activations);
+	nacre_session_free(s);
+	fixture_close(&f);
+	uint64_t plain;
+	fixture_open(&f, 1);
+	s = session(&f, 7);
+	nacre_session_memory(s, &plain, &state, &activations);
+	cr_assert_eq(weights, plain);
+	nacre_session_free(s);
+	fixture_close(&f);
+}
+
 Test(runtime, damaged_interfaces)
 {
 	Fixture f;
