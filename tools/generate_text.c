@@ -91,13 +91,14 @@ bool text_end(Writer *w, Passage *p, bool cut)
 
 /* --- options ---------------------------------------------------------------------------------------------- */
 
-/* "1,2,3" to the end of the list; *numbers: whether the word is such a list at all. */
-static bool numbers_read(Tool *t, const char *option, const char *s, Counts *to, bool *numbers)
+/* "1,2,3", each below the limit, to the end of the list; *numbers: whether the word is such a list at all. */
+static bool numbers_read(Tool *t, const char *option, const char *s, int64_t limit, Counts *to,
+                         bool *numbers)
 {
 	*numbers = *s && s[strspn(s, "0123456789,")] == '\0';
 	for (char *end; *numbers && *s; s = *end ? end + 1 : end) {
 		long long v = strtoll(s, &end, 10);
-		if (end == s || v >= UINT32_MAX) return tool_fail(t, "--%s %s: no token number", option, s);
+		if (end == s || v >= limit) return tool_fail(t, "--%s %s: no token number", option, s);
 		vec_push(t->arena, to, v);
 	}
 	return true;
@@ -110,7 +111,7 @@ bool stops_read(Writer *w)
 		const char *s = t->a.stop.at[i];
 		uint32_t id;
 		bool numbers;
-		if (!numbers_read(t, "stop", s, &w->stop_ids, &numbers)) return false;
+		if (!numbers_read(t, "stop", s, UINT32_MAX, &w->stop_ids, &numbers)) return false;
 		if (numbers) continue;
 		if (!w->tokenizer) return tool_fail(t, "--stop %s: a text needs --tokenizer", s);
 		if (tokenizer_added(w->tokenizer, s, &id))
@@ -128,7 +129,7 @@ bool start_read(Writer *w)
 		const char *s = t->a.start.at[i];
 		uint32_t id;
 		bool numbers;
-		if (!numbers_read(t, "start", s, &w->start, &numbers)) return false;
+		if (!numbers_read(t, "start", s, INT32_MAX, &w->start, &numbers)) return false;
 		if (numbers) continue;
 		if (!w->tokenizer || !tokenizer_added(w->tokenizer, s, &id))
 			return tool_fail(t, "--start %s: %s", s,
