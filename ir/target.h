@@ -17,7 +17,8 @@ typedef struct TileTraits {
 	                            so many at a time, none of which sees more keys than the last */
 	uint32_t lanes;          /* fp32 vector lanes */
 	int64_t near_bytes;      /* fast memory that a task may fill with places */
-	uint32_t stages;         /* hint for loops that stream operands; 0: none */
+	int64_t memory_bytes; /* all that weights and what is made of them may take; 0: not limited */
+	uint32_t stages;      /* hint for loops that stream operands; 0: none */
 	bool row_pairs; /* a contraction takes two row indices at once: rows and columns of an image */
 	uint32_t row_block; /* rows a task takes in row-wise kernels */
 	uint32_t row_pad;   /* bytes added to rows of activations that alias in a cache; 0: none */

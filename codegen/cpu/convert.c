@@ -80,12 +80,16 @@ static Value widen_f8(Gen *g, DType t, Value raw)
 		Value h = shift_left(g, resize(g, raw, g->i16, false), 8);
 		return LLVMBuildFPExt(g->build, LLVMBuildBitCast(g->build, h, half, ""), real, "");
 	}
-	Value nan = LLVMBuildICmp(g->build, LLVMIntEQ, or_(g, raw, const_int(g->i8, -128, n)),
-	                          const_int(g->i8, -1, n), "");
 	Value h = and_bits(g, shift_left(g, resize(g, raw, g->i16, true), 7), 0xbfff);
-	h = choose(g, nan, const_int(g->i16, 0x7e00, n), h);
-	Value f = LLVMBuildFPExt(g->build, LLVMBuildBitCast(g->build, h, half, ""), real, "");
-	return float_mul(g, f, const_f32(g, 256, n));
+	/* only from the NaN does a carry reach the free bit of the exponent */
+	h = or_(g, h, and_bits(g, iadd(g, h, const_int(g->i16, 0x80, n)), 0x4000));
+	return LLVMBuildFPExt(g->build, LLVMBuildBitCast(g->build, h, half, ""), real, "");
+}
+
+Value widen_scaled(Gen *g, DType t, Value raw, double *by)
+{
+	*by = g->machine->f16c && t == DT_F8E4M3 ? 256 : 1;
+	return *by == 1 ? widen(g, t, raw) : widen_f8(g, t, raw);
 }
 
 static Value narrow_small(Gen *g, SmallFloat s, Value v, Type element)
@@ -155,7 +159,9 @@ Value widen(Gen *g, DType t, Value raw)
 		return widen_small(g, small_floats[t], raw);
 	case DT_F8E4M3:
 	case DT_F8E5M2:
-		return g->machine->f16c ? widen_f8(g, t, raw) : widen_small(g, small_floats[t], raw);
+		if (!g->machine->f16c) return widen_small(g, small_floats[t], raw);
+		raw = widen_f8(g, t, raw);
+		return t == DT_F8E4M3 ? float_mul(g, raw, const_f32(g, 256, n)) : raw;
 	case DT_I8: return resize(g, raw, g->i32, true);
 	case DT_U8: return resize(g, raw, g->i32, false);
 	case DT_I4: /* the nibble in the low bits */

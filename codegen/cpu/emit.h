@@ -139,6 +139,8 @@ Value math_round(Gen *g, Value x); /* halves to even */
 Type storage_type(Gen *g, DType t); /* i4: i8 */
 /* From storage bits to the widened type (f32, i32, i1) and back, lane by lane. */
 Value widen(Gen *g, DType t, Value raw);
+/* The same, still to be multiplied by the power of two *by: what costs less once than for each. */
+Value widen_scaled(Gen *g, DType t, Value raw, double *by);
 Value narrow(Gen *g, DType t, Value v);
 Value convert(Gen *g, Value v, DType from, DType to); /* between widened types f32, i32, bool */
 Value storage_const(Gen *g, DType t, double v, uint32_t n);

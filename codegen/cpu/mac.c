@@ -65,9 +65,20 @@ static Value row_pointer(Mac *m, uint32_t op, const RowPointers *p, uint32_t r)
 	return ptr_add(m->g, at, imul(m->g, m->in.row[op], const_i64(m->g, r % ROW_GROUP)));
 }
 
-static Value as_accumulated(Mac *m, DType t, Value raw)
+/* Power of two that is left out of the products: e4m3 weights come too small by it. */
+static double left_out(const Mac *m)
 {
-	Value v = widen(m->g, t, raw);
+	const MacOperand *o = &m->shape->op[1];
+	bool late = o->vector && o->dtype == DT_F8E4M3 && m->shape->op[0].dtype == DT_F32 &&
+	            m->g->machine->f16c && !m->shape->integer && !m->shape->accumulate;
+	return late ? 256 : 1;
+}
+
+static Value as_accumulated(Mac *m, uint32_t op, Value raw)
+{
+	DType t = m->shape->op[op].dtype;
+	double by;
+	Value v = op == 1 && left_out(m) != 1 ? widen_scaled(m->g, t, raw, &by) : widen(m->g, t, raw);
 	DType wide = dtype_widened(t);
 	return convert(m->g, v, wide, m->shape->integer ? DT_I32 : DT_F32);
 }
@@ -83,13 +94,13 @@ static Value operand_value(Mac *m, uint32_t op, Value p, uint32_t j)
 	}
 	Type st = storage_type(g, o->dtype);
 	uint32_t size = dtype_bits(o->dtype) / 8;
-	if (!o->vector) return splat(g, as_accumulated(m, o->dtype, load(g, st, p, size)), m->lanes);
+	if (!o->vector) return splat(g, as_accumulated(m, op, load(g, st, p, size)), m->lanes);
 	Type vt = vector_of(st, m->lanes);
 	Value at = ptr_addc(g, p, (int64_t)(j * m->lanes * size));
 	Value raw = m->mask[j] && !o->padded
 	                ? masked_load(g, vt, at, m->mask[j], LLVMConstNull(vt), size)
 	                : load(g, vt, at, size);
-	return as_accumulated(m, o->dtype, raw);
+	return as_accumulated(m, op, raw);
 }
 
 static Value multiply_add(Mac *m, Value a, Value b, Value c)
@@ -145,15 +156,12 @@ static void step_nibbles(Mac *m, const RowPointers *p, bool alone)
 	for (uint32_t r = 0; r < m->rows; r++) {
 		Value at = row_pointer(m, 0, &p[0], r), x[2];
 		for (uint32_t i = 0; i < (alone ? 1 : 2); i++)
-			x[i] =
-				splat(g, as_accumulated(m, o->dtype, load(g, st, ptr_addc(g, at, i * size), size)),
-			          m->lanes);
+			x[i] = splat(g, as_accumulated(m, 0, load(g, st, ptr_addc(g, at, i * size), size)),
+			             m->lanes);
 		for (uint32_t j = 0; j < s->vectors; j++) {
 			Value *c = &m->acc[r * s->vectors + j];
 			if (alone)
 				*c = fmadd(g, x[0], low[j], *c);
-			else if (m->rows == 1) /* one addition after the other, not two */
-				*c = float_add(g, *c, fmadd(g, x[1], high[j], float_mul(g, x[0], low[j])));
 			else
 				*c = fmadd(g, x[1], high[j], fmadd(g, x[0], low[j], *c));
 		}
@@ -419,6 +427,13 @@ static void correct_offset(Mac *m)
 	}
 }
 
+static void multiply_left_out(Mac *m)
+{
+	double by = left_out(m);
+	for (uint32_t i = 0; by != 1 && i < m->rows * m->shape->vectors; i++)
+		m->acc[i] = float_mul(m->g, m->acc[i], const_f32(m->g, by, m->lanes));
+}
+
 static void store_results(Mac *m)
 {
 	Gen *g = m->g;
@@ -548,6 +563,7 @@ static Value build_function(Gen *g, const MacShape *s, uint32_t rows, const MacC
 	begin_accumulators(&m);
 	k_level(&m, 0, m.in.at);
 	correct_offset(&m);
+	multiply_left_out(&m);
 	if (s->then)
 		apply_epilogue(&m);
 	else

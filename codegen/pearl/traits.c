@@ -28,6 +28,7 @@ void pearl_target(const PearlMachine *m, Target *out)
 	                           .attn_k = (uint32_t)m->array_cols,
 	                           .lanes = (uint32_t)m->vector_lanes,
 	                           .near_bytes = m->spm_bytes / 2,
+	                           .memory_bytes = m->hbm_bytes,
 	                           .stages = 2,
 	                           .row_pairs = true,
 	                           .row_block = 8,

@@ -60,6 +60,7 @@ typedef struct Build {
 	VEC(TileObj *) literals;
 	VEC(struct Derived *) derived;
 	VEC(Made *) made;
+	int64_t room;    /* bytes of memory that panels may still take */
 	uint32_t serial; /* for names */
 	bool failed;
 } Build;
@@ -227,6 +228,8 @@ typedef struct ScaledTile {
 bool scaled_open(Kernel *k, Node *operand, uint32_t k_axis, uint32_t n_axis, Scaled *out);
 /* A place [mr, nr] that holds the tile of x * ((q - zero) * scale), made in block `in`. */
 TileObj *scaled_product(Kernel *k, TileBlock *in, const Scaled *s, const ScaledTile *t);
+/* Memory that weights and states leave to panels, with a part for activations set aside. */
+int64_t room_for_panels(const Build *b);
 /* Where a weight itself is packed beside being read row by row, the rows are taken from its panels. */
 void share_panels(Build *b);
 /* tied.c: fewer weights in memory at once */

@@ -266,6 +266,46 @@ static Encoding panels_of(const TileTraits *t, const PackAs *as, DType dtype)
 	return (Encoding){.kind = ENC_PACK, .nb = t->nr, .kg = kg};
 }
 
+/* At most; what takes less than a byte counts as a byte, as some targets hold it so. */
+static int64_t most_bytes(const Build *b, const Encoding *e, DType t, uint32_t rank,
+                          const Dim *dims)
+{
+	int64_t least, most;
+	Dim bytes = encoding_bytes_dim(b->m->dims, e, t, rank, dims);
+	if (dtype_bits(t) < 8) bytes = dim_mulc(b->m->dims, bytes, 8 / dtype_bits(t));
+	dim_range(&b->m->facts, bytes, &least, &most);
+	return most;
+}
+
+int64_t room_for_panels(const Build *b)
+{
+	int64_t room = b->t->memory_bytes - b->t->memory_bytes / 8;
+	if (!b->t->memory_bytes) return INT64_MAX;
+	for (size_t i = 0; i < b->p->bufs.n; i++) {
+		const TileObj *o = b->p->bufs.at[i];
+		int64_t most = most_bytes(b, &o->enc, o->dtype, o->rank, o->dims);
+		if (most >= room) return 0;
+		room -= most;
+	}
+	return room;
+}
+
+/* Takes the panels' bytes off the room for them; false, with a remark: there is none. */
+static bool take_room(Build *b, const Packed *p, const Encoding *e, DType t, uint32_t rank,
+                      const Dim *dims)
+{
+	if (b->room == INT64_MAX || p->as.form == PACK_CONV) return true;
+	int64_t most = most_bytes(b, e, t, rank, dims);
+	if (most <= b->room) {
+		b->room -= most;
+		return true;
+	}
+	diag_remark(b->d, p->from->span,
+	            "weight `%s` is read as it lies: memory has no room for a packed copy beside it",
+	            p->from->name);
+	return false;
+}
+
 bool pack_argument(Kernel *k, Node *w, const PackAs *as, const Dim *dims, TileArg *out)
 {
 	Build *b = k->b;
@@ -283,14 +323,15 @@ bool pack_argument(Kernel *k, Node *w, const PackAs *as, const Dim *dims, TileAr
 		Dim all[TILE_RANK];
 		for (uint32_t i = 0; i < want.n_lead; i++) all[i] = want.from->dims[i];
 		for (uint32_t i = 0; i < rank; i++) all[want.n_lead + i] = dims[i];
+		Encoding e = {0}; /* plain: only the order of the dims changes */
+		if (b->t->packs_weights && in_panels(as->form)) e = panels_of(b->t, as, t);
+		if (!take_room(b, &want, &e, packed_dtype(as, t), want.n_lead + rank, all)) return false;
 		p = NEW(b->m->arena, Packed);
 		*p = want;
 		p->buf = tile_buf(b->p, TB_WEIGHT,
 		                  arena_printf(b->m->arena, "%s.panels%u", want.from->name, b->serial++),
 		                  packed_dtype(as, t), want.n_lead + rank, all);
-		if (b->t->packs_weights &&
-		    in_panels(as->form)) /* else only the order of the dims changes */
-			p->buf->enc = panels_of(b->t, as, t);
+		p->buf->enc = e;
 		if (!make_packed(k, w, p, dims)) return false;
 		vec_push(b->m->arena, &b->packed, p);
 	}

@@ -727,6 +727,7 @@ TileProgram *tile_build(Module *m, Diags *d, const TileTraits *traits)
 	}
 	make_weights(&b);
 	make_states(&b);
+	b.room = room_for_panels(&b);
 	for (size_t i = 0; i < m->entries.n && !b.failed; i++) build_entry(&b, m->entries.at[i]);
 	if (b.failed || d->errors > errors) return NULL;
 	share_panels(&b);
