@@ -267,8 +267,9 @@ static Node *decompose_rope(Rewrite *w, Node *n)
 /* The same product of other operands. */
 static Node *product_of(Rewrite *w, const Node *n, uint32_t which, Node *operand)
 {
-	Node *in[3] = {n->in[0], n->in[1], n->n_in > 2 ? n->in[2] : NULL};
+	Node *in[5];
 	uint32_t attrs = 0;
+	memcpy(in, n->in, n->n_in * sizeof *in);
 	in[which] = operand;
 	Node *y = node_new(w->c->m, n->op, n->n_in, in, n->span);
 	while (op_info[n->op].attr[attrs].name) attrs++;

@@ -77,8 +77,15 @@ static void run_entries(Agree *r)
 	}
 }
 
+/* A machine that multiplies integers as i8 only, for files with this mark. */
+static bool wants_signed_bytes(const Source *s)
+{
+	return strstr(s->text, "# signed bytes") != NULL;
+}
+
 static void run_file(const char *path, Text *fired)
 {
+	Target bytes = {.name = "bytes", .traits = {.signed_bytes = true}};
 	Arena *a = arena_new();
 	Diags d = {.arena = a};
 	Agree r = {.arena = a, .title = path};
@@ -88,7 +95,8 @@ static void run_file(const char *path, Text *fired)
 	r.oracle = module_parse(a, &d, s);
 	r.m = module_parse(a, &d, s);
 	PassOptions o = {.names = passes_of(a, s), .verify_each = true, .fired = fired};
-	if (!r.oracle || !r.m || (o.names && !passes_run(r.m, &d, NULL, &o)))
+	if (!r.oracle || !r.m ||
+	    (o.names && !passes_run(r.m, &d, wants_signed_bytes(s) ? &bytes : NULL, &o)))
 		agree_show(&r, &d, "passes");
 	else if (o.names)
 		run_entries(&r);
