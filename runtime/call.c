@@ -203,7 +203,13 @@ static NacreStatus host_buffer(NacreSession *s, uint32_t number, const NacreTens
 	if ((uintptr_t)x->data % align)
 		return fail(e, NACRE_BAD_ARGUMENT, "%s `%s` is not aligned to its elements", what, t->name);
 	s->bufs[number] = x->data ? x->data : s->scratch.at;
-	return NACRE_OK;
+	if (t->kind != IT_IN || t->dtype != NACRE_I64) return NACRE_OK;
+	int64_t n = 1, at;
+	for (uint32_t d = 0; d < x->rank; d++) n *= x->dims[d];
+	if ((at = interface_first_large(x->data, n)) == n) return NACRE_OK;
+	return fail(e, NACRE_BAD_ARGUMENT,
+	            "element %lld of input `%s` is %lld: i64 is computed in i32, which cannot hold it",
+	            (long long)at, t->name, (long long)((const int64_t *)x->data)[at]);
 }
 
 static NacreStatus set_buffers(NacreSession *s, uint32_t entry, const NacreTensor *inputs,

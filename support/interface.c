@@ -146,6 +146,14 @@ void interface_require_text(char *at, size_t n, const Interface *i, const ExprWo
 	}
 }
 
+int64_t interface_first_large(const void *i64, int64_t n)
+{
+	const int64_t *v = i64;
+	int64_t i = 0;
+	while (i < n && v[i] >= INT32_MIN && v[i] <= INT32_MAX) i++;
+	return i;
+}
+
 /* --- reading ----------------------------------------------------------------------------------- */
 
 static const ExprWord *get_expr(Cursor *c, uint32_t params)

@@ -71,6 +71,9 @@ typedef struct Interface {
 } Interface;
 
 /* --- interface.c --- */
+/* The place of the first of n i64 values that an i32 cannot hold, or n: what computes with i64 does so in
+ * i32, so that such a value must not come in. */
+int64_t interface_first_large(const void *i64, int64_t n);
 /* Sets n bytes of a state to what it begins with. */
 void interface_fill(const InterfaceTensor *t, void *at, uint64_t n);
 void interface_write(const Interface *i,

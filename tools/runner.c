@@ -284,6 +284,17 @@ static Dims dims_copy(Arena *a, const Interface *f, const Dims *from)
 	return d;
 }
 
+/* i64 is computed in i32, on every target. */
+static bool input_fits(Tool *t, const InterfaceTensor *x, const HostTensor *in)
+{
+	if (x->dtype != DT_I64) return true;
+	int64_t n = host_tensor_count(in), at = interface_first_large(in->data, n);
+	if (at == n) return true;
+	return tool_fail(
+		t, "element %lld of input `%s` is %lld: i64 is computed in i32, which cannot hold it",
+		(long long)at, x->name, (long long)((const int64_t *)in->data)[at]);
+}
+
 bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, HostTensor *out,
                  CallReport *report)
 {
@@ -293,7 +304,8 @@ bool runner_call(Runner *r, Arena *a, uint32_t entry, const HostTensor *in, Host
 	Dims d = dims_copy(a, f, &r->dims);
 	if (!dims_given(r, &d)) return false;
 	for (uint32_t i = 0; i < e->n_in; i++)
-		if (!dims_bind(t, f, e->in[i], &in[i], &d)) return false;
+		if (!dims_bind(t, f, e->in[i], &in[i], &d) || !input_fits(t, &f->tensor[e->in[i]], &in[i]))
+			return false;
 	if (!dims_check(t, f, entry, in, &d)) return false;
 	for (uint32_t i = 0; i < e->n_out; i++) {
 		int64_t shape[8];
