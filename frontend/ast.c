@@ -134,3 +134,10 @@ bool ast_same(const Ast *a, const Ast *b)
 	       a->number == b->number && ast_same(a->a, b->a) && ast_same(a->b, b->b) &&
 	       ast_same(a->c, b->c) && same_list(&a->list, &b->list);
 }
+
+const Ast *find_attribute(const Ast *n, const char *name)
+{
+	for (size_t i = 0; i < n->attributes.n; i++)
+		if (strcmp(n->attributes.at[i]->name, name) == 0) return n->attributes.at[i];
+	return NULL;
+}

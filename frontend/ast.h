@@ -111,6 +111,7 @@ Ast *ast_binary(Parse *p, int op, Ast *a, Ast *b, Span op_span, Span span);
 Ast *ast_with(Parse *p, AstKind kind, Ast *a, Ast *b, Ast *c, Span span);
 AstList ast_list(Parse *p, Ast *first);
 void ast_list_add(Parse *p, AstList *l, Ast *one);
+const Ast *find_attribute(const Ast *n, const char *name); /* @name before n; NULL: it has none */
 Ast *ast_seal(Parse *p,
               Ast *n); /* recomputes depth after lists were filled; reports too deep trees */
 Ast *ast_string(Parse *p, const char *text, uint32_t n,

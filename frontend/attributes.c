@@ -7,13 +7,6 @@
 
 #include <string.h>
 
-const Ast *find_attribute(const Ast *n, const char *name)
-{
-	for (size_t i = 0; i < n->attributes.n; i++)
-		if (strcmp(n->attributes.at[i]->name, name) == 0) return n->attributes.at[i];
-	return NULL;
-}
-
 void check_attributes(Build *b, const Ast *n, const char *const *known, size_t count)
 {
 	for (size_t i = 0; i < n->attributes.n; i++) {

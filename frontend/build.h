@@ -438,7 +438,6 @@ bool scaled_members(Build *b, Member *w, const Scaled *s);
 Node *scaled_value(Build *b, const Member *w, Node *const part[3], Span at);
 
 /* --- attributes.c: @precision, @keep, @target ----------------------------------------------------------------- */
-const Ast *find_attribute(const Ast *n, const char *name); /* NULL: it has none */
 /* Reports those that are none of `known`. */
 void check_attributes(Build *b, const Ast *n, const char *const *known, size_t count);
 /* The target that @target names before an entry or a test; NULL: none, or after a report. */

@@ -530,11 +530,6 @@ static void unroll(Build *b, const Ast *s, const ItemList *list, int64_t from, i
 		if (with_turn_axis(b, s, &yields.at[i])) vec_push(b->arena, out, yields.at[i]);
 }
 
-static bool marked(const Ast *s, const char *name)
-{
-	return find_attribute(s, name) != NULL;
-}
-
 /* --- turns that are known ------------------------------------------------------------------------------- */
 
 static const char *first_error(const Diags *d)
@@ -569,7 +564,7 @@ static bool attempt(Build *b, const Ast *s, const Stretch *t, const char **why, 
 	Diags silent = {.arena = b->arena};
 	ItemList values = {0};
 	Roll *r = NEW(b->arena, Roll);
-	*r = (Roll){.s = s, .bodies = t->period, .attempt = true, .must = marked(s, "roll")};
+	*r = (Roll){.s = s, .bodies = t->period, .attempt = true, .must = find_attribute(s, "roll")};
 	b->d = &silent;
 	bool ok = roll(b, r, dim_const(b->m->dims, t->from), dim_const(b->m->dims, t->turns), &saved,
 	               &values);
@@ -652,7 +647,7 @@ static void tell(Build *b, const Ast *s, int64_t n, int64_t unrolled, Story *t, 
 static void run_turns(Build *b, const Ast *s, int64_t from, int64_t to)
 {
 	enum { PATTERNS = 64 };
-	bool must = marked(s, "roll"), never = marked(s, "unroll");
+	bool must = find_attribute(s, "roll"), never = find_attribute(s, "unroll");
 	int64_t modulus = pattern_modulus(b, s), n = to > from ? to - from : 0, unrolled = 0;
 	const char *why = never            ? "@unroll says so"
 	                  : !must && n < 2 ? "there is nothing to repeat"
@@ -693,7 +688,7 @@ static void run_for_list(Build *b, const Ast *s, const Item *list)
 {
 	Yields out = {0};
 	uint32_t errors = b->errors;
-	if (list->kind == ITEM_LIST && marked(s, "roll")) {
+	if (list->kind == ITEM_LIST && find_attribute(s, "roll")) {
 		complain(b, s->a->span, "this loop cannot stay a loop: it runs over a list");
 		return;
 	}
@@ -725,7 +720,7 @@ static void run_for_length(Build *b, const Ast *s, Dim from, Dim to)
 		Diag *m = complain(b, s->a->span, "turns differ from row to row in %s: they are 0..S",
 		                   text_of(b, s->a->span));
 		diag_help(b->d, m, "what begins elsewhere is cut first:  x[:, 1:]");
-	} else if (marked(s, "unroll")) {
+	} else if (find_attribute(s, "unroll")) {
 		complain(b, s->a->span, "a loop over a run-time length cannot be unrolled");
 	} else if (roll(b, r, from, dim_sub(b->m->dims, to, from), &saved, &values)) {
 		take_collected(b, s, &values);
@@ -768,7 +763,7 @@ static void run_loop(Build *b, const Ast *s)
 		complain(b, s->span, "a loop stands in a def");
 		return;
 	}
-	if (marked(s, "roll") && marked(s, "unroll"))
+	if (find_attribute(s, "roll") && find_attribute(s, "unroll"))
 		complain(b, s->a->span, "@roll and @unroll contradict each other");
 	else if (dim_is_const(from, &i) && dim_is_const(to, &n))
 		run_turns(b, s, i, n);

@@ -72,9 +72,13 @@ static bool check_types(Build *b, const Scaled *s, Span at)
 		         "a scaled type stores f8e4m3, f8e5m2, i8, u8 or i4, and its scales are floats");
 		return false;
 	}
-	if (!s->zero || dtype_is_integer(s->stored)) return true;
-	complain(b, s->zero->span, "only integers have zero points, not %s", dtype_name(s->stored));
-	return false;
+	if (!s->zero) return true;
+	bool integer = dtype_is_integer(s->stored), same = s->key && ast_same(s->zero, s->key);
+	if (!integer)
+		complain(b, s->zero->span, "only integers have zero points, not %s", dtype_name(s->stored));
+	else if (same)
+		complain(b, s->zero->span, "the zero points have the key of the scales");
+	return integer && !same;
 }
 
 Item eval_scaled(Build *b, const Ast *call)

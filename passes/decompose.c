@@ -22,10 +22,10 @@ static Node *dim_value(Rewrite *w, Dim d)
 	return rewrite_finish(w, n);
 }
 
-static Node *as_float(Rewrite *w, Node *x)
+static Node *cast(Rewrite *w, Node *x, DType t)
 {
 	Node *n = node_new(w->c->m, OP_CAST, 1, &x, w->at->span);
-	attr_int(n, "dtype", DT_F32);
+	attr_int(n, "dtype", t);
 	return rewrite_finish(w, n);
 }
 
@@ -41,7 +41,7 @@ static Node *decompose_mean(Rewrite *w, Node *n)
 	if (dim_is_const(count, &known))
 		return rewrite_node(w, OP_MUL, 2,
 		                    (Node *[]){sum, rewrite_const(w, DT_F32, 1.0 / (double)known)});
-	return rewrite_node(w, OP_DIV, 2, (Node *[]){sum, as_float(w, dim_value(w, count))});
+	return rewrite_node(w, OP_DIV, 2, (Node *[]){sum, cast(w, dim_value(w, count), DT_F32)});
 }
 
 static Node *decompose_clamp(Rewrite *w, Node *n)
@@ -204,7 +204,7 @@ static Node *rope_angles(Rewrite *w, Node *freqs, Dim pos, Dim length, Dim half)
 	attr_dims(m, at, "dims", 2, column);
 	attr_int(at, "axis", 0);
 	Node *sum[] = {rewrite_finish(w, at), dim_value(w, pos)};
-	Node *position = as_float(w, rewrite_node(w, OP_ADD, 2, sum));
+	Node *position = cast(w, rewrite_node(w, OP_ADD, 2, sum), DT_F32);
 	return rewrite_node(w, OP_MUL, 2, (Node *[]){position, rewrite_reshape(w, freqs, 2, row)});
 }
 
@@ -277,13 +277,6 @@ static Node *product_of(Rewrite *w, const Node *n, uint32_t which, Node *operand
 	return rewrite_finish(w, y);
 }
 
-static Node *as_byte(Rewrite *w, Node *x)
-{
-	Node *n = node_new(w->c->m, OP_CAST, 1, &x, w->at->span);
-	attr_int(n, "dtype", DT_I8);
-	return rewrite_finish(w, n);
-}
-
 /* Where integers are multiplied as i8 by i8, a u8 is twice its half and a rest of 0 or 1, both i8; what
  * pads a convolution with 0 is 0 in both. An i4 is an i8 as it is. */
 static Node *decompose_bytes(Rewrite *w, Node *n)
@@ -291,17 +284,14 @@ static Node *decompose_bytes(Rewrite *w, Node *n)
 	if (!w->c->target || !w->c->target->traits.signed_bytes || n->type.dtype != DT_I32) return NULL;
 	for (uint32_t i = 0; i < 2; i++) {
 		DType t = n->in[i]->type.dtype;
-		if (t == DT_I4) return product_of(w, n, i, as_byte(w, n->in[i]));
+		if (t == DT_I4) return product_of(w, n, i, cast(w, n->in[i], DT_I8));
 		if (t != DT_U8) continue;
-		Node *two = rewrite_const(w, DT_I32, 2),
-			 *x = node_new(w->c->m, OP_CAST, 1, &n->in[i], n->span);
-		attr_int(x, "dtype", DT_I32);
-		x = rewrite_finish(w, x);
+		Node *two = rewrite_const(w, DT_I32, 2), *x = cast(w, n->in[i], DT_I32);
 		Node *half = rewrite_node(w, OP_FLOORDIV, 2, (Node *[]){x, two});
 		Node *twice = rewrite_node(w, OP_MUL, 2, (Node *[]){half, two});
 		Node *rest = rewrite_node(w, OP_SUB, 2, (Node *[]){x, twice});
-		Node *high = product_of(w, n, i, as_byte(w, half)),
-			 *low = product_of(w, n, i, as_byte(w, rest));
+		Node *high = product_of(w, n, i, cast(w, half, DT_I8)),
+			 *low = product_of(w, n, i, cast(w, rest, DT_I8));
 		return rewrite_node(w, OP_ADD, 2,
 		                    (Node *[]){rewrite_node(w, OP_MUL, 2, (Node *[]){high, two}), low});
 	}

@@ -335,13 +335,6 @@ static void members_find(Doc *d, const AstList *l, const char *when, FoundList *
 	}
 }
 
-static bool has_attribute(const Ast *n, const char *name)
-{
-	for (size_t i = 0; i < n->attributes.n; i++)
-		if (strcmp(n->attributes.at[i]->name, name) == 0) return true;
-	return false;
-}
-
 static void parameters(Doc *d, const Ast *unit)
 {
 	if (!unit->list.n) return;
@@ -378,7 +371,7 @@ static void weights(Doc *d, const FoundList *l)
 		cell_code(d, false, m->b ? flat(d, m->b) : arena_printf(d->t->arena, "\"%s\"", m->name));
 		cell_code(d, false, condition_of(d, &l->at[i]));
 		cell_begin(d, false);
-		if (has_attribute(m, "buffer"))
+		if (find_attribute(m, "buffer"))
 			text_puts(&d->out, *comment_of(d, m) ? "a buffer. " : "a buffer");
 		put_comment(d, comment_of(d, m));
 		row_end(d);

@@ -181,6 +181,8 @@ bool command_generate(Tool *t)
 	TargetId target;
 	t->a.no_time = !t->a.stats; /* who does not ask for cycles does not wait for them */
 	w.most = option_given(t, OPT_max_tokens) ? t->a.max_tokens : 100;
+	if (option_given(t, OPT_batch) && !t->a.batch)
+		return tool_fail(t, "--batch 0: a batch has one prompt at least");
 	if (!sampler_new(t, &w.sampler)) return false;
 	if (t->a.tokenizer && !(w.tokenizer = tokenizer_open(t->arena, &t->d, t->a.tokenizer)))
 		return false;
